@@ -1,0 +1,2 @@
+//! Benchmarks of trefoil beside its peers.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The stem of trefoil: executor, object store, memory budget, refs and calls

@@ -1,0 +1,1 @@
+//! The frames leaf of trefoil: data frames, chunked arrays, delayed graphs

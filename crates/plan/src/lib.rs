@@ -1,0 +1,1 @@
+//! The relational kernel of trefoil: sessions, sources, sinks, DataFusion bound to the engine

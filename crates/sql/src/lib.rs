@@ -1,0 +1,1 @@
+//! The SQL leaf of trefoil

@@ -1,0 +1,1 @@
+//! The tasks leaf of trefoil: remote functions, refs, actors

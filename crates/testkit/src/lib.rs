@@ -1,0 +1,1 @@
+//! Oracles, strategies and helpers for trefoil's own tests (unpublished)
