@@ -1,0 +1,1 @@
+//! Delayed graphs out of closures: the Dask-delayed view over core calls.

@@ -1,0 +1,1 @@
+//! Data frames: pandas-like verbs over the relational kernel.

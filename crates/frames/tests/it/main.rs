@@ -1,0 +1,7 @@
+//! Integration tests of the frames leaf, one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod array;
+mod delayed;
+#[cfg(feature = "frame")]
+mod frame;
