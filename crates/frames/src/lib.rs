@@ -8,3 +8,6 @@ pub mod array;
 pub mod delayed;
 #[cfg(feature = "frame")]
 pub mod frame;
+mod seed;
+
+pub use seed::{Seed, seed};
