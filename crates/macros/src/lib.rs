@@ -1,1 +1,69 @@
-//! The macros of trefoil: #[task] and #[actor]
+//! The attribute macros of trefoil: [`macro@task`] and [`macro@actor`].
+//!
+//! What they generate names only `::trefoil::__private`, so a program needs the
+//! `trefoil` crate and nothing else in its manifest. The crate `trefoil-tasks`
+//! re-exports both macros and holds the traits and functions they call.
+
+mod actor;
+mod options;
+mod signature;
+mod task;
+
+use proc_macro::TokenStream;
+
+/// Makes a function a task: calling it gives a `Call` that runs later, on an engine.
+///
+/// For `#[task] fn sum(xs: &[i64]) -> i64 { .. }` the macro generates
+///
+/// * a function `sum(xs: impl IntoArg<Vec<i64>>) -> Call<i64>`: each argument
+///   may be a value, a `Ref` or another `Call`;
+/// * `sum::run(&[1, 2])`, the function as it was written, and `sum::NAME`;
+/// * an entry in the table of tasks of the program, under the name
+///   `module::path::sum`.
+///
+/// # Parameters and results
+///
+/// A parameter `T` takes the value (a copy of it when others hold it too);
+/// `&T`, `&[T]` and `&str` borrow it where it is stored, and stand for a value
+/// of type `T`, `Vec<T>` and `String`. A result type named `Result<T, E>` makes
+/// a `Call<T>` that fails with the error `E` (anything that becomes a
+/// `Box<dyn Error + Send + Sync>`). All arguments and results are
+/// `Serialize + DeserializeOwned + Clone + Send + Sync`, checked at compile
+/// time, so that the task can run in another process later.
+///
+/// Generic functions are refused: a task's name must mean one function.
+///
+/// # Options
+///
+/// | option | meaning | default |
+/// |---|---|---|
+/// | `name = "text"` | name in errors, drawings and the table of tasks | the function's name; its path in the table |
+/// | `retries = 3` | run again up to so many times after an `Err` or a panic | 0 |
+/// | `cpus = 0.5` | processors that the scheduler counts for it | not declared |
+/// | `fallible` | the result is a `Result` under another name | `Result` as the last path segment |
+#[proc_macro_attribute]
+pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
+    task::expand(options.into(), item.into()).into()
+}
+
+/// Makes the methods of an `impl` block callable through an actor handle.
+///
+/// For `#[actor] impl Counter { .. }` the block stays as it is. Each `pub`
+/// method with `&self` or `&mut self` gets a twin on the generated struct
+/// `CounterMethods`, to which `ActorHandle<Counter>` dereferences. The twin
+/// takes `impl IntoArg<T>` for each argument (a value, a `Ref` or a `Call`) and
+/// gives a `Ref` of the result; the rules for parameters and results are those
+/// of [`macro@task`].
+///
+/// Methods without a receiver, methods that take `self`, private methods and
+/// methods marked `#[actor(skip)]` stay local.
+///
+/// # Options
+///
+/// | option | meaning | default |
+/// |---|---|---|
+/// | `name = "text"` | name in errors and in the table of actors | the type's name; its path in the table |
+#[proc_macro_attribute]
+pub fn actor(options: TokenStream, item: TokenStream) -> TokenStream {
+    actor::expand(options.into(), item.into()).into()
+}

@@ -1,0 +1,239 @@
+//! `#[actor]` on an inherent impl block.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::visit_mut::VisitMut;
+use syn::{Attribute, Error, Ident, ImplItem, ImplItemFn, ItemImpl, Type, Visibility};
+
+use crate::options::{self, Options};
+use crate::signature::{self, Errors, Shape};
+
+/// Methods that every `ActorHandle` has itself: an actor's method of the same
+/// name could be called by mistake, or not at all.
+const RESERVED: &[&str] = &[
+    "stop",
+    "kill",
+    "id",
+    "name",
+    "is_alive",
+    "wait_ended",
+    "restarts",
+    "pending",
+    "methods",
+    "clone",
+    "deref",
+];
+
+pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+    let Ok(mut block) = syn::parse2::<ItemImpl>(item.clone()) else {
+        let message = "#[actor] stands on an impl block: `#[actor] impl Counter { .. }`";
+        let error = Error::new(Span::call_site(), message).to_compile_error();
+        return quote! { #error #item };
+    };
+    let generated = generate(options, &mut block).unwrap_or_else(|error| error.to_compile_error());
+    quote! { #block #generated }
+}
+
+fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStream> {
+    let skipped = take_skips(block);
+    let options = Options::parse(options, &options::ACTOR)?;
+    let name = check_block(block)?;
+    let actor = &*block.self_ty;
+    let methods_type = format_ident!("{}Methods", name.unraw(), span = name.span());
+
+    let mut errors = Errors::default();
+    let mut twins = Vec::new();
+    let mut entries = Vec::new();
+    for (index, item) in block.items.iter().enumerate() {
+        let ImplItem::Fn(method) = item else { continue };
+        if skipped.contains(&index) || !is_remote(method) {
+            continue;
+        }
+        match twin(actor, &name, method) {
+            Ok((twin, entry)) => {
+                twins.push(twin);
+                entries.push(entry);
+            }
+            Err(error) => errors.add(error),
+        }
+    }
+    errors.finish()?;
+
+    let conditions: Vec<&Attribute> = block.attrs.iter().filter(|a| a.path().is_ident("cfg")).collect();
+    let plain = name.unraw().to_string();
+    let short = options.name.clone().unwrap_or_else(|| plain.clone());
+    let full = match &options.name {
+        Some(given) => quote!(#given),
+        None => quote!(::core::concat!(::core::module_path!(), "::", #plain)),
+    };
+    let doc = format!(
+        "The remote methods of the actor [`{plain}`]: an `ActorHandle<{plain}>` dereferences to it.\n\n\
+         Each takes a value, a `Ref` or a `Call` for an argument and gives a `Ref` of the result."
+    );
+    Ok(quote! {
+        #(#conditions)*
+        #[doc = #doc]
+        #[allow(unreachable_pub, private_interfaces, private_bounds)]
+        pub struct #methods_type(::trefoil::__private::Port<#actor>);
+
+        #(#conditions)*
+        #[allow(unreachable_pub, private_interfaces, private_bounds)]
+        impl #methods_type { #(#twins)* }
+
+        #(#conditions)*
+        impl ::trefoil::__private::Actor for #actor {
+            type Methods = #methods_type;
+            const NAME: &'static str = #short;
+
+            fn methods(port: ::trefoil::__private::Port<Self>) -> Self::Methods {
+                #methods_type(port)
+            }
+        }
+
+        #(#conditions)*
+        const _: () = {
+            #[::trefoil::__private::linkme::distributed_slice(::trefoil::__private::ACTORS)]
+            #[linkme(crate = ::trefoil::__private::linkme)]
+            static ENTRY: ::trefoil::__private::ActorEntry =
+                ::trefoil::__private::ActorEntry::new(#full, &[#(#entries),*]);
+        };
+    })
+}
+
+/// Removes `#[actor(skip)]` from methods and says which had it.
+fn take_skips(block: &mut ItemImpl) -> Vec<usize> {
+    let mut skipped = Vec::new();
+    for (index, item) in block.items.iter_mut().enumerate() {
+        if let ImplItem::Fn(method) = item {
+            let before = method.attrs.len();
+            method.attrs.retain(|attribute| {
+                !(attribute.path().is_ident("actor")
+                    && attribute.parse_args::<Ident>().is_ok_and(|word| word == "skip"))
+            });
+            if method.attrs.len() < before {
+                skipped.push(index);
+            }
+        }
+    }
+    skipped
+}
+
+/// The name of the type, if the block is one that can be an actor's.
+fn check_block(block: &ItemImpl) -> syn::Result<Ident> {
+    if let Some((_, path, _)) = &block.trait_ {
+        return Err(Error::new_spanned(
+            path,
+            "#[actor] stands on the type's own impl block, not on the implementation of a trait",
+        ));
+    }
+    if let Some(parameter) = block.generics.params.first() {
+        return Err(Error::new_spanned(
+            parameter,
+            "an actor cannot be generic: its name must mean one type; wrap the type you need in a struct",
+        ));
+    }
+    let segment = match &*block.self_ty {
+        Type::Path(path) if path.qself.is_none() => path.path.segments.last(),
+        _ => None,
+    };
+    match segment {
+        Some(segment) if segment.arguments.is_none() => Ok(segment.ident.clone()),
+        _ => Err(Error::new_spanned(
+            &block.self_ty,
+            "an actor is a struct or enum of its own, without type arguments: wrap the type you need in a struct",
+        )),
+    }
+}
+
+/// Public, and called on `&self` or `&mut self`.
+fn is_remote(method: &ImplItemFn) -> bool {
+    let receiver = method.sig.receiver();
+    !matches!(method.vis, Visibility::Inherited)
+        && receiver.is_some_and(|receiver| receiver.reference.is_some() && receiver.colon_token.is_none())
+}
+
+/// The method of the generated struct, and its line in the table of actors.
+fn twin(actor: &Type, name: &Ident, method: &ImplItemFn) -> syn::Result<(TokenStream, TokenStream)> {
+    let ident = &method.sig.ident;
+    let plain = ident.unraw().to_string();
+    if RESERVED.contains(&plain.as_str()) {
+        return Err(Error::new_spanned(
+            ident,
+            format!(
+                "every actor handle has a method `{plain}` of its own: choose another name, or mark the method #[actor(skip)] to keep it local"
+            ),
+        ));
+    }
+    let mut signature = method.sig.clone();
+    SelfType(name).visit_signature_mut(&mut signature);
+    let shape = Shape::read(&signature, "a method of an actor", false)?;
+    let exclusive = method.sig.receiver().is_some_and(|receiver| receiver.mutability.is_some());
+    let names = shape.names();
+    let values = shape.values();
+    let inputs = shape.params.iter().map(signature::Param::pass_input);
+    let output = &shape.output.value;
+    let wait = shape.is_async.then(|| quote!(.await));
+    let state = if exclusive { quote!(__actor) } else { quote!(&*__actor) };
+    let outcome = shape.output.outcome(quote!(<#actor>::#ident(#state, #(#inputs),*) #wait));
+    let send = match (exclusive, shape.is_async) {
+        (true, false) => quote!(call_mut),
+        (true, true) => quote!(call_mut_async),
+        (false, false) => quote!(call_ref),
+        (false, true) => quote!(call_ref_async),
+    };
+    let body = if shape.is_async {
+        quote!(::std::boxed::Box::pin(async move { #outcome }))
+    } else {
+        quote!({ #outcome })
+    };
+    let checks = shape.checks();
+    let text = signature::text(&method.sig);
+    let shown = method
+        .attrs
+        .iter()
+        .filter(|a| ["doc", "cfg", "allow", "deprecated"].iter().any(|name| a.path().is_ident(name)));
+    let conditions: Vec<&Attribute> = method.attrs.iter().filter(|a| a.path().is_ident("cfg")).collect();
+    let doc = format!("Runs [`{name}::{plain}`] in the actor.");
+    let vis = &method.vis;
+    let span = ident.span();
+    let call = quote_spanned!(span=> self.0.#send);
+    let twin = quote! {
+        #[doc = #doc]
+        #[doc = ""]
+        #(#shown)*
+        #[track_caller]
+        #vis fn #ident(
+            &self,
+            #(#names: impl ::trefoil::__private::IntoArg<#values>),*
+        ) -> ::trefoil::__private::Ref<#output> {
+            #checks
+            #call(
+                #plain,
+                (#(::trefoil::__private::IntoArg::<#values>::into_arg(#names),)*),
+                |__actor, (#(#names,)*): (#(::trefoil::__private::Input<#values>,)*)| #body,
+            )
+        }
+    };
+    let entry = quote! {
+        #(#conditions)*
+        ::trefoil::__private::MethodEntry::new(#plain, #text, |__handle, __bytes| {
+            let __methods = ::trefoil::__private::methods::<#actor>(__handle)?;
+            let (#(#names,)*): (#(#values,)*) = ::trefoil::__private::decode(#plain, __bytes)?;
+            ::core::result::Result::Ok(::trefoil::__private::encode_ref(#plain, __methods.#ident(#(#names),*)))
+        })
+    };
+    Ok((twin, entry))
+}
+
+/// Writes the actor's name for `Self`, which means another type beside the twins.
+struct SelfType<'a>(&'a Ident);
+
+impl VisitMut for SelfType<'_> {
+    fn visit_path_mut(&mut self, path: &mut syn::Path) {
+        if let Some(first) = path.segments.first_mut().filter(|segment| segment.ident == "Self") {
+            first.ident = Ident::new(&self.0.to_string(), first.ident.span());
+        }
+        syn::visit_mut::visit_path_mut(self, path);
+    }
+}
