@@ -1,1 +1,4 @@
 //! trefoil
+
+#[cfg(any(doc, doctest))]
+pub mod guide;

@@ -1,0 +1,10 @@
+//! The pages of `docs/`, as modules: read here, tested as doctests.
+//!
+//! Every Rust block of a page is compiled and run by `cargo test --doc`, and a failure is reported at the line of the
+//! page. A new page needs a line here; `tests/tidy.rs` says so when it is missing.
+
+/// Why things are as they are: `docs/design/`.
+pub mod design {
+    #[doc = include_str!("../../docs/design/decisions.md")]
+    pub mod decisions {}
+}

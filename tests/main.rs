@@ -1,0 +1,4 @@
+//! The facade's integration tests: one binary, linked once, a module per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod tidy;
