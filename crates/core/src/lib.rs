@@ -1,1 +1,44 @@
-//! The stem of trefoil: executor, object store, memory budget, refs and calls
+//! The stem of trefoil: threads, memory budget, object store, refs and calls.
+//!
+//! ```text
+//!   Call<T> ──spawn──> task ──> Ref<T>        graph: deferred calls; refs: values that exist or will
+//!                        │
+//!      schedule: who may run      runtime: task pool, CPU runtime, control runtime
+//!                        │
+//!   data: Partition, Dataset ──> store: resident or spilled ──> memory: one budget
+//! ```
+//!
+//! This crate knows no SQL, no query engine, no web and no macros; the crates above it do. Users meet it
+//! through the facade crate `trefoil`.
+//!
+//! One engine ([`Engine`]) runs everything. [`Engine::spawn`] starts calls, [`Ref`] hands out results to
+//! async and blocking code alike, [`Engine::put_batches`] stores tables that spill when memory is short,
+//! and every failure is an [`Error`].
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod data;
+mod engine;
+mod error;
+mod graph;
+mod id;
+mod memory;
+mod refs;
+mod runtime;
+mod schedule;
+mod store;
+
+pub use data::{Batches, Dataset, Partition};
+pub use engine::{Engine, EngineBuilder};
+pub use error::{Error, ErrorKind, Result, TaskInfo, suggest};
+pub use graph::{Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, TaskGraph, TaskSpec};
+pub use id::RefId;
+pub use memory::{Budget, Reservation, format_bytes, parse_bytes};
+pub use refs::{Promise, Ref, Value};
+pub use store::Store;
+
+/// Whether the task running on this thread was asked to stop with [`Ref::cancel`]; long synchronous work
+/// should look now and then and return early.
+pub fn task_is_cancelled() -> bool {
+    refs::current_task_cancelled()
+}

@@ -1,0 +1,481 @@
+//! The engine: threads, budget, store and scheduler behind one cheap handle.
+//!
+//! Owners: every `Engine` clone shares one inner part; the last one to go shuts it down. Threads and
+//! runtimes hold the pool, never the engine, so nothing keeps an engine alive but its handles. Order of
+//! shutdown: no new work; queued tasks fail with `ShutDown`; the runtimes drop their futures, which fails
+//! the refs that wait for them; running code ends on its own; the spill directory goes with the store and
+//! the last stored partition.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
+use futures::FutureExt;
+use parking_lot::Mutex;
+use tokio::runtime::{Handle, Runtime};
+
+use crate::data::{Partition, check_schema};
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::{Call, FnJob, MapJob, spawn_call, start};
+use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
+use crate::refs::Ref;
+use crate::runtime::{PoolShared, block_on, mark_runtime_thread, shut_down};
+use crate::store::{SpillDir, Store};
+
+/// Threads of the control runtime: one may write a spill file while the other stays prompt.
+const CONTROL_THREADS: usize = 2;
+
+/// The least memory an engine can do anything useful with.
+const MIN_MEMORY: usize = 1 << 20;
+
+struct Inner {
+    name: String,
+    budget: Budget,
+    store: Store,
+    pool: Arc<PoolShared>,
+    cpu: Handle,
+    control: Handle,
+    /// Taken at shutdown.
+    runtimes: Mutex<Option<(Runtime, Runtime)>>,
+}
+
+impl Inner {
+    fn shut_down(&self) {
+        self.pool.shut_down();
+        if let Some((cpu, control)) = self.runtimes.lock().take() {
+            // In the background: this may be called on one of their own threads or in another runtime,
+            // where waiting is not allowed.
+            cpu.shutdown_background();
+            control.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// Threads, memory budget, object store and scheduler: what all front ends stand on.
+///
+/// A clone is another handle to the same engine; the last handle dropped shuts it down, and so does
+/// [`Engine::shutdown`]. An engine can be made and dropped anywhere: in plain `main`, inside any async
+/// runtime, in a task. Several engines side by side share nothing.
+///
+/// # Examples
+///
+/// ```
+/// use trefoil_core::Engine;
+///
+/// let engine = Engine::builder().workers(2).memory("256MiB").build()?;
+/// let refs: Vec<_> = (0..4).map(|i| engine.spawn_fn(move || i * i)).collect();
+/// assert_eq!(engine.block_on(engine.gather(refs))?, [0, 1, 4, 9]);
+/// # Ok::<(), trefoil_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+impl Engine {
+    /// An engine with the defaults of [`Engine::builder`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`EngineBuilder::build`].
+    pub fn new() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Starts the configuration of an engine.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder { workers: None, memory: Memory::Default, spill_dir: None, name: None }
+    }
+
+    /// The engine's name, the first part of its threads' names.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How many tasks run at once.
+    pub fn workers(&self) -> usize {
+        self.0.pool.workers()
+    }
+
+    /// The memory budget.
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// The object store.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The directory spill files go to.
+    pub fn spill_dir(&self) -> &Path {
+        self.0.store.spill_dir()
+    }
+
+    /// The runtime for CPU-bound async work, such as query operators.
+    pub fn cpu(&self) -> &Handle {
+        &self.0.cpu
+    }
+
+    /// The runtime for actors, timers and IO: work that must stay prompt.
+    pub fn control(&self) -> &Handle {
+        &self.0.control
+    }
+
+    /// Stores a value and charges its size to the budget until the last handle is dropped.
+    ///
+    /// Counted are the value's own size and, for strings, bytes and vectors of numbers or strings, their
+    /// heap; other types' heap is not known. The value stays in memory; tables that may be spilled go in
+    /// with [`Engine::put_batches`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`] if the budget cannot hold it, [`ErrorKind::ShutDown`].
+    pub fn put<T: Send + Sync + 'static>(&self, value: T) -> Result<Ref<T>> {
+        self.check_up()?;
+        let bytes = size_of::<T>() + known_heap_bytes(&value);
+        let reservation = self.0.budget.reserve("put values", bytes)?;
+        Ok(Ref::stored(value, reservation))
+    }
+
+    /// Stores record batches as one partition, charged to the budget and spilled to disk when memory is
+    /// short. Nothing is copied.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TypeMismatch`] if a batch has other columns than `schema`; [`ErrorKind::Io`] if the
+    /// batches fit neither in memory nor on disk; [`ErrorKind::ShutDown`].
+    pub fn put_batches(&self, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Partition> {
+        self.check_up()?;
+        check_schema(&schema, &batches)?;
+        self.0.store.put(schema, batches).map(Partition::stored)
+    }
+
+    /// Starts a call and every call it needs; calls used twice run once. Errors are in the refs.
+    pub fn spawn<T: Send + Sync + 'static>(&self, call: Call<T>) -> Ref<T> {
+        spawn_call(&self.0.pool, call)
+    }
+
+    /// Runs a closure as a task.
+    #[track_caller]
+    pub fn spawn_fn<T, F>(&self, work: F) -> Ref<T>
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let location = Location::caller();
+        start(&self.0.pool, 0, FnJob { name: "closure".into(), location, work: move || Ok(work()) })
+    }
+
+    /// Runs a closure that may fail as a task; its error reaches the ref, downcastable.
+    #[track_caller]
+    pub fn try_spawn_fn<T, E, F>(&self, work: F) -> Ref<T>
+    where
+        T: Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: FnOnce() -> Result<T, E> + Send + 'static,
+    {
+        let location = Location::caller();
+        let work = move || work().map_err(Error::user);
+        start(&self.0.pool, 0, FnJob { name: "closure".into(), location, work })
+    }
+
+    /// Runs a future on the CPU runtime as a task.
+    #[track_caller]
+    pub fn spawn_async<T, F>(&self, future: F) -> Ref<T>
+    where
+        T: Send + Sync + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        let future = Mutex::new(Some(future.boxed()));
+        self.spawn(Call::new_async(crate::graph::TaskSpec::new("future"), (), move |()| {
+            let once = future.lock().take();
+            async move {
+                match once {
+                    Some(future) => future.await,
+                    None => Err(Error::new(ErrorKind::Internal, "spawn", "a future runs only once")),
+                }
+            }
+        }))
+    }
+
+    /// Applies a closure to each value as it becomes ready; results keep the order of the inputs.
+    #[track_caller]
+    pub fn map<T, U, F>(&self, inputs: impl IntoIterator<Item = Ref<T>>, work: F) -> Vec<Ref<U>>
+    where
+        T: Send + Sync + 'static,
+        U: Send + Sync + 'static,
+        F: Fn(&T) -> U + Send + Sync + 'static,
+    {
+        self.map_results(inputs, Location::caller(), move |value| Ok(work(value)))
+    }
+
+    /// Like [`Engine::map`] for a closure that may fail.
+    #[track_caller]
+    pub fn try_map<T, U, E, F>(&self, inputs: impl IntoIterator<Item = Ref<T>>, work: F) -> Vec<Ref<U>>
+    where
+        T: Send + Sync + 'static,
+        U: Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Fn(&T) -> Result<U, E> + Send + Sync + 'static,
+    {
+        self.map_results(inputs, Location::caller(), move |value| work(value).map_err(Error::user))
+    }
+
+    fn map_results<T, U, F>(
+        &self,
+        inputs: impl IntoIterator<Item = Ref<T>>,
+        location: &'static Location<'static>,
+        work: F,
+    ) -> Vec<Ref<U>>
+    where
+        T: Send + Sync + 'static,
+        U: Send + Sync + 'static,
+        F: Fn(&T) -> Result<U> + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        inputs
+            .into_iter()
+            .map(|input| start(&self.0.pool, 0, MapJob { location, input, work: Arc::clone(&work) }))
+            .collect()
+    }
+
+    /// Waits until `count` of the refs are done, failed ones included, or the time is up; returns those
+    /// that are done (at most `count`, in order of completion as far as seen) and the rest in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] if `count` is more than there are refs.
+    pub async fn wait<T: Send + Sync + 'static>(
+        &self,
+        refs: &[Ref<T>],
+        count: usize,
+        timeout: Option<Duration>,
+    ) -> Result<(Vec<Ref<T>>, Vec<Ref<T>>)> {
+        if count > refs.len() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "wait",
+                format!("cannot wait for {count} of {} refs", refs.len()),
+            ));
+        }
+        let mut done: Vec<usize> = Vec::new();
+        let collect = std::future::poll_fn(|context| {
+            for (at, reference) in refs.iter().enumerate() {
+                if done.len() < count && !done.contains(&at) && reference.poll_done(context).is_ready() {
+                    done.push(at);
+                }
+            }
+            if done.len() >= count { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        });
+        match timeout {
+            None => collect.await,
+            // The timer lives on the control runtime, so that any executor may await this.
+            Some(timeout) => {
+                let timer = {
+                    let _inside = self.0.control.enter();
+                    tokio::time::sleep(timeout)
+                };
+                let timer = std::pin::pin!(timer);
+                futures::future::select(std::pin::pin!(collect), timer).await;
+            }
+        }
+        let rest = (0..refs.len()).filter(|at| !done.contains(at)).map(|at| refs[at].clone()).collect();
+        Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
+    }
+
+    /// Awaits all refs and returns their values in order.
+    ///
+    /// # Errors
+    ///
+    /// The first error seen; the other work goes on.
+    pub async fn gather<T: Clone + Send + Sync + 'static>(
+        &self,
+        refs: impl IntoIterator<Item = Ref<T>>,
+    ) -> Result<Vec<T>> {
+        futures::future::try_join_all(refs).await
+    }
+
+    /// Starts a call and awaits its value.
+    ///
+    /// # Errors
+    ///
+    /// The error of the call or of the call below it that failed.
+    pub async fn compute<T: Clone + Send + Sync + 'static>(&self, call: Call<T>) -> Result<T> {
+        self.spawn(call).await
+    }
+
+    /// Drives a future to its end on the calling thread. Works in plain code, in tasks and inside other
+    /// runtimes (where it blocks the thread it is called on).
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        block_on(future)
+    }
+
+    /// Runs a future on the CPU runtime. Can be awaited from any executor; dropping it stops the work.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ShutDown`] if the engine is or gets shut down, [`ErrorKind::Panicked`].
+    pub async fn on_cpu<F>(&self, future: F) -> Result<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.check_up()?;
+        let mut task = AbortOnDrop(self.0.cpu.spawn(future));
+        match (&mut task.0).await {
+            Ok(output) => Ok(output),
+            Err(error) if error.is_panic() => Err(Error::panicked("query", &*error.into_panic())),
+            Err(_) => Err(shut_down()),
+        }
+    }
+
+    fn check_up(&self) -> Result<()> {
+        if self.is_shut_down() { Err(shut_down()) } else { Ok(()) }
+    }
+
+    /// Stops the engine: queued work fails with [`ErrorKind::ShutDown`], async work is dropped at its next
+    /// await, running synchronous code ends on its own. Values that were computed stay readable.
+    pub fn shutdown(&self) {
+        self.0.shut_down();
+    }
+
+    /// Whether the engine has been shut down.
+    pub fn is_shut_down(&self) -> bool {
+        self.0.pool.is_down()
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({}, {} workers, {:?})", self.name(), self.workers(), self.budget())
+    }
+}
+
+/// A tokio task that stops when nobody waits for it any more.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+enum Memory {
+    Default,
+    Bytes(usize),
+    Text(String),
+}
+
+/// The configuration of an [`Engine`]; everything is checked in [`EngineBuilder::build`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct EngineBuilder {
+    workers: Option<usize>,
+    memory: Memory,
+    spill_dir: Option<PathBuf>,
+    name: Option<String>,
+}
+
+impl EngineBuilder {
+    /// How many tasks run at once. Default: the cores this process may use.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// The memory budget, such as `"2GiB"`; see [`parse_bytes`]. Default: 80 % of what the control group
+    /// or the machine grants.
+    pub fn memory(mut self, limit: impl Into<String>) -> Self {
+        self.memory = Memory::Text(limit.into());
+        self
+    }
+
+    /// The memory budget in bytes.
+    pub fn memory_bytes(mut self, limit: usize) -> Self {
+        self.memory = Memory::Bytes(limit);
+        self
+    }
+
+    /// Where spill files go: a directory of the engine's own is made below it and removed at the end.
+    /// Default: the system's directory for temporary files.
+    pub fn spill_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.spill_dir = Some(path.into());
+        self
+    }
+
+    /// A name for threads and reports. Default: `trefoil` with a number.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Checks the configuration and starts the engine.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] for zero or more than 4,096 workers, or a memory limit that is not a
+    /// byte count or is under 1 MiB; [`ErrorKind::Io`] if the spill directory cannot be written or threads
+    /// cannot be started.
+    pub fn build(self) -> Result<Engine> {
+        const MAX_WORKERS: usize = 4096;
+        static NUMBER: AtomicUsize = AtomicUsize::new(1);
+        let wrong = |message: String| Error::new(ErrorKind::InvalidArgument, "engine", message);
+
+        let workers = match self.workers {
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+            Some(count @ 1..=MAX_WORKERS) => count,
+            Some(count) => {
+                return Err(wrong(format!("cannot run {count} workers"))
+                    .with_help(format!("choose 1 to {MAX_WORKERS}, or leave it out for one per core")));
+            }
+        };
+        let limit = match self.memory {
+            Memory::Default => default_limit().max(MIN_MEMORY),
+            Memory::Bytes(bytes) => bytes,
+            Memory::Text(text) => parse_bytes(&text)?,
+        };
+        if limit < MIN_MEMORY {
+            return Err(wrong(format!("a memory limit of {} is too small", format_bytes(limit)))
+                .with_help("give at least 1 MiB; 64 MiB and more let queries run"));
+        }
+        let name = self.name.unwrap_or_else(|| format!("trefoil-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+        let spill_parent = self.spill_dir.unwrap_or_else(std::env::temp_dir);
+
+        let budget = Budget::new(limit);
+        let store = Store::new(budget.clone(), SpillDir::create(&spill_parent)?);
+        let cpu = runtime(&format!("{name}-cpu"), workers)?;
+        let control = runtime(&format!("{name}-control"), CONTROL_THREADS)?;
+        let pool = PoolShared::start(&name, workers, cpu.handle().clone())?;
+        Ok(Engine(Arc::new(Inner {
+            name,
+            budget,
+            store,
+            pool,
+            cpu: cpu.handle().clone(),
+            control: control.handle().clone(),
+            runtimes: Mutex::new(Some((cpu, control))),
+        })))
+    }
+}
+
+fn runtime(name: &str, threads: usize) -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name(name)
+        .enable_time()
+        .on_thread_start(mark_runtime_thread)
+        .build()
+        .map_err(|error| {
+            Error::new(ErrorKind::Io, "engine", format!("cannot start threads: {error}")).with_source(error)
+        })
+}

@@ -1,0 +1,649 @@
+//! `Call<T>`: a typed call that has not started, and how calls become tasks.
+//!
+//! Spawning walks the graph below a call without recursion, gives each node one task however many parents
+//! it has, and wires the tasks by refs. A node that nobody outside this graph holds gives its arguments
+//! away; a shared one clones them, so a kept call can be spawned again and runs again.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+
+use super::args::{Arg, Args, Input, Subscriber};
+use super::task_graph::{NodeKind, TaskGraph};
+use crate::error::{Error, ErrorKind, Result, TaskInfo};
+use crate::id::next_number;
+use crate::refs::{Job, Outcome, Ref, Started, TaskCell};
+use crate::runtime::PoolShared;
+
+/// What is known of a task besides its arguments and its work.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TaskSpec {
+    /// The name in errors, drawings and reports.
+    pub name: Cow<'static, str>,
+    /// Where the call was written.
+    pub location: &'static Location<'static>,
+    /// How often the task is run again after it returned an error or panicked; 0 by default.
+    pub retries: u32,
+    /// Cpus the task declares, such as 0.5: while it runs, others may use only the rest. 0, the default,
+    /// declares nothing, and the number of worker threads is the only limit.
+    pub cpus: f64,
+}
+
+impl TaskSpec {
+    /// A spec with this name, the caller's location and defaults for the rest.
+    #[track_caller]
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), location: Location::caller(), retries: 0, cpus: 0.0 }
+    }
+
+    fn info(&self, attempt: u32) -> TaskInfo {
+        TaskInfo { name: self.name.clone(), location: self.location, attempt }
+    }
+}
+
+/// The work of a call: made by [`Call::new`] and [`Call::new_async`] from closures.
+#[doc(hidden)]
+pub trait Body<I, T>: Send + Sync + 'static {
+    fn start(&self, inputs: I) -> BodyStart<T>;
+}
+
+#[doc(hidden)]
+pub enum BodyStart<T> {
+    Done(Result<T>),
+    Future(BoxFuture<'static, Result<T>>),
+}
+
+struct SyncBody<F>(F);
+
+impl<I, T, F: Fn(I) -> Result<T> + Send + Sync + 'static> Body<I, T> for SyncBody<F> {
+    fn start(&self, inputs: I) -> BodyStart<T> {
+        BodyStart::Done((self.0)(inputs))
+    }
+}
+
+struct AsyncBody<F>(F);
+
+impl<I, T, F, Fut> Body<I, T> for AsyncBody<F>
+where
+    F: Fn(I) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<T>> + Send + 'static,
+{
+    fn start(&self, inputs: I) -> BodyStart<T> {
+        BodyStart::Future((self.0)(inputs).boxed())
+    }
+}
+
+/// A node of a call graph, without its type.
+#[doc(hidden)]
+pub trait Node: Send + Sync {
+    fn id(&self) -> u64;
+    fn label(&self) -> String;
+    fn below(&self) -> Vec<Arc<dyn Node>>;
+    fn external_refs(&self) -> Vec<String>;
+    /// Starts the node's task and remembers its ref in `launch`; everything below is launched already.
+    fn launch(&self, launch: &mut Launch<'_>);
+}
+
+/// A node of a call graph whose result is a `T`.
+trait TypedNode<T>: Node {
+    fn change_spec(self: Arc<Self>, change: &mut dyn FnMut(&mut TaskSpec)) -> Arc<dyn TypedNode<T>>;
+    fn upcast(self: Arc<Self>) -> Arc<dyn Node>;
+}
+
+struct FnNode<T, A, B> {
+    id: u64,
+    spec: TaskSpec,
+    /// Taken when the graph that holds the node is the only one that does.
+    args: Mutex<Option<A>>,
+    body: Arc<B>,
+    _result: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T, A, B> FnNode<T, A, B>
+where
+    T: Send + Sync + 'static,
+    A: Args,
+    B: Body<A::Inputs, T>,
+{
+    fn args(&self, take: bool) -> Option<A> {
+        let mut args = self.args.lock();
+        if take { args.take() } else { args.clone() }
+    }
+}
+
+impl<T, A, B> Node for FnNode<T, A, B>
+where
+    T: Send + Sync + 'static,
+    A: Args,
+    B: Body<A::Inputs, T>,
+{
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn label(&self) -> String {
+        self.spec.name.to_string()
+    }
+
+    fn below(&self) -> Vec<Arc<dyn Node>> {
+        let mut below = Vec::new();
+        if let Some(args) = &*self.args.lock() {
+            args.nodes(&mut below);
+        }
+        below
+    }
+
+    fn external_refs(&self) -> Vec<String> {
+        let mut refs = Vec::new();
+        if let Some(args) = &*self.args.lock() {
+            args.external_refs(&mut refs);
+        }
+        refs
+    }
+
+    fn launch(&self, launch: &mut Launch<'_>) {
+        let reference = match self.args(launch.may_take(self.id)) {
+            Some(mut args) => {
+                args.launch(launch);
+                let job = CallJob { spec: self.spec.clone(), args, body: Arc::clone(&self.body) };
+                match milli_cpus(&self.spec, launch.pool) {
+                    Ok(milli) => start(launch.pool, milli, job),
+                    Err(error) => Ref::failed(error),
+                }
+            }
+            None => Ref::failed(Error::new(ErrorKind::Internal, "spawn", "the call was started twice")),
+        };
+        launch.refs.insert(self.id, Box::new(reference));
+    }
+}
+
+impl<T, A, B> TypedNode<T> for FnNode<T, A, B>
+where
+    T: Send + Sync + 'static,
+    A: Args,
+    B: Body<A::Inputs, T>,
+{
+    fn change_spec(self: Arc<Self>, change: &mut dyn FnMut(&mut TaskSpec)) -> Arc<dyn TypedNode<T>> {
+        let mut spec = self.spec.clone();
+        change(&mut spec);
+        let take = Arc::strong_count(&self) == 1;
+        Arc::new(FnNode {
+            id: next_number(),
+            spec,
+            args: Mutex::new(self.args(take)),
+            body: Arc::clone(&self.body),
+            _result: std::marker::PhantomData,
+        })
+    }
+
+    fn upcast(self: Arc<Self>) -> Arc<dyn Node> {
+        self
+    }
+}
+
+/// A value as a node.
+struct ValueNode<T> {
+    id: u64,
+    value: Ref<T>,
+}
+
+impl<T: Send + Sync + 'static> Node for ValueNode<T> {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn label(&self) -> String {
+        "value".to_owned()
+    }
+
+    fn below(&self) -> Vec<Arc<dyn Node>> {
+        Vec::new()
+    }
+
+    fn external_refs(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn launch(&self, launch: &mut Launch<'_>) {
+        launch.refs.insert(self.id, Box::new(self.value.clone()));
+    }
+}
+
+impl<T: Send + Sync + 'static> TypedNode<T> for ValueNode<T> {
+    fn change_spec(self: Arc<Self>, _: &mut dyn FnMut(&mut TaskSpec)) -> Arc<dyn TypedNode<T>> {
+        self
+    }
+
+    fn upcast(self: Arc<Self>) -> Arc<dyn Node> {
+        self
+    }
+}
+
+/// One spawn in progress: the refs of the nodes launched so far.
+#[doc(hidden)]
+pub struct Launch<'a> {
+    pool: &'a Arc<PoolShared>,
+    refs: HashMap<u64, Box<dyn Any>>,
+    exclusive: HashSet<u64>,
+}
+
+impl Launch<'_> {
+    fn may_take(&self, id: u64) -> bool {
+        self.exclusive.contains(&id)
+    }
+
+    pub(crate) fn launched<T: Send + Sync + 'static>(&self, call: &Call<T>) -> Ref<T> {
+        let found = self.refs.get(&call.node().id()).and_then(|any| any.downcast_ref::<Ref<T>>());
+        found.cloned().unwrap_or_else(|| {
+            Ref::failed(Error::new(ErrorKind::Internal, "spawn", "a node was launched out of order"))
+        })
+    }
+}
+
+/// A typed call that has not started.
+///
+/// Made by a `#[task]` function, or from a closure with [`Call::new`]. Give it to
+/// [`Engine::spawn`](crate::Engine::spawn) to start it now, or use it as an argument of other calls and
+/// compute the graph later. A clone is the same node: within one spawn it runs once.
+///
+/// # Examples
+///
+/// ```
+/// use trefoil_core::{Arg, Call, Engine, TaskSpec};
+///
+/// let engine = Engine::new()?;
+/// let data = Call::new(TaskSpec::new("data"), (), |()| Ok(vec![1, 2, 3]));
+/// let sum = Call::new(TaskSpec::new("sum"), (Arg::Call(data),), |(xs,)| Ok(xs.iter().sum::<i32>()));
+/// let doubled = sum.clone() + sum;                     // `sum` runs once
+/// assert_eq!(doubled.graph().to_mermaid().lines().count(), 6);
+/// assert_eq!(engine.block_on(engine.compute(doubled))?, 12);
+/// # Ok::<(), trefoil_core::Error>(())
+/// ```
+#[must_use = "a call does nothing until it is given to `spawn` or `compute`"]
+pub struct Call<T>(Option<Arc<dyn TypedNode<T>>>);
+
+impl<T> Clone for Call<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+thread_local! {
+    /// Nodes to free, while an outer drop on this thread is at it.
+    static DROPPING: RefCell<Option<Vec<Arc<dyn Node>>>> = const { RefCell::new(None) };
+}
+
+impl<T> Drop for Call<T> {
+    /// A chain of a million calls must not be freed by a million nested drops: the outermost drop collects
+    /// what the inner ones let go and frees it in a loop.
+    fn drop(&mut self) {
+        let Some(node) = self.0.take() else { return };
+        if Arc::strong_count(&node) > 1 {
+            return;
+        }
+        let mut node = Some(node.upcast());
+        let outermost = DROPPING
+            .try_with(|dropping| {
+                let mut dropping = dropping.borrow_mut();
+                match &mut *dropping {
+                    Some(list) => {
+                        list.extend(node.take());
+                        false
+                    }
+                    empty => {
+                        *empty = Some(Vec::new());
+                        true
+                    }
+                }
+            })
+            .unwrap_or(false);
+        if outermost {
+            drop(node.take());
+            while let Some(next) = DROPPING.with_borrow_mut(|list| list.as_mut().and_then(Vec::pop)) {
+                drop(next);
+            }
+            DROPPING.set(None);
+        }
+    }
+}
+
+impl<T> Call<T> {
+    fn typed(&self) -> &Arc<dyn TypedNode<T>> {
+        match &self.0 {
+            Some(node) => node,
+            None => unreachable!("a call has its node until it is dropped"),
+        }
+    }
+
+    pub(crate) fn node(&self) -> Arc<dyn Node> {
+        Arc::clone(self.typed()).upcast()
+    }
+
+    fn change_spec(mut self, mut change: impl FnMut(&mut TaskSpec)) -> Self {
+        match self.0.take() {
+            Some(node) => Self(Some(node.change_spec(&mut change))),
+            None => unreachable!("a call has its node until it is dropped"),
+        }
+    }
+
+    /// Names the task in errors and drawings; by default it is named after its function.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        self.change_spec(|spec| spec.name = name.clone())
+    }
+
+    /// Runs the task again, up to `count` times, if it returns an error or panics. Default 0.
+    /// A failed argument is not retried here: its own task was.
+    pub fn retries(self, count: u32) -> Self {
+        self.change_spec(|spec| spec.retries = count)
+    }
+
+    /// Declares the cpus the task uses, a fraction or more; see [`TaskSpec::cpus`].
+    pub fn cpus(self, cpus: f64) -> Self {
+        self.change_spec(|spec| spec.cpus = cpus)
+    }
+
+    /// The graph of this call and everything below it, for drawing.
+    pub fn graph(&self) -> TaskGraph {
+        let mut graph = TaskGraph::new();
+        for node in below_first(&[self.node()]) {
+            let id = node.id().to_string();
+            graph.add_node(&id, node.label(), NodeKind::Task);
+            for below in node.below() {
+                graph.add_edge(below.id().to_string(), &id);
+            }
+            for reference in node.external_refs() {
+                graph.add_node(&reference, format!("ref {reference}"), NodeKind::Data);
+                graph.add_edge(&reference, &id);
+            }
+        }
+        graph
+    }
+}
+
+impl<T: Send + Sync + 'static> Call<T> {
+    /// A call of `work` with `args`: a tuple of [`Arg`](super::Arg)s (lists allowed) or one list of them.
+    ///
+    /// The work may run several times (retries, several spawns), so it is `Fn`.
+    pub fn new<A: Args>(
+        spec: TaskSpec,
+        args: A,
+        work: impl Fn(A::Inputs) -> Result<T> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_body(spec, args, SyncBody(work))
+    }
+
+    /// A call of asynchronous `work`; it runs on the CPU runtime.
+    pub fn new_async<A: Args, Fut: Future<Output = Result<T>> + Send + 'static>(
+        spec: TaskSpec,
+        args: A,
+        work: impl Fn(A::Inputs) -> Fut + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_body(spec, args, AsyncBody(work))
+    }
+
+    fn with_body<A: Args, B: Body<A::Inputs, T>>(spec: TaskSpec, args: A, body: B) -> Self {
+        Self(Some(Arc::new(FnNode {
+            id: next_number(),
+            spec,
+            args: Mutex::new(Some(args)),
+            body: Arc::new(body),
+            _result: std::marker::PhantomData,
+        })))
+    }
+
+    /// A value as a call: a leaf of a graph.
+    pub fn value(value: T) -> Self {
+        Self(Some(Arc::new(ValueNode { id: next_number(), value: Ref::ready(value) })))
+    }
+
+    /// The call of `work` on this call's result.
+    #[track_caller]
+    pub fn map<U: Send + Sync + 'static>(
+        self,
+        name: impl Into<Cow<'static, str>>,
+        work: impl Fn(&T) -> U + Send + Sync + 'static,
+    ) -> Call<U>
+    where
+        T: Clone,
+    {
+        Call::new(TaskSpec::new(name), (Arg::Call(self),), move |(input,): (Input<T>,)| Ok(work(&input)))
+    }
+}
+
+impl<T> fmt::Debug for Call<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Call({})", self.typed().label())
+    }
+}
+
+/// The nodes below `roots`, each once, arguments before the calls that take them. No recursion.
+fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
+    enum Step {
+        Enter(Arc<dyn Node>),
+        Leave(Arc<dyn Node>),
+    }
+    let mut order = Vec::new();
+    let mut seen = HashSet::new();
+    let mut stack: Vec<Step> = roots.iter().rev().map(|root| Step::Enter(Arc::clone(root))).collect();
+    while let Some(step) = stack.pop() {
+        match step {
+            Step::Enter(node) => {
+                if seen.insert(node.id()) {
+                    let below = node.below();
+                    stack.push(Step::Leave(node));
+                    stack.extend(below.into_iter().rev().map(Step::Enter));
+                }
+            }
+            Step::Leave(node) => order.push(node),
+        }
+    }
+    order
+}
+
+/// The nodes nobody outside this graph can reach: their arguments may be taken instead of cloned.
+///
+/// A node is exclusive if its handles are exactly those of exclusive nodes above it (plus ours). Nobody
+/// else can make a new handle of it meanwhile, since nobody else has one.
+fn exclusive_nodes(order: &[Arc<dyn Node>], root: u64) -> HashSet<u64> {
+    let mut from_exclusive: HashMap<u64, usize> = HashMap::new();
+    let mut exclusive = HashSet::new();
+    for node in order.iter().rev() {
+        // `order` holds one handle; the root has one more, that of the call being spawned.
+        let ours = 1 + usize::from(node.id() == root);
+        let parents = from_exclusive.get(&node.id()).copied().unwrap_or(0);
+        if Arc::strong_count(node) == ours + parents {
+            exclusive.insert(node.id());
+            for below in node.below() {
+                *from_exclusive.entry(below.id()).or_default() += 1;
+            }
+        }
+    }
+    exclusive
+}
+
+/// Starts a call and everything below it.
+pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, call: Call<T>) -> Ref<T> {
+    let root = call.node();
+    let order = below_first(std::slice::from_ref(&root));
+    let id = root.id();
+    drop(root);
+    let exclusive = exclusive_nodes(&order, id);
+    let mut launch = Launch { pool, refs: HashMap::with_capacity(order.len()), exclusive };
+    for node in &order {
+        node.launch(&mut launch);
+    }
+    launch.launched(&call)
+}
+
+/// Thousandths of a cpu, checked against what the engine has.
+fn milli_cpus(spec: &TaskSpec, pool: &PoolShared) -> Result<u32> {
+    let wrong = |message: String| {
+        Err(Error::new(ErrorKind::InvalidArgument, "spawn", message)
+            .with_help(format!("this engine has {} workers", pool.workers()))
+            .in_task(spec.info(1)))
+    };
+    if !spec.cpus.is_finite() || spec.cpus < 0.0 {
+        return wrong(format!("{} is no number of cpus", spec.cpus));
+    }
+    if spec.cpus > pool.workers() as f64 {
+        return wrong(format!("{} cpus can never be granted", spec.cpus));
+    }
+    Ok((spec.cpus * 1000.0).round() as u32)
+}
+
+/// Makes the task of a job, wires its dependencies, and queues it when the last of them is done.
+pub(crate) fn start<T: Send + Sync + 'static, J: Job<T>>(
+    pool: &Arc<PoolShared>,
+    milli: u32,
+    job: J,
+) -> Ref<T> {
+    let cell = TaskCell::new(Arc::clone(pool), milli, job);
+    cell.wire();
+    Ref::from_cell(cell as Arc<dyn Outcome<T>>)
+}
+
+/// The job of a call's node.
+struct CallJob<A, B> {
+    spec: TaskSpec,
+    args: A,
+    body: Arc<B>,
+}
+
+/// Runs one attempt's synchronous part, panics caught.
+fn attempt<T, I, B: Body<I, T>>(body: &B, inputs: I) -> Result<BodyStart<T>> {
+    catch_unwind(AssertUnwindSafe(|| body.start(inputs)))
+        .map_err(|payload| Error::panicked("task", &*payload))
+}
+
+impl<T, A, B> Job<T> for CallJob<A, B>
+where
+    T: Send + Sync + 'static,
+    A: Args,
+    B: Body<A::Inputs, T>,
+{
+    fn run(self) -> Started<T> {
+        let Self { spec, args, body } = self;
+        // A failed argument is this task's failure, unchanged; the work does not run.
+        let inputs = match args.resolve() {
+            Ok(inputs) => inputs,
+            Err(error) => return Started::Done(Err(error)),
+        };
+        let mut inputs = Some(inputs);
+        let mut next = move |last: bool| if last { inputs.take() } else { inputs.clone() };
+        let retries = spec.retries;
+        for number in 1..=retries.saturating_add(1) {
+            let last = number > retries;
+            let Some(given) = next(last) else { break };
+            match attempt(&*body, given) {
+                Ok(BodyStart::Done(Ok(value))) => return Started::Done(Ok(value)),
+                Ok(BodyStart::Done(Err(error))) | Err(error) => {
+                    let error = error.in_task(spec.info(number));
+                    if last {
+                        return Started::Done(Err(error));
+                    }
+                }
+                Ok(BodyStart::Future(first)) => {
+                    return Started::Future(
+                        async move { retry_async(spec, body, first, number, next).await }.boxed(),
+                    );
+                }
+            }
+        }
+        Started::Done(Err(Error::new(ErrorKind::Internal, "task", "no attempt was made")))
+    }
+
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        self.args.subscribe(subscriber);
+    }
+
+    fn info(&self) -> TaskInfo {
+        self.spec.info(1)
+    }
+}
+
+/// The attempts of an asynchronous body, from its first future on.
+async fn retry_async<T: Send + 'static, I, B: Body<I, T>>(
+    spec: TaskSpec,
+    body: Arc<B>,
+    first: BoxFuture<'static, Result<T>>,
+    mut number: u32,
+    mut next: impl FnMut(bool) -> Option<I>,
+) -> Result<T> {
+    let mut future = first;
+    loop {
+        let result = match AssertUnwindSafe(future).catch_unwind().await {
+            Ok(result) => result,
+            Err(payload) => Err(Error::panicked("task", &*payload)),
+        };
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error.in_task(spec.info(number)),
+        };
+        if number > spec.retries {
+            return Err(error);
+        }
+        number += 1;
+        let Some(inputs) = next(number > spec.retries) else { return Err(error) };
+        future = match attempt(&*body, inputs) {
+            Ok(BodyStart::Future(future)) => future,
+            Ok(BodyStart::Done(result)) => futures::future::ready(result).boxed(),
+            Err(error) => futures::future::ready(Err(error)).boxed(),
+        };
+    }
+}
+
+/// The job of `spawn_fn`: a closure without dependencies.
+pub(crate) struct FnJob<F> {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) work: F,
+}
+
+impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T> for FnJob<F> {
+    fn run(self) -> Started<T> {
+        Started::Done((self.work)())
+    }
+
+    fn subscribe(&self, _: &mut Subscriber<'_>) {}
+
+    fn info(&self) -> TaskInfo {
+        TaskInfo { name: self.name.clone(), location: self.location, attempt: 1 }
+    }
+}
+
+/// The job of `map`: a shared closure on one borrowed input.
+pub(crate) struct MapJob<T: 'static, F> {
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) input: Ref<T>,
+    pub(crate) work: Arc<F>,
+}
+
+impl<T, U, F> Job<U> for MapJob<T, F>
+where
+    T: Send + Sync + 'static,
+    U: Send + Sync + 'static,
+    F: Fn(&T) -> Result<U> + Send + Sync + 'static,
+{
+    fn run(self) -> Started<U> {
+        Started::Done(self.input.into_value().and_then(|value| (self.work)(&value)))
+    }
+
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        subscriber.see(&self.input);
+    }
+
+    fn info(&self) -> TaskInfo {
+        TaskInfo { name: "map".into(), location: self.location, attempt: 1 }
+    }
+}

@@ -1,0 +1,18 @@
+//! Deferred calls and the graphs they form.
+//!
+//! A [`Call`] is a typed call that has not started; its arguments may be values, refs or other calls, so it
+//! is also a graph. [`Engine::spawn`](crate::Engine::spawn) turns each node into a task: arguments that are
+//! calls become refs, refs become dataflow edges, and a task starts when its last edge is done.
+//! [`TaskGraph`] is the untyped picture of it: for drawing, ordering and finding cycles.
+
+mod args;
+mod call;
+mod draw;
+mod ops;
+mod task_graph;
+
+pub use args::{Arg, ArgSlot, Args, Input, IntoArg};
+pub(crate) use args::{Subscriber, SubscriberKind};
+pub use call::{Call, TaskSpec};
+pub(crate) use call::{FnJob, MapJob, spawn_call, start};
+pub use task_graph::{NodeKind, TaskGraph};

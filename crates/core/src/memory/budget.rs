@@ -1,0 +1,228 @@
+//! The budget: a counter with a limit, an account per consumer, and a reliever.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+
+use super::format_bytes;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Frees budget on demand; the store is the only one.
+pub(crate) trait Relief: Send + Sync {
+    /// Tries to give back at least `bytes` to the budget; returns what it gave.
+    fn relieve(&self, bytes: usize) -> usize;
+}
+
+struct Inner {
+    limit: usize,
+    /// Everything granted; may pass the limit only through `grow`, which cannot refuse.
+    reserved: AtomicUsize,
+    peak: AtomicUsize,
+    /// Bytes by consumer name, for the message of a refusal and for reports.
+    accounts: Mutex<HashMap<String, usize>>,
+    /// Weak, because the store owns a budget.
+    relief: OnceLock<Weak<dyn Relief>>,
+}
+
+/// A byte budget shared by queries, the object store and tasks. A clone is the same budget.
+#[derive(Clone)]
+pub struct Budget(Arc<Inner>);
+
+impl Budget {
+    /// A budget of `limit` bytes with nothing reserved.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Inner {
+            limit,
+            reserved: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            accounts: Mutex::default(),
+            relief: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn set_relief(&self, relief: Weak<dyn Relief>) {
+        let _ = self.0.relief.set(relief);
+    }
+
+    /// The limit in bytes.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Bytes reserved now by all consumers.
+    pub fn reserved(&self) -> usize {
+        self.0.reserved.load(Ordering::Acquire)
+    }
+
+    /// The most bytes that were ever reserved at once.
+    pub fn peak(&self) -> usize {
+        self.0.peak.load(Ordering::Acquire)
+    }
+
+    /// Bytes reserved by consumer name, largest first.
+    pub fn consumers(&self) -> Vec<(String, usize)> {
+        let mut list: Vec<_> =
+            self.0.accounts.lock().iter().map(|(name, bytes)| (name.clone(), *bytes)).collect();
+        list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        list
+    }
+
+    /// Reserves `bytes` for `consumer` until the reservation is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`] as in [`Budget::try_grow`].
+    pub fn reserve(&self, consumer: &str, bytes: usize) -> Result<Reservation> {
+        self.try_grow(consumer, bytes)?;
+        Ok(Reservation { budget: self.clone(), consumer: consumer.to_owned(), bytes })
+    }
+
+    /// Adds `bytes` to `consumer`'s account, spilling cold stored objects if they would not fit.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OutOfMemory`] if the bytes do not fit even then; the message lists the largest
+    /// consumers. Nothing is reserved in that case.
+    pub fn try_grow(&self, consumer: &str, bytes: usize) -> Result<()> {
+        loop {
+            match self.claim(bytes) {
+                Ok(()) => {
+                    self.credit(consumer, bytes);
+                    return Ok(());
+                }
+                Err(missing) => {
+                    let relief = self.0.relief.get().and_then(Weak::upgrade);
+                    // Every round with relief frees something, so the loop ends.
+                    let freed = relief.map_or(0, |relief| relief.relieve(missing));
+                    if freed == 0 {
+                        return Err(self.refusal(consumer, bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds `bytes` to `consumer`'s account even past the limit, for callers that cannot fail.
+    /// Cold stored objects are spilled afterwards if the limit is passed.
+    pub fn grow(&self, consumer: &str, bytes: usize) {
+        let after = self.0.reserved.fetch_add(bytes, Ordering::AcqRel) + bytes;
+        self.0.peak.fetch_max(after, Ordering::AcqRel);
+        self.credit(consumer, bytes);
+        if after > self.0.limit
+            && let Some(relief) = self.0.relief.get().and_then(Weak::upgrade)
+        {
+            relief.relieve(after - self.0.limit);
+        }
+    }
+
+    /// Gives `bytes` of `consumer`'s account back.
+    pub fn shrink(&self, consumer: &str, bytes: usize) {
+        let mut accounts = self.0.accounts.lock();
+        if let Some(account) = accounts.get_mut(consumer) {
+            *account = account.saturating_sub(bytes);
+            if *account == 0 {
+                accounts.remove(consumer);
+            }
+        }
+        drop(accounts);
+        self.0.reserved.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    fn claim(&self, bytes: usize) -> Result<(), usize> {
+        let limit = self.0.limit;
+        let grown = self.0.reserved.fetch_update(Ordering::AcqRel, Ordering::Acquire, |reserved| {
+            reserved.checked_add(bytes).filter(|after| *after <= limit)
+        });
+        match grown {
+            Ok(before) => {
+                self.0.peak.fetch_max(before + bytes, Ordering::AcqRel);
+                Ok(())
+            }
+            Err(reserved) => Err(reserved.saturating_add(bytes) - limit),
+        }
+    }
+
+    fn credit(&self, consumer: &str, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        let mut accounts = self.0.accounts.lock();
+        match accounts.get_mut(consumer) {
+            Some(account) => *account += bytes,
+            None => {
+                accounts.insert(consumer.to_owned(), bytes);
+            }
+        }
+    }
+
+    fn refusal(&self, consumer: &str, bytes: usize) -> Error {
+        let top: Vec<String> = self
+            .consumers()
+            .into_iter()
+            .take(5)
+            .map(|(name, bytes)| format!("{name} {}", format_bytes(bytes)))
+            .collect();
+        let held = if top.is_empty() { "nothing".to_owned() } else { top.join(", ") };
+        Error::new(
+            ErrorKind::OutOfMemory,
+            "memory budget",
+            format!(
+                "{consumer} asked for {}, with {} of {} reserved (largest: {held})",
+                format_bytes(bytes),
+                format_bytes(self.reserved()),
+                format_bytes(self.limit()),
+            ),
+        )
+        .with_help("raise the memory limit of the engine, or work in smaller partitions")
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Budget({} of {})", format_bytes(self.reserved()), format_bytes(self.limit()))
+    }
+}
+
+/// Bytes held in a [`Budget`]; dropping it gives them back.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Budget,
+    consumer: String,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.shrink(&self.consumer, self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_consumers_and_reserves_nothing() {
+        let budget = Budget::new(1000);
+        let _store = budget.reserve("store", 700).unwrap();
+        let error = budget.reserve("sort", 400).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        assert!(error.to_string().contains("largest: store 700 B"), "{error}");
+        assert_eq!(budget.reserved(), 700);
+        assert!(budget.reserve("sort", usize::MAX).is_err());
+        drop(_store);
+        assert_eq!(budget.reserved(), 0);
+        assert_eq!(budget.peak(), 700);
+        assert!(budget.consumers().is_empty());
+    }
+}

@@ -1,0 +1,17 @@
+//! Threads: the task pool, the two tokio runtimes, and blocking waits that cannot starve them.
+//!
+//! Who runs what:
+//! - the task pool (`pool`): `workers` threads with work-stealing deques; synchronous tasks;
+//! - the CPU runtime (tokio, `workers` threads): DataFusion's operators and async tasks;
+//! - the control runtime (tokio, 2 threads): actors, timers, IO, so that they stay prompt.
+//!
+//! Order of shutdown: the pool refuses new tasks and fails queued ones, then both runtimes drop their
+//! futures (whose guards complete their refs), without waiting for running code. No ref is left pending.
+
+mod park;
+mod pool;
+mod wait;
+
+pub(crate) use park::Parker;
+pub(crate) use pool::{PoolShared, ReleaseOnDrop, shut_down};
+pub(crate) use wait::{block_on, mark_runtime_thread, wait_blocking};
