@@ -199,7 +199,7 @@ fn only_the_named_crates_name_a_foreign_crate() {
 
 #[test]
 fn tasks_and_arrays_compile_without_datafusion() {
-    let relational = ["datafusion", "sqlparser", "parquet", "object_store"];
+    let relational = ["datafusion", "sqlparser", "parquet", "object_store", "axum", "hyper", "tonic"];
     let mut findings = Vec::new();
     for (package, options) in WITHOUT_DATAFUSION {
         for found in tree(package, options) {
@@ -227,6 +227,20 @@ fn one_version_of_arrow() {
     let findings =
         versions.iter().filter(|(_, found)| found.len() > 1).map(|(name, v)| format!("{name}: {v:?}"));
     none(findings.collect(), "two Arrows are two kinds of batches: move with DataFusion's version");
+}
+
+#[test]
+fn the_minimum_rust_is_stated_where_people_look() {
+    let contributing = read("CONTRIBUTING.md");
+    let mut findings = Vec::new();
+    for package in metadata().workspace_packages() {
+        match &package.rust_version {
+            Some(version)
+                if contributing.contains(&format!("{}.{} or newer", version.major, version.minor)) => {}
+            found => findings.push(format!("{}: rust-version is {found:?}", package.name)),
+        }
+    }
+    none(findings, "inherit rust-version from the workspace, and write the same version in CONTRIBUTING.md");
 }
 
 #[test]
@@ -317,6 +331,18 @@ fn only_the_stem_starts_threads_and_runtimes() {
         findings,
         "the engine owns all threads: use Engine::spawn_fn, Engine::cpu(), Engine::control() or Engine::on_cpu",
     );
+}
+
+#[test]
+fn only_plan_binds_datafusion_to_the_engine() {
+    let patterns = ["SessionContext::new", "SessionStateBuilder::", "RuntimeEnvBuilder::", "MemoryPool for"];
+    let findings = sources()
+        .iter()
+        .filter(|(name, _)| name.contains("src/") && !name.starts_with("crates/bench/"))
+        .filter(|(name, _)| !name.starts_with("crates/plan/"))
+        .flat_map(|(name, text)| occurrences(name, text, false, &patterns))
+        .collect();
+    none(findings, "a context of its own has its own memory limit and threads: take the Session's");
 }
 
 #[test]
