@@ -1,6 +1,6 @@
 //! The frames leaf of trefoil: data frames, chunked arrays, delayed graphs.
 //!
-//! [`array`] and [`delayed`] need only the stem (`trefoil-core`); `frame` needs the
+//! [`mod@array`] and [`delayed`] need only the stem (`trefoil-core`); `frame` needs the
 //! relational kernel and sits behind the feature `frame` (on by default).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
