@@ -1,1 +1,78 @@
-//! Data frames: pandas-like verbs over the relational kernel.
+//! Data frames: the verbs of pandas over lazy plans that the optimiser of SQL sees through.
+//!
+//! A [`DataFrame`](trefoil_plan::DataFrame) comes from a session (`read_csv`, `sql`, `table`, ...);
+//! [`FrameMethods`] and [`FrameReports`] give it its verbs, [`col`] and [`ExprMethods`] make expressions.
+//! Verbs take the frame by reference and give a new one. Each checks names and types when it is called.
+//!
+//! ```no_run
+//! # async fn example(session: trefoil_plan::Session) -> trefoil_plan::Result<()> {
+//! use trefoil_frames::{frame::*, seed};
+//! let diamonds = session.read_csv("examples/data/diamonds.csv").await?;
+//! let features = diamonds.rename([("price", "label")])?.categorize().await?.get_dummies()?;
+//! let (train, valid) = features.train_test_split(0.2, seed(7))?;
+//! # let _ = (train, valid);
+//! # Ok(()) }
+//! ```
+//!
+//! Where frames differ from pandas:
+//!
+//! | here | pandas | to get theirs |
+//! |---|---|---|
+//! | rows have no index and no order but that of `sort` | index, order of the file | a column to sort by |
+//! | null and `NaN` are two things: `is_null`, `is_nan` | one | `col.fill_nan(lit(ScalarValue::Null))` |
+//! | null is a group key and is counted by `value_counts` | dropped | `dropna_of` first |
+//! | null keys do not match in `join` | they do | `fillna_of` first |
+//! | `sum` of no values is null | 0 | `fill_null(lit(0))` |
+//! | comparisons with null are null, `filter` drops them | false | the same rows |
+//! | `round` sends halves away from zero | to even | |
+
+mod categories;
+mod check;
+mod columns;
+mod expr;
+mod group;
+mod join;
+mod methods;
+mod reports;
+mod reshape;
+mod rows;
+mod sample;
+mod summary;
+
+pub use categories::CATEGORIES;
+pub use expr::{DtExpr, Expr, ExprMethods, IntoExpr, SortKey, StrExpr, asc, col, desc, lit};
+pub use group::{Aggregation, GroupBy};
+pub use join::{Join, JoinKind};
+pub use methods::FrameMethods;
+pub use reports::FrameReports;
+
+use trefoil_plan::{DataFrame, Result};
+
+/// Stacks frames: columns are matched by name, in the order they are first seen; a column that a frame
+/// lacks is null there. Numbers of different types meet in the wider one. pandas: `pd.concat(frames)`.
+///
+/// # Errors
+/// No frames, or columns of one name with types that never mix (numbers and text).
+pub fn concat<'a>(frames: impl IntoIterator<Item = &'a DataFrame>) -> Result<DataFrame> {
+    let frames: Vec<&DataFrame> = frames.into_iter().collect();
+    join::concat("concat", &frames)
+}
+
+mod sealed {
+    use trefoil_plan::DataFrame;
+
+    /// Keeps the expression traits to the types of this crate.
+    pub trait Sealed {}
+
+    /// Keeps the frame traits to [`DataFrame`].
+    pub trait AsFrame: Sync {
+        #[doc(hidden)]
+        fn as_frame(&self) -> &DataFrame;
+    }
+
+    impl AsFrame for DataFrame {
+        fn as_frame(&self) -> &DataFrame {
+            self
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Categories of text columns, and one-hot encoding.
+//!
+//! Which columns an encoding gives depends on the data, and a plan must know its columns before it runs.
+//! So `categorize` looks once (one pass, all columns together) and writes what it found next to the column:
+//! as JSON in the field metadata `trefoil.categories`. Metadata travel with the plan through filters,
+//! sorts, joins, renames, `persist` and SQL; a new expression in the column's place drops them. As in
+//! pandas, a category that a filter removes is still a category.
+
+use super::check::{self, Class, class, invalid};
+use super::expr::{Expr, lit};
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::common::ScalarValue;
+use datafusion::functions::core::with_metadata;
+use datafusion::logical_expr::{BinaryExpr, LogicalPlanBuilder, Operator, grouping_set};
+use std::collections::BTreeSet;
+use trefoil_plan::{DataFrame, Error, ErrorKind, Result, plan_error};
+
+/// The key of the field metadata that hold a column's categories, a JSON array of texts.
+pub const CATEGORIES: &str = "trefoil.categories";
+
+pub(super) fn of(op: &'static str, field: &Field) -> Result<Option<Vec<String>>> {
+    match field.metadata().get(CATEGORIES) {
+        None => Ok(None),
+        Some(json) => serde_json::from_str(json).map(Some).map_err(|e| {
+            Error::new(
+                ErrorKind::MalformedData,
+                op,
+                format!("the metadata `{CATEGORIES}` of `{}` is not a JSON array of texts", field.name()),
+            )
+            .with_source(e)
+        }),
+    }
+}
+
+fn remember(op: &'static str, expr: Expr, categories: &[String]) -> Result<Expr> {
+    let json = serde_json::to_string(categories)
+        .map_err(|e| Error::new(ErrorKind::Internal, op, "categories do not encode").with_source(e))?;
+    Ok(with_metadata().call(vec![expr, lit(CATEGORIES), lit(json)]))
+}
+
+fn text_columns(op: &'static str, frame: &DataFrame) -> Result<Vec<String>> {
+    let mut names = check::names(op, frame)?;
+    let schema = check::schema(frame);
+    names.retain(|name| {
+        schema.fields().iter().any(|f| f.name() == name && class(f.data_type()) == Class::Text)
+    });
+    Ok(names)
+}
+
+/// Collects the distinct values of text columns and remembers them in the plan.
+pub(super) async fn categorize(frame: &DataFrame, columns: Option<Vec<String>>) -> Result<DataFrame> {
+    const OP: &str = "categorize";
+    let columns = match columns {
+        Some(columns) => check::list(OP, frame, columns)?,
+        None => text_columns(OP, frame)?,
+    };
+    let Some(found) = distinct_values(OP, frame, &columns).await? else { return Ok(frame.clone()) };
+    let mut outputs = check::all(OP, frame)?;
+    for (name, expr) in &mut outputs {
+        if let Some(i) = columns.iter().position(|c| c == name) {
+            let known: Vec<String> = found[i].iter().cloned().collect();
+            *expr = remember(OP, expr.clone(), &known)?;
+        }
+    }
+    check::project(OP, frame, outputs)
+}
+
+/// The distinct values of text columns in one pass; `None` if there are no columns.
+pub(super) async fn distinct_values(
+    op: &'static str,
+    frame: &DataFrame,
+    columns: &[String],
+) -> Result<Option<Vec<BTreeSet<String>>>> {
+    let mut sets = Vec::new();
+    for name in columns {
+        let (column, field) = check::find(op, frame, name)?;
+        if class(field.data_type()) != Class::Text {
+            return Err(check::mismatch(op, format!("`{name}` is {}, not text", field.data_type()))
+                .with_help("convert it with `astype` first"));
+        }
+        sets.push(vec![Expr::Column(column)]);
+    }
+    let keys = match sets.as_slice() {
+        [] => return Ok(None),
+        [single] => single.clone(),
+        _ => vec![grouping_set(sets)],
+    };
+    let plan = LogicalPlanBuilder::from(check::plan(frame))
+        .aggregate(keys, Vec::<Expr>::new())
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|e| plan_error(e, op))?;
+    let rows = check::with_plan(frame, plan).collect().await?;
+    let mut found = vec![BTreeSet::new(); columns.len()];
+    for batch in &rows {
+        for (values, array) in found.iter_mut().zip(batch.columns()) {
+            let texts = cast(array, &DataType::Utf8).map_err(|e| plan_error(e.into(), op))?;
+            values.extend(texts.as_string::<i32>().iter().flatten().map(str::to_owned));
+        }
+    }
+    Ok(Some(found))
+}
+
+/// One-hot encoding: the other columns first, then `column_category` for every category, in order.
+pub(super) fn get_dummies(
+    op: &'static str,
+    frame: &DataFrame,
+    columns: Option<Vec<String>>,
+) -> Result<DataFrame> {
+    let encoded = match columns {
+        Some(columns) => check::list(op, frame, columns)?,
+        None => text_columns(op, frame)?,
+    };
+    let mut outputs = check::all(op, frame)?;
+    outputs.retain(|(name, _)| !encoded.contains(name));
+    for name in &encoded {
+        let (column, field) = check::find(op, frame, name)?;
+        let Some(categories) = of(op, &field)? else {
+            return Err(invalid(op, format!("the categories of `{name}` are not known"))
+                .with_help("call `categorize().await` first: it looks at the data once"));
+        };
+        for category in categories {
+            // never null: a null value belongs to no category
+            let is = Expr::BinaryExpr(BinaryExpr::new(
+                Box::new(Expr::Column(column.clone())),
+                Operator::IsNotDistinctFrom,
+                Box::new(lit(ScalarValue::from(category.as_str()))),
+            ));
+            outputs.push((format!("{name}_{category}"), is));
+        }
+    }
+    if outputs.is_empty() {
+        return Err(invalid(op, "no column would be left: every column is text without a category"));
+    }
+    check::project(op, frame, outputs)
+}
+
+/// Gives stacked frames the categories of all of them, for columns where every frame knows its own.
+pub(super) fn merge(op: &'static str, stacked: &DataFrame, parts: &[&DataFrame]) -> Result<DataFrame> {
+    let mut outputs = check::all(op, stacked)?;
+    let mut changed = false;
+    for (name, expr) in &mut outputs {
+        let mut all = BTreeSet::new();
+        let mut known = true;
+        for part in parts {
+            let Some(field) = check::schema(part).fields().iter().find(|f| f.name() == name) else {
+                continue;
+            };
+            match of(op, field)? {
+                Some(categories) => all.extend(categories),
+                None => known = false,
+            }
+        }
+        if known && !all.is_empty() {
+            *expr = remember(op, expr.clone(), &all.into_iter().collect::<Vec<_>>())?;
+            changed = true;
+        }
+    }
+    if changed { check::project(op, stacked, outputs) } else { Ok(stacked.clone()) }
+}

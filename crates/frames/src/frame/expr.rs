@@ -1,0 +1,402 @@
+//! Column expressions: [`col`], [`lit`] and what can be asked of an [`Expr`].
+//!
+//! Expressions are DataFusion's own, so the optimiser sees through them. Arithmetic (`+ - * / %`), masks
+//! (`& | !`) and comparisons (`eq`, `not_eq`, `gt`, `gt_eq`, `lt`, `lt_eq`, `and`, `or`, `is_null`,
+//! `is_not_null`, `like`) are theirs; [`ExprMethods`] adds the rest. When a verb takes an expression it
+//! gives it the habits of pandas: `/` of two integers is a true division, `&` and `|` of two masks mean
+//! *and* and *or*, `+` of two texts joins them, sums and means of a mask count its `true`s.
+
+use super::sealed::Sealed;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::functions::expr_fn as f;
+use datafusion::functions_aggregate::expr_fn as agg;
+use datafusion::logical_expr::expr::{NullTreatment, Sort};
+use datafusion::logical_expr::{Case, Cast, ExprFunctionExt, Literal, TryCast};
+
+pub use datafusion::logical_expr::{Expr, lit};
+
+/// The column called exactly `name`: case, spaces and dots are kept, nothing is quoted.
+///
+/// pandas: `df["carat"]`.
+///
+/// ```
+/// use trefoil_frames::frame::{ExprMethods, col, lit};
+/// let rounded = col("carat").ceil().alias("carats");
+/// let mask = (col("Price per kg") / col("carat")).gt(lit(1000)) & col("cut").is_in(["Ideal", "Good"]);
+/// # let _ = (rounded, mask);
+/// ```
+pub fn col(name: impl Into<String>) -> Expr {
+    Expr::Column(Column::new_unqualified(name))
+}
+
+/// What a verb accepts where it wants an expression: an [`Expr`], or the name of a column.
+pub trait IntoExpr: Sealed {
+    /// The expression.
+    fn into_expr(self) -> Expr;
+}
+
+impl Sealed for Expr {}
+impl IntoExpr for Expr {
+    fn into_expr(self) -> Expr {
+        self
+    }
+}
+impl Sealed for &Expr {}
+impl IntoExpr for &Expr {
+    fn into_expr(self) -> Expr {
+        self.clone()
+    }
+}
+impl Sealed for &str {}
+impl IntoExpr for &str {
+    fn into_expr(self) -> Expr {
+        col(self)
+    }
+}
+impl Sealed for String {}
+impl IntoExpr for String {
+    fn into_expr(self) -> Expr {
+        col(self)
+    }
+}
+impl Sealed for &String {}
+impl IntoExpr for &String {
+    fn into_expr(self) -> Expr {
+        col(self)
+    }
+}
+
+/// One key of a sort: an expression, a direction and the place of the nulls (last unless said).
+#[derive(Clone, Debug)]
+pub struct SortKey {
+    expr: Expr,
+    descending: bool,
+    nulls_first: bool,
+}
+
+impl SortKey {
+    /// Puts nulls before all values. pandas: `na_position="first"`.
+    #[must_use]
+    pub fn nulls_first(mut self) -> Self {
+        self.nulls_first = true;
+        self
+    }
+
+    pub(super) fn expr(&self) -> &Expr {
+        &self.expr
+    }
+
+    pub(super) fn with_expr(self, expr: Expr) -> Sort {
+        Sort::new(expr, !self.descending, self.nulls_first)
+    }
+}
+
+/// From the smallest value to the largest. pandas: `sort_values("x")`.
+pub fn asc(key: impl IntoExpr) -> SortKey {
+    SortKey { expr: key.into_expr(), descending: false, nulls_first: false }
+}
+
+/// From the largest value to the smallest. pandas: `sort_values("x", ascending=False)`.
+pub fn desc(key: impl IntoExpr) -> SortKey {
+    SortKey { expr: key.into_expr(), descending: true, nulls_first: false }
+}
+
+/// What an expression can be asked for, beyond its operators and comparisons.
+///
+/// An expression without an alias is named after its first column, an aggregation of a plain column
+/// `column_aggregation` (`price_mean`).
+pub trait ExprMethods: Sealed + Sized {
+    #[doc(hidden)]
+    fn to_expr(self) -> Expr;
+
+    /// The smallest integer at or above each value. pandas: `np.ceil(s)`.
+    fn ceil(self) -> Expr {
+        f::ceil(self.to_expr())
+    }
+
+    /// The largest integer at or below each value. pandas: `np.floor(s)`.
+    fn floor(self) -> Expr {
+        f::floor(self.to_expr())
+    }
+
+    /// Rounded to `decimals` digits, halves away from zero (pandas: `s.round(decimals)`, halves to even).
+    fn round(self, decimals: i32) -> Expr {
+        f::round(vec![self.to_expr(), lit(i64::from(decimals))])
+    }
+
+    /// The absolute value. pandas: `s.abs()`.
+    fn abs(self) -> Expr {
+        f::abs(self.to_expr())
+    }
+
+    /// The square root, `NaN` of negative numbers. pandas: `np.sqrt(s)`.
+    fn sqrt(self) -> Expr {
+        f::sqrt(self.to_expr())
+    }
+
+    /// The natural logarithm. pandas: `np.log(s)`.
+    fn ln(self) -> Expr {
+        f::ln(self.to_expr())
+    }
+
+    /// e to the power of each value. pandas: `np.exp(s)`.
+    fn exp(self) -> Expr {
+        f::exp(self.to_expr())
+    }
+
+    /// Each value to the power of `exponent`. pandas: `s.pow(exponent)`.
+    fn pow(self, exponent: Expr) -> Expr {
+        f::power(self.to_expr(), exponent)
+    }
+
+    /// Values below `low` become `low`, values above `high` become `high`, nulls stay.
+    /// pandas: `s.clip(low, high)`.
+    fn clip(self, low: Expr, high: Expr) -> Expr {
+        let value = self.to_expr();
+        let inside = f::least(vec![f::greatest(vec![value.clone(), low]), high]);
+        choose(value.is_not_null(), inside, None)
+    }
+
+    /// Whether `low <= value <= high`. pandas: `s.between(low, high)`.
+    fn is_between(self, low: Expr, high: Expr) -> Expr {
+        self.to_expr().between(low, high)
+    }
+
+    /// Whether the value is one of `values`; null stays null. pandas: `s.isin(values)`.
+    fn is_in<L: Literal>(self, values: impl IntoIterator<Item = L>) -> Expr {
+        let list: Vec<Expr> = values.into_iter().map(lit).collect();
+        if list.is_empty() { lit(false) } else { self.to_expr().in_list(list, false) }
+    }
+
+    /// The value, or `other` where it is null. pandas: `s.fillna(other)`.
+    fn fill_null(self, other: Expr) -> Expr {
+        f::coalesce(vec![self.to_expr(), other])
+    }
+
+    /// Whether the value is `NaN` (null stays null; `is_null` asks for nulls). pandas: `np.isnan(s)`.
+    fn is_nan(self) -> Expr {
+        f::isnan(self.to_expr())
+    }
+
+    /// The value, or `other` where it is `NaN`. pandas: `s.fillna(other)`, for `NaN` alone.
+    fn fill_nan(self, other: Expr) -> Expr {
+        f::nanvl(self.to_expr(), other)
+    }
+
+    /// The value where `mask` is true, elsewhere `other`. pandas: `s.where(mask, other)`.
+    fn where_else(self, mask: Expr, other: Expr) -> Expr {
+        choose(mask, self.to_expr(), Some(other))
+    }
+
+    /// Integers divided downwards to an integer. pandas: `s // other`.
+    fn floor_div(self, other: Expr) -> Expr {
+        let quotient = self.to_expr().cast(DataType::Float64) / other;
+        f::floor(quotient).cast(DataType::Int64)
+    }
+
+    /// Converted to another type; a value that does not fit is an error when the frame runs.
+    /// pandas: `s.astype(dtype)`.
+    fn cast(self, to: DataType) -> Expr {
+        Expr::Cast(Cast::new(Box::new(self.to_expr()), to))
+    }
+
+    /// Converted to another type; a value that does not fit becomes null.
+    /// pandas: `pd.to_numeric(s, errors="coerce")`.
+    fn try_cast(self, to: DataType) -> Expr {
+        Expr::TryCast(TryCast::new(Box::new(self.to_expr()), to))
+    }
+
+    /// The text functions: `col("cut").str().lower()`. pandas: `s.str`.
+    fn str(self) -> StrExpr {
+        StrExpr(self.to_expr())
+    }
+
+    /// The date and time functions: `col("time").dt().hour()`. pandas: `s.dt`.
+    fn dt(self) -> DtExpr {
+        DtExpr(self.to_expr())
+    }
+
+    /// Aggregation: the sum of the values that are not null (null if there are none).
+    /// pandas: `s.sum(min_count=1)`.
+    fn sum(self) -> Expr {
+        agg::sum(self.to_expr())
+    }
+
+    /// Aggregation: the arithmetic mean. pandas: `s.mean()`.
+    fn mean(self) -> Expr {
+        agg::avg(self.to_expr())
+    }
+
+    /// Aggregation: the smallest value. pandas: `s.min()`.
+    fn min(self) -> Expr {
+        agg::min(self.to_expr())
+    }
+
+    /// Aggregation: the largest value. pandas: `s.max()`.
+    fn max(self) -> Expr {
+        agg::max(self.to_expr())
+    }
+
+    /// Aggregation: how many values are not null. pandas: `s.count()`.
+    fn count(self) -> Expr {
+        agg::count(self.to_expr())
+    }
+
+    /// Aggregation: how many different values there are, nulls aside. pandas: `s.nunique()`.
+    fn n_unique(self) -> Expr {
+        agg::count_distinct(self.to_expr())
+    }
+
+    /// Aggregation: the sample standard deviation (`ddof = 1`). pandas: `s.std()`.
+    fn std(self) -> Expr {
+        agg::stddev(self.to_expr())
+    }
+
+    /// Aggregation: the sample variance (`ddof = 1`). pandas: `s.var()`.
+    fn var(self) -> Expr {
+        agg::var_sample(self.to_expr())
+    }
+
+    /// Aggregation: the exact median. pandas: `s.median()`.
+    fn median(self) -> Expr {
+        agg::median(self.to_expr())
+    }
+
+    /// Aggregation: the exact quantile at `q` in 0..=1, interpolated linearly. pandas: `s.quantile(q)`.
+    fn quantile(self, q: f64) -> Expr {
+        agg::percentile_cont(self.to_expr().sort(true, false), lit(q))
+    }
+
+    /// Aggregation: the first value that is not null. Rows have an order only within one partition; to
+    /// choose the row use [`ExprMethods::first_by`]. pandas: `s.groupby(...).first()`.
+    fn first(self) -> Expr {
+        skip_nulls(agg::first_value(self.to_expr(), vec![]), vec![])
+    }
+
+    /// Aggregation: the last value that is not null; see [`ExprMethods::first`].
+    /// pandas: `s.groupby(...).last()`.
+    fn last(self) -> Expr {
+        skip_nulls(agg::last_value(self.to_expr(), vec![]), vec![])
+    }
+
+    /// Aggregation: the value, not null, of the row that `key` sorts first.
+    /// pandas: `df.sort_values(key).groupby(...)["s"].first()`.
+    fn first_by(self, key: SortKey) -> Expr {
+        let by = key.expr().clone();
+        skip_nulls(agg::first_value(self.to_expr(), vec![]), vec![key.with_expr(by)])
+    }
+
+    /// Aggregation: Pearson's correlation with `other`. pandas: `s.corr(other)`.
+    fn corr(self, other: Expr) -> Expr {
+        agg::corr(self.to_expr(), other)
+    }
+
+    /// Aggregation: the sample covariance with `other`. pandas: `s.cov(other)`.
+    fn cov(self, other: Expr) -> Expr {
+        agg::covar_samp(self.to_expr(), other)
+    }
+}
+
+impl ExprMethods for Expr {
+    fn to_expr(self) -> Expr {
+        self
+    }
+}
+
+/// `CASE WHEN mask THEN value ELSE other END`; the types are checked when a verb takes the expression.
+pub(super) fn choose(mask: Expr, value: Expr, other: Option<Expr>) -> Expr {
+    Expr::Case(Case::new(None, vec![(Box::new(mask), Box::new(value))], other.map(Box::new)))
+}
+
+fn skip_nulls(aggregate: Expr, order: Vec<Sort>) -> Expr {
+    let plain = aggregate.clone();
+    // `build` fails only for what is no aggregate
+    aggregate.order_by(order).null_treatment(NullTreatment::IgnoreNulls).build().unwrap_or(plain)
+}
+
+/// The text functions of an expression; see [`ExprMethods::str`].
+#[derive(Clone, Debug)]
+pub struct StrExpr(Expr);
+
+impl StrExpr {
+    /// In lower case. pandas: `s.str.lower()`.
+    pub fn lower(self) -> Expr {
+        f::lower(self.0)
+    }
+
+    /// In upper case. pandas: `s.str.upper()`.
+    pub fn upper(self) -> Expr {
+        f::upper(self.0)
+    }
+
+    /// The number of characters. pandas: `s.str.len()`.
+    pub fn len(self) -> Expr {
+        f::character_length(self.0)
+    }
+
+    /// Whether `part` occurs, taken literally. pandas: `s.str.contains(part, regex=False)`.
+    pub fn contains(self, part: impl Into<String>) -> Expr {
+        f::contains(self.0, lit(part.into()))
+    }
+
+    /// Whether the text starts with `prefix`. pandas: `s.str.startswith(prefix)`.
+    pub fn starts_with(self, prefix: impl Into<String>) -> Expr {
+        f::starts_with(self.0, lit(prefix.into()))
+    }
+
+    /// Whether the text ends with `suffix`. pandas: `s.str.endswith(suffix)`.
+    pub fn ends_with(self, suffix: impl Into<String>) -> Expr {
+        f::ends_with(self.0, lit(suffix.into()))
+    }
+
+    /// Every `from` replaced by `to`, both literally. pandas: `s.str.replace(from, to, regex=False)`.
+    pub fn replace(self, from: impl Into<String>, to: impl Into<String>) -> Expr {
+        f::replace(self.0, lit(from.into()), lit(to.into()))
+    }
+
+    /// Without spaces at both ends. pandas: `s.str.strip()` (which takes off tabs and newlines too).
+    pub fn strip(self) -> Expr {
+        f::trim(vec![self.0])
+    }
+}
+
+/// The date and time functions of an expression; see [`ExprMethods::dt`].
+#[derive(Clone, Debug)]
+pub struct DtExpr(Expr);
+
+impl DtExpr {
+    fn part(self, part: &str) -> Expr {
+        f::date_part(lit(part), self.0)
+    }
+
+    /// The year. pandas: `s.dt.year`.
+    pub fn year(self) -> Expr {
+        self.part("year")
+    }
+
+    /// The month, 1 to 12. pandas: `s.dt.month`.
+    pub fn month(self) -> Expr {
+        self.part("month")
+    }
+
+    /// The day of the month, 1 to 31. pandas: `s.dt.day`.
+    pub fn day(self) -> Expr {
+        self.part("day")
+    }
+
+    /// The hour, 0 to 23. pandas: `s.dt.hour`.
+    pub fn hour(self) -> Expr {
+        self.part("hour")
+    }
+
+    /// The minute, 0 to 59. pandas: `s.dt.minute`.
+    pub fn minute(self) -> Expr {
+        self.part("minute")
+    }
+
+    /// The day of the week, Monday = 0. pandas: `s.dt.weekday`.
+    pub fn weekday(self) -> Expr {
+        (self.part("dow") + lit(6)) % lit(7)
+    }
+}

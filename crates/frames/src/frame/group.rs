@@ -1,0 +1,259 @@
+//! Groups and aggregations.
+
+use super::check::{self, Named, invalid};
+use super::expr::{Expr, ExprMethods, IntoExpr, lit};
+use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::LogicalPlanBuilder;
+use trefoil_plan::{DataFrame, Result, plan_error};
+
+/// An aggregation by name, for [`pivot_table`](super::FrameMethods::pivot_table).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Aggregation {
+    /// The sum.
+    Sum,
+    /// The arithmetic mean.
+    Mean,
+    /// The smallest value.
+    Min,
+    /// The largest value.
+    Max,
+    /// How many values are not null.
+    Count,
+    /// How many different values there are.
+    NUnique,
+    /// The sample standard deviation.
+    Std,
+    /// The sample variance.
+    Var,
+    /// The exact median.
+    Median,
+}
+
+impl Aggregation {
+    /// The aggregation of an expression.
+    pub fn of(self, value: Expr) -> Expr {
+        match self {
+            Aggregation::Sum => value.sum(),
+            Aggregation::Mean => value.mean(),
+            Aggregation::Min => value.min(),
+            Aggregation::Max => value.max(),
+            Aggregation::Count => value.count(),
+            Aggregation::NUnique => value.n_unique(),
+            Aggregation::Std => value.std(),
+            Aggregation::Var => value.var(),
+            Aggregation::Median => value.median(),
+        }
+    }
+}
+
+/// Rows grouped by keys, waiting for an aggregation; made by
+/// [`group_by`](super::FrameMethods::group_by).
+///
+/// The result has one row per distinct key, in no particular order: first the key columns, then the
+/// aggregates. Null is a key like any other (pandas: `groupby(..., dropna=False)`; drop nulls first for
+/// the default of pandas).
+#[derive(Clone)]
+#[must_use = "a group does nothing until it is aggregated"]
+pub struct GroupBy {
+    frame: DataFrame,
+    keys: Vec<Expr>,
+}
+
+impl GroupBy {
+    pub(super) fn new<E: IntoExpr>(frame: &DataFrame, keys: impl IntoIterator<Item = E>) -> GroupBy {
+        GroupBy { frame: frame.clone(), keys: keys.into_iter().map(IntoExpr::into_expr).collect() }
+    }
+
+    /// Computes aggregations per group. Without an alias a column is called `price_mean`.
+    ///
+    /// pandas: `df.groupby(keys).agg(most=("price", "max"), n=("price", "count"))`.
+    ///
+    /// # Errors
+    /// Unknown columns, types an aggregation cannot work on, duplicate names, an expression that
+    /// uses a column outside an aggregation, empty lists.
+    pub fn agg(&self, aggregations: impl IntoIterator<Item = Expr>) -> Result<DataFrame> {
+        self.run("agg", aggregations.into_iter().map(|e| (check::output_name(&e), e)).collect())
+    }
+
+    /// The sum of columns per group, null where a group has no value. pandas: `groupby(keys)[columns].sum()`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric, an empty list.
+    pub fn sum<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("sum", columns, ExprMethods::sum)
+    }
+
+    /// The mean of columns per group. pandas: `groupby(keys)[columns].mean()`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric, an empty list.
+    pub fn mean<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("mean", columns, ExprMethods::mean)
+    }
+
+    /// The smallest value of columns per group. pandas: `groupby(keys)[columns].min()`.
+    ///
+    /// # Errors
+    /// Unknown columns, an empty list.
+    pub fn min<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("min", columns, ExprMethods::min)
+    }
+
+    /// The largest value of columns per group. pandas: `groupby(keys)[columns].max()`.
+    ///
+    /// # Errors
+    /// Unknown columns, an empty list.
+    pub fn max<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("max", columns, ExprMethods::max)
+    }
+
+    /// How many values per group are not null. pandas: `groupby(keys)[columns].count()`.
+    ///
+    /// # Errors
+    /// Unknown columns, an empty list.
+    pub fn count<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("count", columns, ExprMethods::count)
+    }
+
+    /// How many different values per group. pandas: `groupby(keys)[columns].nunique()`.
+    ///
+    /// # Errors
+    /// Unknown columns, an empty list.
+    pub fn n_unique<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("n_unique", columns, ExprMethods::n_unique)
+    }
+
+    /// The sample standard deviation per group. pandas: `groupby(keys)[columns].std()`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric, an empty list.
+    pub fn std<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("std", columns, ExprMethods::std)
+    }
+
+    /// The sample variance per group. pandas: `groupby(keys)[columns].var()`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric, an empty list.
+    pub fn var<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("var", columns, ExprMethods::var)
+    }
+
+    /// The exact median per group. pandas: `groupby(keys)[columns].median()`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric, an empty list.
+    pub fn median<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("median", columns, ExprMethods::median)
+    }
+
+    /// The number of rows per group, in a column `size`. pandas: `groupby(keys).size()`.
+    ///
+    /// # Errors
+    /// Unknown keys.
+    pub fn size(&self) -> Result<DataFrame> {
+        self.run("size", vec![("size".to_owned(), count(lit(1_i64)))])
+    }
+
+    fn each<S: AsRef<str>>(
+        &self,
+        op: &'static str,
+        columns: impl IntoIterator<Item = S>,
+        aggregation: fn(Expr) -> Expr,
+    ) -> Result<DataFrame> {
+        let columns = check::list(op, &self.frame, columns)?;
+        self.run(op, columns.into_iter().map(|name| (name.clone(), aggregation(super::col(name)))).collect())
+    }
+
+    fn run(&self, op: &'static str, outputs: Vec<Named>) -> Result<DataFrame> {
+        if self.keys.is_empty() {
+            return Err(invalid(op, "the list of group keys is empty")
+                .with_help("use `agg` of the frame to aggregate all rows"));
+        }
+        let keys: Vec<Named> =
+            self.keys.iter().map(|e| check::named_row(op, &self.frame, e)).collect::<Result<_>>()?;
+        // keys that are computed become columns first, so that the aggregation sees plain columns only
+        let mut columns = check::all(op, &self.frame)?;
+        let mut plain = Vec::new();
+        for (i, (name, expr)) in keys.into_iter().enumerate() {
+            let source = match &expr {
+                Expr::Column(column) => column.name.clone(),
+                _ => {
+                    columns.push((format!("__trefoil_key_{i}"), expr));
+                    format!("__trefoil_key_{i}")
+                }
+            };
+            plain.push((name, source));
+        }
+        let keyed = check::project(op, &self.frame, columns)?;
+        let keys = plain
+            .into_iter()
+            .map(|(name, source)| Ok((name, check::column(op, &keyed, &source)?)))
+            .collect::<Result<_>>()?;
+        let outputs = outputs
+            .into_iter()
+            .map(|(name, expr)| Ok((name, check::resolve(op, &keyed, expr.unalias())?)))
+            .collect::<Result<_>>()?;
+        aggregate(op, &keyed, keys, outputs)
+    }
+}
+
+/// One row per key, or one row if there are no keys. Keys are plain columns; all expressions are resolved.
+pub(super) fn aggregate(
+    op: &'static str,
+    frame: &DataFrame,
+    keys: Vec<Named>,
+    outputs: Vec<Named>,
+) -> Result<DataFrame> {
+    if outputs.is_empty() {
+        return Err(invalid(op, "the list of aggregations is empty").with_help("give at least one"));
+    }
+    let names: Vec<String> = keys.iter().chain(&outputs).map(|(name, _)| name.clone()).collect();
+    check::distinct(op, &names)?;
+    // pull the aggregations out of their expressions: `x.sum() / y.sum()` is two of them and a division
+    let mut found: Vec<Expr> = Vec::new();
+    let mut finals = keys.clone();
+    for (name, expr) in outputs {
+        if !check::has_aggregate(&expr) {
+            return Err(invalid(op, format!("`{}` is not an aggregation", check::plain(&expr)))
+                .with_help("aggregate it, as in `col(\"x\").sum()`, or make it a group key"));
+        }
+        let outer = expr
+            .transform_down(|node| {
+                Ok(match node {
+                    Expr::AggregateFunction(_) => {
+                        let i = found.iter().position(|e| *e == node).unwrap_or_else(|| {
+                            found.push(node);
+                            found.len() - 1
+                        });
+                        Transformed::yes(super::col(format!("__trefoil_agg_{i}")))
+                    }
+                    other => Transformed::no(other),
+                })
+            })
+            .map_err(|e| plan_error(e, op))?
+            .data;
+        let outside = outer.column_refs().into_iter().find(|column| {
+            !is_aggregate_name(column) && !keys.iter().any(|(_, key)| *key == Expr::Column((*column).clone()))
+        });
+        if let Some(column) = outside {
+            return Err(invalid(op, format!("`{}` stands outside an aggregation", column.name))
+                .with_help("aggregate it too, or make it a group key"));
+        }
+        finals.push((name, outer));
+    }
+    let aggregates =
+        found.into_iter().enumerate().map(|(i, e)| e.alias(format!("__trefoil_agg_{i}"))).collect::<Vec<_>>();
+    let plan = LogicalPlanBuilder::from(check::plan(frame))
+        .aggregate(keys.into_iter().map(|(_, key)| key), aggregates)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(|e| plan_error(e, op))?;
+    check::project(op, &check::with_plan(frame, plan), finals)
+}
+
+fn is_aggregate_name(column: &Column) -> bool {
+    column.relation.is_none() && column.name.starts_with("__trefoil_agg_")
+}
