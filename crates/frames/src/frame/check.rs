@@ -6,7 +6,7 @@ use super::expr::IntoExpr;
 use datafusion::arrow::compute::can_cast_types;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, DataFusionError};
+use datafusion::common::{Column, DFSchema, DataFusionError, ExprSchema};
 use datafusion::logical_expr::expr::{AggregateFunction, Between, InList};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
@@ -250,6 +250,7 @@ pub(super) fn resolve(op: &'static str, frame: &DataFrame, expr: Expr) -> Result
 const MATH: &[&str] = &["ceil", "floor", "round", "abs", "sqrt", "ln", "exp", "power", "isnan", "nanvl"];
 const TEXT: &[&str] =
     &["lower", "upper", "character_length", "contains", "starts_with", "ends_with", "replace", "btrim"];
+const SAME: &[&str] = &["coalesce", "greatest", "least", "nullif"];
 const NUMERIC: &[&str] = &["sum", "avg", "stddev", "var", "median", "percentile_cont", "corr", "covar_samp"];
 
 fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr> {
@@ -310,6 +311,15 @@ fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr>
                 if found != wanted && found != Class::Null {
                     let help = format!("`{}` works on {what}; convert with `cast`", function.name());
                     return Err(clash(&Expr::ScalarFunction(function)).with_help(help));
+                }
+            }
+            if SAME.contains(&function.name()) {
+                let mut common = DataType::Null;
+                for arg in &function.args {
+                    match unify(&common, &type_of(arg)?) {
+                        Some(wider) => common = wider,
+                        None => return Err(clash(&Expr::ScalarFunction(function))),
+                    }
                 }
             }
             check_type(op, schema, Expr::ScalarFunction(function))

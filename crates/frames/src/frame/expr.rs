@@ -106,6 +106,7 @@ pub fn desc(key: impl IntoExpr) -> SortKey {
 ///
 /// An expression without an alias is named after its first column, an aggregation of a plain column
 /// `column_aggregation` (`price_mean`).
+#[allow(clippy::wrong_self_convention)] // expressions are built up by value, as their operators do
 pub trait ExprMethods: Sealed + Sized {
     #[doc(hidden)]
     fn to_expr(self) -> Expr;

@@ -204,6 +204,7 @@ mod tests {
         check(Arc::new(StringArray::from(vec!["ab"])), Arc::new(StringViewArray::from(vec!["ab"])), true);
         check(Arc::new(StringArray::from(vec![""])), Arc::new(StringArray::from(vec!["\0"])), false);
         let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        assert_ne!(row_hashes(1, &[column.clone()], 1).unwrap(), row_hashes(2, &[column], 1).unwrap());
+        let columns = [column];
+        assert_ne!(row_hashes(1, &columns, 1).unwrap(), row_hashes(2, &columns, 1).unwrap());
     }
 }

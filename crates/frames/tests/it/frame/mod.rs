@@ -1,1 +1,8 @@
 //! Data frames.
+
+mod errors;
+mod expressions;
+mod helpers;
+mod properties;
+mod tour;
+mod verbs;
