@@ -39,6 +39,8 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
     let skipped = take_skips(block);
     let options = Options::parse(options, &options::ACTOR)?;
     let name = check_block(block)?;
+    let plain = name.unraw().to_string();
+    let short = options.name.clone().unwrap_or_else(|| plain.clone());
     let actor = &*block.self_ty;
     let methods_type = format_ident!("{}Methods", name.unraw(), span = name.span());
 
@@ -50,7 +52,7 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
         if skipped.contains(&index) || !is_remote(method) {
             continue;
         }
-        match twin(actor, &name, method) {
+        match twin(actor, &name, &short, method) {
             Ok((twin, entry)) => {
                 twins.push(twin);
                 entries.push(entry);
@@ -61,8 +63,6 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
     errors.finish()?;
 
     let conditions: Vec<&Attribute> = block.attrs.iter().filter(|a| a.path().is_ident("cfg")).collect();
-    let plain = name.unraw().to_string();
-    let short = options.name.clone().unwrap_or_else(|| plain.clone());
     let full = match &options.name {
         Some(given) => quote!(#given),
         None => quote!(::core::concat!(::core::module_path!(), "::", #plain)),
@@ -154,7 +154,12 @@ fn is_remote(method: &ImplItemFn) -> bool {
 }
 
 /// The method of the generated struct, and its line in the table of actors.
-fn twin(actor: &Type, name: &Ident, method: &ImplItemFn) -> syn::Result<(TokenStream, TokenStream)> {
+fn twin(
+    actor: &Type,
+    name: &Ident,
+    short: &str,
+    method: &ImplItemFn,
+) -> syn::Result<(TokenStream, TokenStream)> {
     let ident = &method.sig.ident;
     let plain = ident.unraw().to_string();
     if RESERVED.contains(&plain.as_str()) {
@@ -195,6 +200,7 @@ fn twin(actor: &Type, name: &Ident, method: &ImplItemFn) -> syn::Result<(TokenSt
         .filter(|a| ["doc", "cfg", "allow", "deprecated"].iter().any(|name| a.path().is_ident(name)));
     let conditions: Vec<&Attribute> = method.attrs.iter().filter(|a| a.path().is_ident("cfg")).collect();
     let doc = format!("Runs [`{name}::{plain}`] in the actor.");
+    let label = format!("{short}::{plain}");
     let vis = &method.vis;
     let span = ident.span();
     let call = quote_spanned!(span=> self.0.#send);
@@ -209,8 +215,8 @@ fn twin(actor: &Type, name: &Ident, method: &ImplItemFn) -> syn::Result<(TokenSt
         ) -> ::trefoil::__private::Ref<#output> {
             #checks
             #call(
-                #plain,
-                (#(::trefoil::__private::IntoArg::<#values>::into_arg(#names),)*),
+                #label,
+                (#(self.0.argument(::trefoil::__private::IntoArg::<#values>::into_arg(#names)),)*),
                 |__actor, (#(#names,)*): (#(::trefoil::__private::Input<#values>,)*)| #body,
             )
         }

@@ -1,0 +1,43 @@
+//! Arguments and results as bytes: postcard, one tuple for the arguments.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use trefoil_core::{Error, ErrorKind, Ref, Result};
+
+/// The bytes of `value`: a result, or a tuple of arguments.
+///
+/// # Errors
+///
+/// [`ErrorKind::MalformedData`] if the type's own `Serialize` fails.
+pub fn encode<T: Serialize>(name: &'static str, value: &T) -> Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(|error| failed(name, "encode its result", error))
+}
+
+/// The value in `bytes`.
+///
+/// # Errors
+///
+/// [`ErrorKind::MalformedData`] if the bytes are not, or not only, a `T`.
+pub fn decode<T: DeserializeOwned>(name: &'static str, bytes: &[u8]) -> Result<T> {
+    let (value, rest) =
+        postcard::take_from_bytes(bytes).map_err(|error| failed(name, "decode its arguments", error))?;
+    if rest.is_empty() {
+        return Ok(value);
+    }
+    let message = format!("{} bytes are left after the arguments", rest.len());
+    Err(Error::new(ErrorKind::MalformedData, name, message))
+}
+
+/// The bytes of the value of a ref, when it is there.
+pub fn encode_ref<T: Serialize + Send + Sync + 'static>(
+    name: &'static str,
+    reference: Ref<T>,
+) -> BoxFuture<'static, Result<Vec<u8>>> {
+    async move { encode(name, &*reference.value().await?) }.boxed()
+}
+
+fn failed(name: &'static str, what: &str, error: postcard::Error) -> Error {
+    Error::new(ErrorKind::MalformedData, name, format!("cannot {what}: {error}")).with_source(error)
+}
