@@ -62,8 +62,8 @@ pub mod __private {
     pub use crate::actor::{Actor, Port};
     pub use crate::check::{Fallible, check_value};
     pub use crate::codec::{decode, encode, encode_ref};
-    pub use crate::registry::{ACTORS, ActorEntry, MethodEntry, Runner, TASKS, TaskEntry, methods};
     pub use crate::registry::spec as task_spec;
+    pub use crate::registry::{ACTORS, ActorEntry, MethodEntry, Runner, TASKS, TaskEntry, methods};
     pub use linkme;
     pub use trefoil_core::{Call, Error, Input, IntoArg, Ref};
 }

@@ -253,10 +253,7 @@ pub fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     crate::codec::decode("decode", bytes)
 }
 
-fn by_name<E>(
-    entries: &'static [E],
-    name: fn(&E) -> &'static str,
-) -> HashMap<&'static str, Vec<&'static E>> {
+fn by_name<E>(entries: &'static [E], name: fn(&E) -> &'static str) -> HashMap<&'static str, Vec<&'static E>> {
     let mut map: HashMap<&str, Vec<&E>> = HashMap::new();
     for entry in entries {
         map.entry(name(entry)).or_default().push(entry);
@@ -264,11 +261,7 @@ fn by_name<E>(
     map
 }
 
-fn pick<E>(
-    what: &str,
-    name: &str,
-    known: &HashMap<&'static str, Vec<&'static E>>,
-) -> Result<&'static E> {
+fn pick<E>(what: &str, name: &str, known: &HashMap<&'static str, Vec<&'static E>>) -> Result<&'static E> {
     match known.get(name).map(Vec::as_slice) {
         Some([entry]) => Ok(entry),
         Some(_) => Err(duplicate(what, name)),

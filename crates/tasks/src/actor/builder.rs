@@ -156,7 +156,8 @@ impl<A: Actor, S> ActorBuilder<A, S> {
     /// [`ErrorKind::ShutDown`] after the engine's shutdown.
     pub fn spawn(self) -> Result<ActorHandle<A>> {
         let Self { engine, origin, name, capacity, concurrency, source: _ } = self;
-        let invalid = |message: &str| Err(Error::new(ErrorKind::InvalidArgument, "actor", message.to_owned()));
+        let invalid =
+            |message: &str| Err(Error::new(ErrorKind::InvalidArgument, "actor", message.to_owned()));
         if capacity == Some(0) {
             return invalid("a mailbox of 0 calls would refuse every call");
         }

@@ -172,6 +172,15 @@ impl<T: Send + Sync + 'static> Reply<T> {
     }
 }
 
+impl<T: Send + Sync + 'static> Reply<T> {
+    /// Answers with the error of an argument, as it is.
+    fn pass_on(mut self, error: Error) {
+        if let Some(promise) = self.promise.take() {
+            promise.pass_on(error);
+        }
+    }
+}
+
 impl<T: Send + Sync + 'static> Drop for Reply<T> {
     fn drop(&mut self) {
         self.started();
@@ -212,7 +221,7 @@ where
         let inputs = match args.resolve() {
             Ok(inputs) => inputs,
             Err(error) => {
-                reply.answer(Err(error));
+                reply.pass_on(error);
                 return Progress::Done;
             }
         };

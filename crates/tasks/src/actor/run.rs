@@ -1,6 +1,5 @@
 //! The loop of an actor.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +29,11 @@ impl<A: Actor> Origin<A> {
             return Ok(Arc::new(first));
         }
         let Some(factory) = &mut self.factory else {
-            return Err(Error::new(trefoil_core::ErrorKind::Internal, "actor", "no state and no way to make one"));
+            return Err(Error::new(
+                trefoil_core::ErrorKind::Internal,
+                "actor",
+                "no state and no way to make one",
+            ));
         };
         // A factory that panicked is not called again.
         catch_unwind(AssertUnwindSafe(factory)).map(Arc::new).map_err(|payload| {

@@ -1,0 +1,19 @@
+//! Tests of the tasks leaf through its public interface.
+
+#![allow(missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+extern crate trefoil_tasks as trefoil;
+
+mod actor_ends;
+mod actors;
+mod dags;
+mod registry;
+mod tasks;
+// mod ui;
+
+use trefoil_tasks::Engine;
+
+fn engine() -> Engine {
+    Engine::builder().workers(2).memory("64MiB").build().unwrap()
+}
