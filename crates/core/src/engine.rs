@@ -10,8 +10,8 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
@@ -23,6 +23,7 @@ use tokio::runtime::{Handle, Runtime};
 use crate::data::{Partition, check_schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Call, FnJob, MapJob, spawn_call, start};
+use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
 use crate::refs::Ref;
 use crate::runtime::{PoolShared, block_on, mark_runtime_thread, shut_down};
@@ -35,6 +36,7 @@ const CONTROL_THREADS: usize = 2;
 const MIN_MEMORY: usize = 1 << 20;
 
 struct Inner {
+    id: u64,
     name: String,
     budget: Budget,
     store: Store,
@@ -95,6 +97,16 @@ impl Engine {
     /// Starts the configuration of an engine.
     pub fn builder() -> EngineBuilder {
         EngineBuilder { workers: None, memory: Memory::Default, spill_dir: None, name: None }
+    }
+
+    /// A number no other engine of this process has.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// A handle that does not keep the engine running.
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.0))
     }
 
     /// The engine's name, the first part of its threads' names.
@@ -362,6 +374,23 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// A handle that does not keep the engine running; from [`Engine::downgrade`].
+#[derive(Clone)]
+pub struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    /// The engine, unless its last handle is gone.
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine)
+    }
+}
+
+impl fmt::Debug for WeakEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakEngine")
+    }
+}
+
 /// A tokio task that stops when nobody waits for it any more.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
@@ -457,6 +486,7 @@ impl EngineBuilder {
         let control = runtime(&format!("{name}-control"), CONTROL_THREADS)?;
         let pool = PoolShared::start(&name, workers, cpu.handle().clone())?;
         Ok(Engine(Arc::new(Inner {
+            id: next_number(),
             name,
             budget,
             store,

@@ -47,6 +47,8 @@ pub enum ErrorKind {
     Cancelled,
     /// A deadline passed.
     TimedOut,
+    /// A queue with a limit is full; the work was not taken.
+    Overloaded,
     /// The actor has ended.
     ActorDead,
     /// The engine has been shut down.

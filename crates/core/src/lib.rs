@@ -29,7 +29,7 @@ mod schedule;
 mod store;
 
 pub use data::{Batches, Dataset, Partition};
-pub use engine::{Engine, EngineBuilder};
+pub use engine::{Engine, EngineBuilder, WeakEngine};
 pub use error::{Error, ErrorKind, Result, TaskInfo, suggest};
 pub use graph::{Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, TaskGraph, TaskSpec};
 pub use id::RefId;

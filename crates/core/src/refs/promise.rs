@@ -133,6 +133,13 @@ impl<T: Send + Sync + 'static> Promise<T> {
         }
     }
 
+    /// Completes the ref with the error of something it depended on, unchanged: it keeps its own mark, or none.
+    pub fn pass_on(mut self, error: Error) {
+        if let Some(cell) = self.cell.take() {
+            cell.complete(Err(error));
+        }
+    }
+
     /// Whether the ref was cancelled meanwhile, so that the value would not be seen.
     pub fn is_cancelled(&self) -> bool {
         self.cell.as_ref().is_some_and(|cell| cell.base.is_done())

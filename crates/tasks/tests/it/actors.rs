@@ -68,7 +68,7 @@ impl Counter {
     }
 
     #[actor(skip)]
-    pub fn into_pair<T>(&self, other: T) -> (i64, T) {
+    pub fn pair_with<T>(&self, other: T) -> (i64, T) {
         (self.n, other)
     }
 
@@ -107,7 +107,7 @@ fn every_kind_of_method_and_argument() {
     assert_eq!(counter.add_all([1, 2], "n=").get().unwrap(), "n=13");
     assert_eq!(counter.report().get().unwrap(), Report { n: 13, log: vec![1, 5, -5, 1, 8] });
     assert_eq!(counter.twin().get().unwrap(), Self2(13));
-    assert_eq!(Counter::new(3).into_pair("x"), (3, "x"), "the methods stay callable as they are");
+    assert_eq!(Counter::new(3).pair_with("x"), (3, "x"), "the methods stay callable as they are");
     assert_eq!(Counter::new(3).add(4), 7);
 
     let error = counter.checked(1000).get().unwrap_err();
