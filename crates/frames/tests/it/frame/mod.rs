@@ -3,6 +3,7 @@
 mod errors;
 mod expressions;
 mod helpers;
+mod pandas;
 mod properties;
 mod tour;
 mod verbs;

@@ -16,7 +16,7 @@ fn expected() -> Value {
     serde_json::from_str::<Value>(&text).unwrap()["diamonds"].clone()
 }
 
-fn diamonds() -> DataFrame {
+pub fn diamonds() -> DataFrame {
     run(session().read_csv(root().join("examples/data/diamonds.csv"))).unwrap()
 }
 
