@@ -22,7 +22,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::data::{Partition, check_schema};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Call, FnJob, MapJob, spawn_call, start};
+use crate::graph::{Call, FnJob, MapJob, spawn_call, spawn_calls, start};
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
 use crate::refs::Ref;
@@ -176,6 +176,11 @@ impl Engine {
     /// Starts a call and every call it needs; calls used twice run once. Errors are in the refs.
     pub fn spawn<T: Send + Sync + 'static>(&self, call: Call<T>) -> Ref<T> {
         spawn_call(&self.0.pool, call)
+    }
+
+    /// Starts several calls as one graph: calls that more than one of them needs run once.
+    pub fn spawn_all<T: Send + Sync + 'static>(&self, calls: Vec<Call<T>>) -> Vec<Ref<T>> {
+        spawn_calls(&self.0.pool, calls)
     }
 
     /// Runs a closure as a task.

@@ -455,12 +455,12 @@ fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
 ///
 /// A node is exclusive if its handles are exactly those of exclusive nodes above it (plus ours). Nobody
 /// else can make a new handle of it meanwhile, since nobody else has one.
-fn exclusive_nodes(order: &[Arc<dyn Node>], root: u64) -> HashSet<u64> {
+fn exclusive_nodes(order: &[Arc<dyn Node>], roots: &HashMap<u64, usize>) -> HashSet<u64> {
     let mut from_exclusive: HashMap<u64, usize> = HashMap::new();
     let mut exclusive = HashSet::new();
     for node in order.iter().rev() {
-        // `order` holds one handle; the root has one more, that of the call being spawned.
-        let ours = 1 + usize::from(node.id() == root);
+        // `order` holds one handle; a root has one more for each call of it being spawned.
+        let ours = 1 + roots.get(&node.id()).copied().unwrap_or(0);
         let parents = from_exclusive.get(&node.id()).copied().unwrap_or(0);
         if Arc::strong_count(node) == ours + parents {
             exclusive.insert(node.id());
@@ -474,16 +474,32 @@ fn exclusive_nodes(order: &[Arc<dyn Node>], root: u64) -> HashSet<u64> {
 
 /// Starts a call and everything below it.
 pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, call: Call<T>) -> Ref<T> {
-    let root = call.node();
-    let order = below_first(std::slice::from_ref(&root));
-    let id = root.id();
-    drop(root);
-    let exclusive = exclusive_nodes(&order, id);
+    let launch = launch_all(pool, std::slice::from_ref(&call));
+    launch.launched(&call)
+}
+
+/// Starts several calls and everything below them; what they share starts once.
+pub(crate) fn spawn_calls<T: Send + Sync + 'static>(
+    pool: &Arc<PoolShared>,
+    calls: Vec<Call<T>>,
+) -> Vec<Ref<T>> {
+    let launch = launch_all(pool, &calls);
+    calls.iter().map(|call| launch.launched(call)).collect()
+}
+
+fn launch_all<'p, T>(pool: &'p Arc<PoolShared>, calls: &[Call<T>]) -> Launch<'p> {
+    let roots: Vec<Arc<dyn Node>> = calls.iter().map(Call::node).collect();
+    let order = below_first(&roots);
+    let mut handles: HashMap<u64, usize> = HashMap::with_capacity(roots.len());
+    for root in roots {
+        *handles.entry(root.id()).or_default() += 1;
+    }
+    let exclusive = exclusive_nodes(&order, &handles);
     let mut launch = Launch { pool, refs: HashMap::with_capacity(order.len()), exclusive };
     for node in &order {
         node.launch(&mut launch);
     }
-    launch.launched(&call)
+    launch
 }
 
 /// Thousandths of a cpu, checked against what the engine has.

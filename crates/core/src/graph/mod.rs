@@ -14,5 +14,5 @@ mod task_graph;
 pub use args::{Arg, ArgSlot, Args, Input, IntoArg};
 pub(crate) use args::{Subscriber, SubscriberKind};
 pub use call::{Call, TaskSpec};
-pub(crate) use call::{FnJob, MapJob, spawn_call, start};
+pub(crate) use call::{FnJob, MapJob, spawn_call, spawn_calls, start};
 pub use task_graph::{NodeKind, TaskGraph};

@@ -227,11 +227,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// See [`ArrayBuilder`]; an engine that is shut down.
-    pub fn from_ndarray<T: Element>(
-        &self,
-        array: &ArrayD<T>,
-        chunks: impl Into<Chunks>,
-    ) -> Result<Array<T>> {
+    pub fn from_ndarray<T: Element>(&self, array: &ArrayD<T>, chunks: impl Into<Chunks>) -> Result<Array<T>> {
         let grid = self.grid::<T>("from_ndarray", array.shape(), chunks.into())?;
         let mut blocks = Vec::with_capacity(grid.blocks());
         for index in grid.indices() {

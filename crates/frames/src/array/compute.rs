@@ -161,25 +161,21 @@ impl<T: Element> Array<T> {
             .zip(grid.indices())
             .map(|(block, index)| {
                 let (shape, start, f) = (grid.block_shape(&index), grid.block_start(&index), f.clone());
-                Call::new(
-                    TaskSpec::new("map_blocks"),
-                    (block.arg(),),
-                    move |(block,): (Input<ArrayD<T>>,)| {
-                        let out = f(&block, &start);
-                        if out.shape() != shape {
-                            return Err(Error::new(
-                                ErrorKind::ShapeMismatch,
-                                "map_blocks",
-                                format!(
-                                    "the function gave shape {:?} for a block of shape {shape:?}",
-                                    out.shape()
-                                ),
-                            )
-                            .with_help("the function must keep the shape of each block"));
-                        }
-                        Ok(lower::tidy(out))
-                    },
-                )
+                Call::new(TaskSpec::new("map_blocks"), (block.arg(),), move |(block,): (Input<ArrayD<T>>,)| {
+                    let out = f(&block, &start);
+                    if out.shape() != shape {
+                        return Err(Error::new(
+                            ErrorKind::ShapeMismatch,
+                            "map_blocks",
+                            format!(
+                                "the function gave shape {:?} for a block of shape {shape:?}",
+                                out.shape()
+                            ),
+                        )
+                        .with_help("the function must keep the shape of each block"));
+                    }
+                    Ok(lower::tidy(out))
+                })
             })
             .collect();
         Ok(Array::from_calls(&self.engine, grid, calls))

@@ -97,7 +97,11 @@ impl<T: Numeric> Array<T> {
 }
 
 /// The sum of the products of pairs of blocks.
-fn multiply<T: Numeric>(blocks: &[Input<ArrayD<T>>], row_vector: bool, column_vector: bool) -> Result<ArrayD<T>> {
+fn multiply<T: Numeric>(
+    blocks: &[Input<ArrayD<T>>],
+    row_vector: bool,
+    column_vector: bool,
+) -> Result<ArrayD<T>> {
     let mut out = Vec::new();
     let mut shape = (0, 0);
     for pair in blocks.chunks_exact(2) {

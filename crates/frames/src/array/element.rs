@@ -166,8 +166,8 @@ macro_rules! convert {
     };
 }
 
-element!(f64, "f64", 0, F64, f64, convert!(f64), |v: f64| v != v);
-element!(f32, "f32", 1, F32, f32, convert!(f32), |v: f32| v != v);
+element!(f64, "f64", 0, F64, f64, convert!(f64), |v: f64| v.is_nan());
+element!(f32, "f32", 1, F32, f32, convert!(f32), |v: f32| v.is_nan());
 element!(i64, "i64", 2, I64, i64, convert!(i64), |_| false);
 element!(i32, "i32", 3, I32, i32, convert!(i32), |_| false);
 element!(bool, "bool", 4, Bool, bool, truth, |_| false);
@@ -263,7 +263,13 @@ macro_rules! integer {
                 match u32::try_from(exponent) {
                     Ok(exponent) => self.wrapping_pow(exponent),
                     Err(_) if self == 1 => 1,
-                    Err(_) if self == -1 => if exponent % 2 == 0 { 1 } else { -1 },
+                    Err(_) if self == -1 => {
+                        if exponent % 2 == 0 {
+                            1
+                        } else {
+                            -1
+                        }
+                    }
                     Err(_) => 0,
                 }
             }

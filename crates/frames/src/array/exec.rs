@@ -29,10 +29,8 @@ pub(crate) fn spawn_all<T: Element>(engine: &Engine, blocks: Vec<Block<T>>) -> V
 pub(crate) fn as_call<T: Element>(block: &Block<T>) -> Call<ArrayD<T>> {
     match block {
         Block::Call(call) => call.clone(),
-        Block::Ref(_) => {
-            Call::new(TaskSpec::new("block"), (block.arg(),), |(block,): (Input<ArrayD<T>>,)| {
-                Ok(block.into_owned())
-            })
-        }
+        Block::Ref(_) => Call::new(TaskSpec::new("block"), (block.arg(),), |(block,): (Input<ArrayD<T>>,)| {
+            Ok(block.into_owned())
+        }),
     }
 }

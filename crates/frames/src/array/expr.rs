@@ -242,11 +242,7 @@ pub(crate) fn binary<S: Element, T: Element>(
     Arc::new(Expr { node: Box::new(Binary { a, b, f }), nodes })
 }
 
-pub(crate) fn select<T: Element>(
-    mask: Arc<Expr<bool>>,
-    a: Arc<Expr<T>>,
-    b: Arc<Expr<T>>,
-) -> Arc<Expr<T>> {
+pub(crate) fn select<T: Element>(mask: Arc<Expr<bool>>, a: Arc<Expr<T>>, b: Arc<Expr<T>>) -> Arc<Expr<T>> {
     let nodes = mask.nodes + a.nodes + b.nodes + 1;
     Arc::new(Expr { node: Box::new(Select { mask, a, b }), nodes })
 }

@@ -127,7 +127,7 @@ impl Axis {
     pub fn even(len: usize, size: usize) -> Self {
         let size = size.clamp(1, len.max(1));
         let mut lens = vec![size; len / size];
-        if len % size != 0 || len == 0 {
+        if !len.is_multiple_of(size) || len == 0 {
             lens.push(len % size);
         }
         Axis::new(lens)
@@ -175,7 +175,12 @@ impl Grid {
     }
 
     /// Checks `chunks` against `shape` for elements of `item` bytes.
-    pub(crate) fn plan(operation: &'static str, shape: &[usize], chunks: &Chunks, item: usize) -> Result<Grid> {
+    pub(crate) fn plan(
+        operation: &'static str,
+        shape: &[usize],
+        chunks: &Chunks,
+        item: usize,
+    ) -> Result<Grid> {
         check_size(operation, shape, item)?;
         let specs: Vec<AxisChunks> = if chunks.every {
             vec![chunks.axes[0].clone(); shape.len()]
@@ -185,7 +190,11 @@ impl Grid {
             return Err(Error::new(
                 ErrorKind::ShapeMismatch,
                 operation,
-                format!("{} chunk sizes for an array of {} axes, shape {shape:?}", chunks.axes.len(), shape.len()),
+                format!(
+                    "{} chunk sizes for an array of {} axes, shape {shape:?}",
+                    chunks.axes.len(),
+                    shape.len()
+                ),
             )
             .with_help("give one chunk size per axis, a single number for all axes, or auto()"));
         };
@@ -209,7 +218,10 @@ impl Grid {
                     return Err(Error::new(
                         ErrorKind::ShapeMismatch,
                         operation,
-                        format!("the chunk lengths of axis {axis} sum to {total}, but the axis has length {}", shape[axis]),
+                        format!(
+                            "the chunk lengths of axis {axis} sum to {total}, but the axis has length {}",
+                            shape[axis]
+                        ),
                     )
                     .with_help("explicit chunk lengths must add up to the axis length"));
                 }
@@ -237,7 +249,9 @@ impl Grid {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
                 operation,
-                format!("shape {shape:?} would be cut into {blocks} chunks; at most {MAX_BLOCKS} are allowed"),
+                format!(
+                    "shape {shape:?} would be cut into {blocks} chunks; at most {MAX_BLOCKS} are allowed"
+                ),
             )
             .with_help("use larger chunks, or auto()"));
         }
@@ -314,9 +328,7 @@ pub(crate) fn check_size(operation: &'static str, shape: &[usize], item: usize) 
         bytes = bytes.and_then(|bytes| bytes.checked_mul(len));
     }
     match bytes {
-        Some(bytes) if isize::try_from(bytes).is_ok() => {
-            Ok(if shape.contains(&0) { 0 } else { bytes })
-        }
+        Some(bytes) if isize::try_from(bytes).is_ok() => Ok(if shape.contains(&0) { 0 } else { bytes }),
         _ => Err(Error::new(
             ErrorKind::InvalidArgument,
             operation,

@@ -12,15 +12,8 @@ use super::element::{Float, Matrix, Numeric};
 /// `out += a b`, `out` in row order.
 pub(crate) fn matmul_add<T: faer::traits::RealField>(a: Matrix<'_, T>, b: Matrix<'_, T>, out: &mut [T]) {
     let (rows, cols) = (a.rows, b.cols);
-    let view = |m: Matrix<'_, T>| -> MatRef<'_, T> {
-        if m.row_major {
-            MatRef::from_row_major_slice(m.data, m.rows, m.cols)
-        } else {
-            MatRef::from_column_major_slice(m.data, m.rows, m.cols)
-        }
-    };
     let out = MatMut::from_row_major_slice_mut(out, rows, cols);
-    matmul(out, Accum::Add, view(a), view(b), T::one_impl(), Par::Seq);
+    matmul(out, Accum::Add, borrow(a), borrow(b), T::one_impl(), Par::Seq);
 }
 
 /// A two-dimensional block as the kernels take it.
@@ -43,12 +36,15 @@ pub(crate) fn broken(what: &str) -> Error {
 
 /// A view for faer's decompositions.
 fn faer_view<T: Float>(block: &ArrayD<T>) -> Result<MatRef<'_, T>> {
-    let m = matrix(block)?;
-    Ok(if m.row_major {
+    Ok(borrow(matrix(block)?))
+}
+
+fn borrow<T>(m: Matrix<'_, T>) -> MatRef<'_, T> {
+    if m.row_major {
         MatRef::from_row_major_slice(m.data, m.rows, m.cols)
     } else {
         MatRef::from_column_major_slice(m.data, m.rows, m.cols)
-    })
+    }
 }
 
 /// A faer matrix as an ndarray, in row order.

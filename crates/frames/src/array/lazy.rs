@@ -64,12 +64,10 @@ impl<T: Element> Inner<T> {
         match &self.kind {
             Kind::Blocks(blocks) => Ok(blocks),
             Kind::Failed(error) => Err(error.clone()),
-            Kind::Expr(expr) => {
-                match self.lowered.get_or_init(|| lower::elementwise(expr, &self.grid)) {
-                    Ok(blocks) => Ok(blocks),
-                    Err(error) => Err(error.clone()),
-                }
-            }
+            Kind::Expr(expr) => match self.lowered.get_or_init(|| lower::elementwise(expr, &self.grid)) {
+                Ok(blocks) => Ok(blocks),
+                Err(error) => Err(error.clone()),
+            },
         }
     }
 }

@@ -37,9 +37,12 @@ impl<T: Element> AnyLeaf for Arc<Inner<T>> {
 
     fn aligned(&self, grid: &Grid) -> Result<Arc<dyn AnyLeaf>> {
         let skip = grid.ndim() - self.grid.ndim();
-        let axes = self.grid.axes.iter().zip(&grid.axes[skip..]).map(|(own, out)| {
-            if own.len() == 1 { Axis::whole(1) } else { out.clone() }
-        });
+        let axes = self
+            .grid
+            .axes
+            .iter()
+            .zip(&grid.axes[skip..])
+            .map(|(own, out)| if own.len() == 1 { Axis::whole(1) } else { out.clone() });
         let target = Grid::new(axes.collect());
         if target == self.grid {
             return Ok(Arc::new(self.clone()));
@@ -85,9 +88,9 @@ pub(crate) fn bind<'a, T: Element>(
     shape: &[usize],
     frame: &mut Frame<'a>,
 ) -> Result<()> {
-    let data = block.as_slice_memory_order().ok_or_else(|| {
-        Error::new(ErrorKind::Internal, "array", "a block is not contiguous in memory")
-    })?;
+    let data = block
+        .as_slice_memory_order()
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "array", "a block is not contiguous in memory"))?;
     let skip = shape.len() - block.ndim();
     let mut strides = vec![0; shape.len()];
     for (axis, (&len, &stride)) in block.shape().iter().zip(block.strides()).enumerate() {

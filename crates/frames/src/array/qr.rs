@@ -52,13 +52,9 @@ pub(crate) fn tsqr<T: Float>(blocks: Vec<Arg<ArrayD<T>>>, rows: &[usize], cols: 
     let mut stacked_rows = Vec::new();
     for (group, heights) in leaves.chunks(FAN_IN).zip(heights.chunks(FAN_IN)) {
         let args: Vec<Arg<Factors<T>>> = group.iter().map(|call| Arg::Call(call.clone())).collect();
-        stacked.push(Arg::Call(Call::new(
-            TaskSpec::new("stack"),
-            args,
-            |parts: Vec<Input<Factors<T>>>| {
-                kernels::vstack(&parts.iter().map(|part| &part.r).collect::<Vec<_>>())
-            },
-        )));
+        stacked.push(Arg::Call(Call::new(TaskSpec::new("stack"), args, |parts: Vec<Input<Factors<T>>>| {
+            kernels::vstack(&parts.iter().map(|part| &part.r).collect::<Vec<_>>())
+        })));
         stacked_rows.push(heights.iter().sum());
     }
     let above = tsqr(stacked, &stacked_rows, cols);
@@ -108,7 +104,11 @@ impl<T: Float> Array<T> {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
                 "qr",
-                format!("the columns of shape {:?} are cut in {} chunks", self.shape(), self.axis_grid(1).count()),
+                format!(
+                    "the columns of shape {:?} are cut in {} chunks",
+                    self.shape(),
+                    self.axis_grid(1).count()
+                ),
             )
             .with_help(format!(
                 "rechunk to a single column of chunks: rechunk([{}, {}])",

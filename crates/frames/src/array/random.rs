@@ -31,7 +31,7 @@ pub(crate) struct ElementRng {
 impl ElementRng {
     pub fn new(seed: Seed, element: u64) -> Self {
         // Seeds are mixed first: the streams of seeds 1 and 2 must not be shifted copies.
-        let key = mix(seed.0.wrapping_add(GOLDEN));
+        let key = mix(seed.value().wrapping_add(GOLDEN));
         ElementRng { state: key.wrapping_add(element.wrapping_mul(GOLDEN)) }
     }
 

@@ -270,9 +270,9 @@ pub(crate) fn fold_block<T: Element>(
         let value = sum.finish(op).unwrap_or(identity);
         return ArrayD::from_elem(IxDyn(&vec![1; axes.len()]), value);
     }
-    let mut out = None;
+    let mut out: Option<ArrayD<T>> = None;
     for &axis in axes.iter().rev() {
-        let view = out.as_ref().map_or_else(|| block.view(), ArrayD::view);
+        let view = out.as_ref().map_or_else(|| block.view(), |out| out.view());
         out = Some(fold_axis(view, axis, identity, op));
     }
     out.unwrap_or_else(|| block.clone())
@@ -295,7 +295,8 @@ impl<T: Element> Array<T> {
             Kind::Expr(expr) if axes.len() == grid.ndim() => {
                 lower::fused(name, expr, &grid, move |program, frame, shape, _| {
                     let mut sum = Pairwise::new();
-                    program.run(frame, shape.iter().product(), |run| sum.push(fold_run(run, identity, op), op));
+                    program
+                        .run(frame, shape.iter().product(), |run| sum.push(fold_run(run, identity, op), op));
                     let value = sum.finish(op).unwrap_or(identity);
                     Ok(ArrayD::from_elem(IxDyn(&vec![1; shape.len()]), value))
                 })?
@@ -305,9 +306,7 @@ impl<T: Element> Array<T> {
                 self.partials(name, move |block, _| Ok(fold_block(block, &partial, identity, op)))?
             }
         };
-        let calls = tree(name, &grid, &axes, &partials, move |parts| {
-            Ok(pairwise_blocks(parts, op))
-        });
+        let calls = tree(name, &grid, &axes, &partials, move |parts| Ok(pairwise_blocks(parts, op)));
         Ok(finish(name, &self.engine, &grid, &axes, keep, calls, ArrayD::clone))
     }
 

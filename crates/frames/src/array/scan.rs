@@ -27,24 +27,20 @@ impl<T: Numeric> Array<T> {
                 let flat = grid.flat(&position);
                 let mut args = vec![blocks[flat].arg()];
                 args.extend(before.clone().map(Arg::Call));
-                calls[flat] = Some(Call::new(
-                    TaskSpec::new("cumsum"),
-                    args,
-                    move |inputs: Vec<Input<ArrayD<T>>>| Ok(running(inputs, axis)),
-                ));
+                calls[flat] =
+                    Some(Call::new(TaskSpec::new("cumsum"), args, move |inputs: Vec<Input<ArrayD<T>>>| {
+                        Ok(running(inputs, axis))
+                    }));
                 let mut args = vec![blocks[flat].arg()];
                 args.extend(before.take().map(Arg::Call));
-                before = Some(Call::new(
-                    TaskSpec::new("total"),
-                    args,
-                    move |inputs: Vec<Input<ArrayD<T>>>| {
+                before =
+                    Some(Call::new(TaskSpec::new("total"), args, move |inputs: Vec<Input<ArrayD<T>>>| {
                         let mut sum = fold_block(&inputs[0], &[axis], T::ZERO, T::plus);
                         if let Some(before) = inputs.get(1) {
                             sum.zip_mut_with(before, |sum, &value| *sum = value.plus(*sum));
                         }
                         Ok(sum)
-                    },
-                ));
+                    }));
             }
         }
         Ok(Array::from_calls(&self.engine, grid.clone(), calls.into_iter().flatten().collect()))

@@ -1,6 +1,6 @@
 //! Changes of shape: transposing, new and dropped axes, reshaping.
 
-use ndarray::{ArrayD, Axis as NdAxis, IxDyn, Order};
+use ndarray::{ArrayD, Axis as NdAxis, IxDyn};
 use trefoil_core::{Call, Error, ErrorKind, Input, Result, TaskSpec};
 
 use super::element::Element;
@@ -205,7 +205,7 @@ impl<T: Element> Array<T> {
         let known = known.ok_or_else(mismatch)?;
         let rest = match (open, known) {
             (0, known) if known == self.len() => 1,
-            (1, known) if known > 0 && self.len() % known == 0 => self.len() / known,
+            (1, known) if known > 0 && self.len().is_multiple_of(known) => self.len() / known,
             _ => return Err(mismatch()),
         };
         Ok(shape.iter().map(|&len| usize::try_from(len).unwrap_or(rest)).collect())
@@ -214,9 +214,9 @@ impl<T: Element> Array<T> {
 
 fn into_shape<T: Element>(block: ArrayD<T>, shape: &[usize]) -> Result<ArrayD<T>> {
     // Memory may be in another order than C: then, and only then, this copies.
+    let block = if block.is_standard_layout() { block } else { block.as_standard_layout().into_owned() };
     block
-        .to_shape((IxDyn(shape), Order::RowMajor))
-        .map(|reshaped| reshaped.into_owned())
+        .into_shape_with_order(IxDyn(shape))
         .map_err(|e| Error::new(ErrorKind::Internal, "reshape", format!("a block to shape {shape:?}: {e}")))
 }
 
@@ -261,8 +261,11 @@ fn kept(grid: &Grid, shape: &[usize]) -> Option<Grid> {
                 }
                 let outer: usize = tail.iter().map(|axis| axis.len()).product();
                 let inner: usize = inner.iter().product();
-                let lens: Option<Vec<usize>> =
-                    head.lens.iter().map(|len| (len * outer % inner == 0).then(|| len * outer / inner)).collect();
+                let lens: Option<Vec<usize>> = head
+                    .lens
+                    .iter()
+                    .map(|len| (len * outer).is_multiple_of(inner).then(|| len * outer / inner))
+                    .collect();
                 Some(Axis::new(lens?))
             }
             _ => return None,

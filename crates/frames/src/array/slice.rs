@@ -52,10 +52,13 @@ fn range(axis: usize, grid: &Axis, start: isize, end: Option<isize>, step: isize
         )
         .with_help("steps are 1 or more, or negative to go backwards"));
     }
-    let from = resolve(start, len).filter(|&at| at <= len).ok_or_else(|| out_of_bounds(axis, len, shown()))?;
+    let from =
+        resolve(start, len).filter(|&at| at <= len).ok_or_else(|| out_of_bounds(axis, len, shown()))?;
     let until = match end {
         None => len,
-        Some(end) => resolve(end, len).filter(|&at| at <= len).ok_or_else(|| out_of_bounds(axis, len, shown()))?,
+        Some(end) => {
+            resolve(end, len).filter(|&at| at <= len).ok_or_else(|| out_of_bounds(axis, len, shown()))?
+        }
     };
     let stride = step.unsigned_abs();
     let until = until.max(from);
@@ -121,10 +124,8 @@ impl<T: Element> Array<T> {
         }
         let mut picks = Vec::new();
         let mut axis = 0;
-        let rest = std::iter::repeat_n(
-            SliceInfoElem::Slice { start: 0, end: None, step: 1 },
-            self.ndim() - named,
-        );
+        let rest =
+            std::iter::repeat_n(SliceInfoElem::Slice { start: 0, end: None, step: 1 }, self.ndim() - named);
         for entry in slice.iter().copied().chain(rest) {
             match entry {
                 SliceInfoElem::NewAxis => picks.push(Pick::New),
@@ -190,10 +191,8 @@ impl<T: Element> Array<T> {
                 blocks.push(block.clone());
                 continue;
             }
-            let call = Call::new(
-                TaskSpec::new("slice"),
-                (block.arg(),),
-                move |(block,): (Input<ArrayD<T>>,)| {
+            let call =
+                Call::new(TaskSpec::new("slice"), (block.arg(),), move |(block,): (Input<ArrayD<T>>,)| {
                     let mut view = block.slice_each_axis(|axis| slices[axis.axis.index()]);
                     for &axis in at.iter().rev() {
                         view = view.index_axis_move(NdAxis(axis), 0);
@@ -202,8 +201,7 @@ impl<T: Element> Array<T> {
                         view = view.insert_axis(NdAxis(axis));
                     }
                     Ok(lower::tidy(view.to_owned()))
-                },
-            );
+                });
             blocks.push(Block::Call(call));
         }
         Ok(Array::from_blocks(&self.engine, grid, blocks))

@@ -88,13 +88,11 @@ impl<T: Numeric> Array<T> {
         }
         let full = self.shape().to_vec();
         let reduced = list.clone();
-        let better = move |value: T, at: i64, best: T, best_at: i64| {
-            match (value.is_nan(), best.is_nan()) {
-                (true, false) => true,
-                (false, true) => false,
-                (true, true) => at < best_at,
-                (false, false) => before(value, best) || (value == best && at < best_at),
-            }
+        let better = move |value: T, at: i64, best: T, best_at: i64| match (value.is_nan(), best.is_nan()) {
+            (true, false) => true,
+            (false, true) => false,
+            (true, true) => at < best_at,
+            (false, false) => before(value, best) || (value == best && at < best_at),
         };
         let partials = self.partials(name, move |block, start| {
             let mut shape = block.shape().to_vec();
@@ -241,4 +239,3 @@ fn merge<T: Float>(mut a: Moments<T>, b: &Moments<T>) -> Moments<T> {
     a.count = total;
     a
 }
-
