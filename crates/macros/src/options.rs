@@ -27,7 +27,10 @@ pub(crate) const ACTOR: Keys = Keys { attribute: "#[actor]", known: &["name"] };
 
 impl Options {
     pub(crate) fn parse(tokens: TokenStream, keys: &Keys) -> syn::Result<Self> {
-        let metas = Punctuated::<Meta, Token![,]>::parse_terminated.parse2(tokens)?;
+        let expected = || format!("{} takes options such as `name = \"clean\"`", keys.attribute);
+        let metas = Punctuated::<Meta, Token![,]>::parse_terminated
+            .parse2(tokens)
+            .map_err(|error| Error::new(error.span(), expected()))?;
         let mut options = Self::default();
         let mut seen: Vec<String> = Vec::new();
         for meta in metas {

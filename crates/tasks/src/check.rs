@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 /// in the process; the serde bounds let the same program run its tasks in
 /// other processes.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be an argument or result of a task",
+    message = "`{Self}` cannot be an argument or result of a task or actor",
     label = "arguments and results are `Clone + Serialize + DeserializeOwned + Send + Sync + 'static`",
     note = "derive `Clone`, `serde::Serialize` and `serde::Deserialize` on your own types"
 )]

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 
 use futures::FutureExt;
-use futures::future::BoxFuture;
-use trefoil_core::{Args, Error, ErrorKind, Promise, Result};
+use futures::future::{BoxFuture, Either, select};
+use trefoil_core::{Args, Error, ErrorKind, Promise, Ref, Result};
 
 use super::life::Life;
 
@@ -56,6 +56,7 @@ pub(crate) enum Body<'a, T> {
 /// One of the four kinds of method.
 pub(crate) trait Method<A, I, T>: Send + 'static {
     const SHARES: bool;
+    const ASYNC: bool;
     fn start<'a>(self, access: Access<'a, A>, inputs: I) -> Body<'a, T>;
 }
 
@@ -73,6 +74,7 @@ where
     F: FnOnce(&mut A, I) -> Result<T> + Send + 'static,
 {
     const SHARES: bool = false;
+    const ASYNC: bool = false;
 
     fn start<'a>(self, access: Access<'a, A>, inputs: I) -> Body<'a, T> {
         match access {
@@ -87,6 +89,7 @@ where
     F: for<'s> FnOnce(&'s mut A, I) -> BoxFuture<'s, Result<T>> + Send + 'static,
 {
     const SHARES: bool = false;
+    const ASYNC: bool = true;
 
     fn start<'a>(self, access: Access<'a, A>, inputs: I) -> Body<'a, T> {
         match access {
@@ -101,6 +104,7 @@ where
     F: FnOnce(&A, I) -> Result<T> + Send + 'static,
 {
     const SHARES: bool = true;
+    const ASYNC: bool = false;
 
     fn start<'a>(self, access: Access<'a, A>, inputs: I) -> Body<'a, T> {
         match access {
@@ -115,6 +119,7 @@ where
     F: FnOnce(Arc<A>, I) -> BoxFuture<'static, Result<T>> + Send + 'static,
 {
     const SHARES: bool = true;
+    const ASYNC: bool = true;
 
     fn start<'a>(self, access: Access<'a, A>, inputs: I) -> Body<'a, T> {
         match access {
@@ -133,6 +138,8 @@ pub(crate) struct Call<I: Args, T: Send + Sync + 'static, F> {
     args: I,
     method: F,
     reply: Reply<T>,
+    /// The caller's end of the answer, of asynchronous methods: done early if it is cancelled.
+    answer: Option<Ref<T>>,
 }
 
 /// The promise of an answer. Dropped without one, it answers with the actor's end.
@@ -191,8 +198,8 @@ impl<T: Send + Sync + 'static> Drop for Reply<T> {
 }
 
 impl<I: Args, T: Send + Sync + 'static, F> Call<I, T, F> {
-    pub(crate) fn new(args: I, method: F, reply: Reply<T>) -> Self {
-        Self { args, method, reply }
+    pub(crate) fn new(args: I, method: F, reply: Reply<T>, answer: Option<Ref<T>>) -> Self {
+        Self { args, method, reply, answer }
     }
 }
 
@@ -213,7 +220,7 @@ where
     }
 
     fn run<'a>(self: Box<Self>, access: Access<'a, A>) -> Progress<'a> {
-        let Self { args, method, mut reply } = *self;
+        let Self { args, method, mut reply, answer } = *self;
         reply.started();
         if reply.is_cancelled() {
             return Progress::Done;
@@ -234,7 +241,17 @@ where
             Err(payload) => Progress::Crashed(crash(reply, &*payload)),
             Ok(Body::Running(future)) => Progress::Running(
                 async move {
-                    match AssertUnwindSafe(future).catch_unwind().await {
+                    let future = AssertUnwindSafe(future).catch_unwind();
+                    let outcome = match answer.map(|answer| answer.value()) {
+                        // The watch on the answer goes before it is given, so that the caller's handle
+                        // is the last one.
+                        Some(cancelled) => match select(future, cancelled).await {
+                            Either::Left((outcome, _)) => outcome,
+                            Either::Right(_) => return None,
+                        },
+                        None => future.await,
+                    };
+                    match outcome {
                         Ok(result) => {
                             reply.answer(result);
                             None

@@ -102,8 +102,9 @@ impl<A: Actor> Port<A> {
         }
         let (promise, answer) = Ref::promise(label);
         let reply = Reply::new(promise, Arc::clone(life), label, location);
+        let watched = M::ASYNC.then(|| answer.clone());
         // An actor that has ended gives the message back, and the dropped reply names the end.
-        let _ = self.0.sender.send(Message::Call(Box::new(Call::new(args, method, reply))));
+        let _ = self.0.sender.send(Message::Call(Box::new(Call::new(args, method, reply, watched))));
         answer
     }
 }

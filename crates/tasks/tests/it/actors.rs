@@ -233,9 +233,24 @@ fn an_exclusive_method_waits_for_the_shared_ones_before_it() {
     meeting.open(0).get().unwrap();
     let changed = meeting.change();
     assert_eq!(changed.get_timeout(Duration::from_millis(20)).unwrap_err().kind(), ErrorKind::TimedOut);
+    // Cancelling the shared call stops it at its await, and the exclusive one has its turn.
     assert!(gate.cancel());
     assert!(gate.get().unwrap_err().is_cancelled());
-    drop(meeting);
+    assert_eq!(changed.get().unwrap(), 1);
+}
+
+#[test]
+fn a_cancelled_call_in_the_queue_is_not_run() {
+    let engine = engine();
+    let counter = engine.actor(Counter::new(0)).spawn().unwrap();
+    let (promise, late) = Ref::promise("late");
+    let first = counter.add(late);
+    let second = counter.add(10);
+    assert!(second.cancel());
+    promise.fulfil(Ok(1));
+    assert_eq!(first.get().unwrap(), 1);
+    assert!(second.get().unwrap_err().is_cancelled());
+    assert_eq!(counter.add(1).get().unwrap(), 2);
 }
 
 #[test]

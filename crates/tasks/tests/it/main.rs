@@ -1,5 +1,8 @@
 //! Tests of the tasks leaf through its public interface.
 
+// What the macros write must pass where users forbid this.
+#![forbid(unsafe_code)]
+#![deny(unused, nonstandard_style, private_interfaces)]
 #![allow(missing_docs)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +13,7 @@ mod actors;
 mod dags;
 mod registry;
 mod tasks;
-// mod ui;
+mod ui;
 
 use trefoil_tasks::Engine;
 
