@@ -106,11 +106,13 @@ impl Base {
         self.state.compare_exchange(QUEUED, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Claims a task that has not started, queued or not, in order to fail it.
-    fn claim_unstarted(&self) -> bool {
+    /// Claims a task that has not started in order to fail it; tells whether it was queued already, which
+    /// means that it holds the cpus it declared.
+    fn claim_unstarted(&self) -> Option<bool> {
         self.state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |s| (s < RUNNING).then_some(RUNNING))
-            .is_ok()
+            .ok()
+            .map(|state| state == QUEUED)
     }
 
     pub(crate) fn is_queued(&self) -> bool {
@@ -126,18 +128,46 @@ impl Base {
     }
 }
 
-/// Tells waiters that what they waited for is done.
-pub(crate) fn fire(waiters: impl IntoIterator<Item = Waiter>) {
-    for waiter in waiters {
-        match waiter {
-            Waiter::Task(task) => {
-                if task.base().dependency_done() {
-                    task.ready();
-                }
-            }
-            Waiter::Waker(waker) => waker.wake(),
-            Waiter::Thread(parker) => parker.unpark(),
+thread_local! {
+    /// Waiters to tell, while an outer `fire` on this thread is at it.
+    static FIRING: RefCell<Option<Vec<(Waiter, Option<Error>)>>> = const { RefCell::new(None) };
+}
+
+/// Tells waiters that what they waited for is done; after a failure, dependent tasks fail with the same
+/// error and do not run. A chain of a million dependents must not fail by a million nested calls: the
+/// outermost call collects what the inner ones would tell and works through it in a loop.
+pub(crate) fn fire(waiters: SmallVec<[Waiter; 1]>, error: Option<&Error>) {
+    if waiters.is_empty() {
+        return;
+    }
+    if error.is_none() {
+        waiters.into_iter().for_each(|waiter| tell(waiter, None));
+        return;
+    }
+    let outermost = FIRING.with_borrow_mut(|firing| {
+        let outermost = firing.is_none();
+        let list = firing.get_or_insert_default();
+        list.extend(waiters.into_iter().map(|waiter| (waiter, error.cloned())));
+        outermost
+    });
+    if outermost {
+        while let Some((waiter, error)) = FIRING.with_borrow_mut(|list| list.as_mut().and_then(Vec::pop)) {
+            tell(waiter, error);
         }
+        FIRING.set(None);
+    }
+}
+
+fn tell(waiter: Waiter, error: Option<Error>) {
+    match (waiter, error) {
+        (Waiter::Task(task), Some(error)) => task.fail_unstarted(error),
+        (Waiter::Task(task), None) => {
+            if task.base().dependency_done() {
+                task.ready();
+            }
+        }
+        (Waiter::Waker(waker), _) => waker.wake(),
+        (Waiter::Thread(parker), _) => parker.unpark(),
     }
 }
 
@@ -215,10 +245,24 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         }
     }
 
+    /// Ends a task that has not started, with the error made of its name and call site.
+    fn end_unstarted(&self, error: impl FnOnce(Option<TaskInfo>) -> Error) -> bool {
+        let Some(was_queued) = self.base.claim_unstarted() else { return false };
+        if was_queued {
+            self.pool.release_cpus(self.base.milli_cpus);
+        }
+        let job = self.job.lock().take();
+        let error = error(job.as_ref().map(Job::info));
+        drop(job);
+        self.complete(Err(error));
+        true
+    }
+
     fn complete(&self, result: Result<T>) {
         // The first outcome wins: a cancelled task that ends anyway changes nothing.
         if self.outcome.set(result).is_ok() {
-            fire(self.base.finish());
+            let error = self.outcome.get().and_then(|result| result.as_ref().err());
+            fire(self.base.finish(), error);
         }
     }
 }
@@ -283,14 +327,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
     }
 
     fn fail_unstarted(&self, error: Error) {
-        if self.base.claim_unstarted() {
-            let job = self.job.lock().take();
-            let error = match &job {
-                Some(job) => error.in_task(job.info()),
-                None => error,
-            };
-            self.complete(Err(error));
-        }
+        self.end_unstarted(|_| error);
     }
 
     fn upstream(&self, visit: &mut dyn FnMut(Arc<dyn Runnable>)) {
@@ -318,15 +355,17 @@ impl<T: Send + Sync + 'static, J: Job<T>> Outcome<T> for TaskCell<T, J> {
             return false;
         }
         self.base.cancelled.store(true, Ordering::Release);
-        if self.base.claim_unstarted() {
-            let job = self.job.lock().take();
-            let error = match &job {
-                Some(job) => cancelled(&job.info()),
-                None => Error::new(ErrorKind::Cancelled, "task", "was cancelled"),
-            };
-            drop(job);
-            self.complete(Err(error));
-        } else if let Some(abort) = &*self.abort.lock() {
+        let ended = self.end_unstarted(|info| {
+            let error = Error::new(ErrorKind::Cancelled, "task", "was cancelled");
+            match info {
+                Some(info) => error.in_task(info),
+                None => error,
+            }
+        });
+        if ended {
+            return true;
+        }
+        if let Some(abort) = &*self.abort.lock() {
             abort.abort();
         }
         true

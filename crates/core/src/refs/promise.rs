@@ -58,7 +58,8 @@ impl<T: Send + Sync + 'static> PromiseCell<T> {
 impl<T: Send + Sync + 'static> Completion<T> for PromiseCell<T> {
     fn complete(&self, result: Result<T>) {
         if self.outcome.set(result).is_ok() {
-            fire(self.base.finish());
+            let error = self.outcome.get().and_then(|result| result.as_ref().err());
+            fire(self.base.finish(), error);
         }
     }
 }

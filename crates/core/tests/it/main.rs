@@ -1,0 +1,34 @@
+//! Tests of the stem through its public API; one binary, a module per area.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod calls;
+mod contexts;
+mod errors;
+mod shutdown;
+mod store;
+mod tasks;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use trefoil_core::Engine;
+
+/// An engine of `workers` threads with room for tests.
+fn engine(workers: usize) -> Engine {
+    Engine::builder().workers(workers).memory("64MiB").build().unwrap()
+}
+
+/// Counts how often a closure ran.
+#[derive(Clone, Default)]
+struct Counter(Arc<AtomicUsize>);
+
+impl Counter {
+    fn add(&self) -> usize {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
