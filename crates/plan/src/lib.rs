@@ -1,12 +1,37 @@
-//! The relational kernel of trefoil: sessions, sources, sinks, DataFusion bound to the engine.
+//! The relational kernel of trefoil: sessions, sources, sinks, and DataFusion bound to the engine.
+//!
+//! A [`Session`] is an engine plus a catalog of tables. It reads files ([`Session::read_csv`],
+//! [`Session::read_parquet`], [`Session::read_json`]) and gives lazy [`DataFrame`]s, which run on the
+//! engine's CPU runtime, take their memory from the engine's budget and spill into its directory. Every
+//! `async` method may be awaited from any executor, stops its query when the future is dropped, and gives
+//! a [`ErrorKind::ShutDown`] error once the engine is shut down.
+//!
+//! SQL text is the business of `trefoil-sql`, the pandas-like verbs that of `trefoil-frames`; both build
+//! on the types here.
+//!
+//! ```
+//! use trefoil_plan::Session;
+//!
+//! let session = Session::local()?;
+//! let rows = session.block_on(async {
+//!     let cars = session.read_csv("../../examples/data/diamonds.csv").await?;
+//!     cars.count().await
+//! })?;
+//! assert_eq!(rows, 53_940);
+//! # Ok::<(), trefoil_plan::Error>(())
+//! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod error;
 mod frame;
+mod memory;
 mod session;
-mod stem;
+mod source;
+mod stored;
 
-pub use error::plan_error;
-pub use frame::DataFrame;
+pub use error::{plan_error, span_of};
+pub use frame::{DataFrame, FrameStream, WriteOptions};
 pub use session::{Session, SessionBuilder};
-pub use stem::{Engine, Error, ErrorKind, Result};
+pub use source::CsvOptions;
+pub use stored::StoredTable;
+pub use trefoil_core::{Engine, Error, ErrorKind, Result};

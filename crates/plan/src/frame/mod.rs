@@ -1,14 +1,39 @@
 //! A lazy table: a session and a logical plan.
 
-use crate::error::plan_error;
+mod explain;
+mod persist;
+mod run;
+mod stream;
+mod text;
+mod write;
+
+pub use stream::FrameStream;
+pub use write::WriteOptions;
+
 use crate::session::Session;
-use crate::stem::Result;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::util::pretty::pretty_format_batches;
+use std::fmt;
 use std::sync::Arc;
+use trefoil_core::Result;
 
 /// A lazy table: nothing is read or computed before a method such as [`DataFrame::collect`] asks for rows.
+///
+/// Cheap to clone. The rows of a frame without an `ORDER BY` come in no promised order, although a frame
+/// that only reads, filters and projects keeps the order of its source in [`DataFrame::collect`].
+///
+/// ```
+/// use trefoil_plan::Session;
+///
+/// let session = Session::local()?;
+/// session.block_on(async {
+///     let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+///     assert_eq!(diamonds.columns()[..2], ["carat", "cut"]);
+///     println!("{}", diamonds.to_text(3).await?);
+///     Ok::<(), trefoil_plan::Error>(())
+/// })?;
+/// # Ok::<(), trefoil_plan::Error>(())
+/// ```
 #[derive(Clone)]
 #[must_use = "a frame is lazy: it does nothing until it is collected, shown or written"]
 pub struct DataFrame {
@@ -17,7 +42,7 @@ pub struct DataFrame {
 }
 
 impl DataFrame {
-    /// A frame of a session from a frame of DataFusion.
+    /// A frame of `session` from a frame of DataFusion, which must come from the session's context.
     pub fn new(session: Session, inner: datafusion::dataframe::DataFrame) -> DataFrame {
         DataFrame { session, inner }
     }
@@ -37,64 +62,51 @@ impl DataFrame {
         Arc::new(self.inner.schema().as_arrow().clone())
     }
 
-    /// The names of the columns.
+    /// The names of the columns, in order.
     pub fn columns(&self) -> Vec<String> {
-        self.inner.schema().fields().iter().map(|f| f.name().clone()).collect()
+        self.inner.schema().fields().iter().map(|field| field.name().clone()).collect()
     }
 
-    /// Computes all rows.
+    /// Computes all rows. At least one batch comes back, without rows if there are none.
     ///
     /// # Errors
-    /// When the query fails.
+    /// Whatever the query fails with: [`ErrorKind`](trefoil_core::ErrorKind) `MalformedData` for broken
+    /// input (with file and line), `OutOfMemory`, `TypeMismatch`, `ShutDown` and so on.
     pub async fn collect(&self) -> Result<Vec<RecordBatch>> {
-        let inner = self.inner.clone();
-        self.session.on_cpu(inner.collect()).await?.map_err(|e| plan_error(e, "collect"))
+        let partitions = self.run("collect", run::partitions).await?;
+        let mut batches: Vec<RecordBatch> =
+            partitions.into_iter().flatten().filter(|batch| batch.num_rows() > 0).collect();
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(self.schema()));
+        }
+        Ok(batches)
+    }
+
+    /// The rows as they are computed, for results that should not be in memory at once.
+    ///
+    /// The query starts when the stream is first polled and stops when the stream is dropped.
+    pub fn stream(&self) -> FrameStream {
+        FrameStream::new(self)
     }
 
     /// The number of rows.
     ///
     /// # Errors
-    /// When the query fails.
+    /// As [`DataFrame::collect`].
     pub async fn count(&self) -> Result<usize> {
-        let inner = self.inner.clone();
-        self.session.on_cpu(inner.count()).await?.map_err(|e| plan_error(e, "count"))
+        self.run("count", |frame| async move { frame.count().await }).await
     }
+}
 
-    /// The first `n` rows as a text table.
-    ///
-    /// # Errors
-    /// When the query fails.
-    pub async fn to_text(&self, n: usize) -> Result<String> {
-        let head = self.inner.clone().limit(0, Some(n)).map_err(|e| plan_error(e, "to_text"))?;
-        let batches = DataFrame::new(self.session.clone(), head).collect().await?;
-        let table = pretty_format_batches(&batches).map_err(|e| plan_error(e.into(), "to_text"))?;
-        Ok(table.to_string())
-    }
-
-    /// Prints the first 20 rows.
-    ///
-    /// # Errors
-    /// When the query fails.
-    pub async fn show(&self) -> Result<()> {
-        self.show_limit(20).await
-    }
-
-    /// Prints the first `n` rows.
-    ///
-    /// # Errors
-    /// When the query fails.
-    pub async fn show_limit(&self, n: usize) -> Result<()> {
-        println!("{}", self.to_text(n).await?);
-        Ok(())
-    }
-
-    /// Computes the frame and keeps its partitions in the engine's store.
-    ///
-    /// # Errors
-    /// When the query fails.
-    pub async fn persist(&self) -> Result<DataFrame> {
-        let inner = self.inner.clone();
-        let frame = self.session.on_cpu(inner.cache()).await?.map_err(|e| plan_error(e, "persist"))?;
-        Ok(DataFrame::new(self.session.clone(), frame))
+impl fmt::Debug for DataFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<String> = self
+            .inner
+            .schema()
+            .fields()
+            .iter()
+            .map(|field| format!("{}: {}", field.name(), text::type_name(field.data_type())))
+            .collect();
+        write!(f, "DataFrame({})", columns.join(", "))
     }
 }

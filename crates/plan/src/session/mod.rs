@@ -1,17 +1,41 @@
 //! A session: an engine plus a catalog of tables and the configuration of queries.
 
-use crate::error::plan_error;
-use crate::frame::DataFrame;
-use crate::stem::{Engine, Error, ErrorKind, Result};
-use datafusion::arrow::array::RecordBatch;
-use datafusion::prelude::{
-    CsvReadOptions, JsonReadOptions, ParquetReadOptions, SessionConfig, SessionContext,
-};
-use std::ops::Deref;
-use std::path::Path;
-use std::sync::Arc;
+mod builder;
+mod catalog;
+mod tables;
 
-/// An engine plus a catalog of tables; cheap to clone.
+pub use builder::SessionBuilder;
+
+use crate::error::plan_error;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use datafusion::prelude::SessionContext;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use trefoil_core::{Engine, Result};
+
+/// An [`Engine`] plus a catalog of tables; cheap to clone, and every clone is the same session.
+///
+/// It dereferences to its engine, so `session.put(..)`, `session.spawn(..)` and `session.block_on(..)` work.
+/// Several sessions may share one engine (threads, memory, store) with catalogs of their own, and several
+/// engines may live side by side.
+///
+/// ```
+/// use trefoil_plan::{ErrorKind, Session};
+///
+/// let session = Session::builder().workers(2).memory("256MiB").build()?;
+/// let other = Session::builder().engine(session.engine().clone()).build()?;
+/// session.block_on(async {
+///     let t = session.read_csv("../../examples/data/diamonds.csv").await?;
+///     session.register("diamonds", &t)?;
+///     assert_eq!(session.tables(), ["diamonds"]);
+///     assert!(other.tables().is_empty());
+///     assert_eq!(session.table("diamond").await.err().map(|e| e.kind()), Some(ErrorKind::UnknownTable));
+///     Ok::<(), trefoil_plan::Error>(())
+/// })?;
+/// # Ok::<(), trefoil_plan::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Session {
     inner: Arc<Inner>,
@@ -22,44 +46,16 @@ struct Inner {
     context: SessionContext,
 }
 
-/// Builds a [`Session`].
-#[derive(Default)]
-pub struct SessionBuilder {
-    engine: Option<Engine>,
-}
-
-impl SessionBuilder {
-    /// Uses an engine that exists instead of starting one.
-    pub fn engine(mut self, engine: Engine) -> Self {
-        self.engine = Some(engine);
-        self
-    }
-
-    /// Makes the session.
-    ///
-    /// # Errors
-    /// When the engine cannot be started.
-    pub fn build(self) -> Result<Session> {
-        let engine = match self.engine {
-            Some(engine) => engine,
-            None => Engine::new()?,
-        };
-        let config =
-            SessionConfig::new().with_target_partitions(engine.workers()).with_information_schema(true);
-        Ok(Session { inner: Arc::new(Inner { engine, context: SessionContext::new_with_config(config) }) })
-    }
-}
-
 impl Session {
-    /// A session on a new engine with default settings.
+    /// A session on a new engine: one worker per core, 80 % of the memory that is granted.
     ///
     /// # Errors
-    /// When the engine cannot be started.
+    /// [`ErrorKind::Io`](trefoil_core::ErrorKind::Io) when threads or the spill directory cannot be made.
     pub fn local() -> Result<Session> {
         Session::builder().build()
     }
 
-    /// Configures a session.
+    /// Settings for a session and its engine.
     pub fn builder() -> SessionBuilder {
         SessionBuilder::default()
     }
@@ -69,96 +65,81 @@ impl Session {
         &self.inner.engine
     }
 
-    /// The DataFusion context of this session.
+    /// The DataFusion context of this session, for what trefoil does not wrap.
+    ///
+    /// Queries started directly on it run on the caller's runtime, with the engine's memory budget.
     pub fn context(&self) -> &SessionContext {
         &self.inner.context
     }
 
-    async fn run<T: Send + 'static>(
+    /// Runs a planning step of DataFusion on the CPU runtime; awaitable from any executor.
+    pub(crate) async fn plan<T, E, F>(
         &self,
         operation: &'static str,
-        future: impl Future<Output = datafusion::error::Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        self.engine().on_cpu(future).await?.map_err(|e| plan_error(e, operation))
-    }
-
-    /// Reads a CSV file.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn read_csv(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
-        let path = path.as_ref().to_string_lossy().into_owned();
+        step: impl FnOnce(SessionState) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        E: Into<PlanFailure> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send,
+    {
         let context = self.context().clone();
-        let frame =
-            self.run("read_csv", async move { context.read_csv(path, CsvReadOptions::new()).await }).await?;
-        Ok(DataFrame::new(self.clone(), frame))
+        let done = self.engine().on_cpu(async move { step(context.state()).await }).await?;
+        done.map_err(|failure| match failure.into() {
+            PlanFailure::Own(error) => error,
+            PlanFailure::DataFusion(error) => self.error(error, operation),
+        })
     }
 
-    /// Reads Parquet files.
-    ///
-    /// # Errors
-    /// When the files cannot be read.
-    pub async fn read_parquet(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
-        let path = path.as_ref().to_string_lossy().into_owned();
-        let context = self.context().clone();
-        let frame =
-            self.run("read_parquet", async move {
-                context.read_parquet(path, ParquetReadOptions::default()).await
-            })
-            .await?;
-        Ok(DataFrame::new(self.clone(), frame))
-    }
-
-    /// Reads newline-delimited JSON.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub async fn read_json(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
-        let path = path.as_ref().to_string_lossy().into_owned();
-        let context = self.context().clone();
-        let frame = self
-            .run("read_json", async move { context.read_json(path, JsonReadOptions::default()).await })
-            .await?;
-        Ok(DataFrame::new(self.clone(), frame))
-    }
-
-    /// Makes a frame visible to SQL under a name.
-    ///
-    /// # Errors
-    /// When the name is not valid.
-    pub fn register(&self, name: &str, frame: &DataFrame) -> Result<()> {
-        self.context()
-            .register_table(name, frame.inner().clone().into_view())
-            .map(|_| ())
-            .map_err(|e| plan_error(e, "register"))
-    }
-
-    /// The table registered under a name.
-    ///
-    /// # Errors
-    /// [`ErrorKind::UnknownTable`] when there is none.
-    pub async fn table(&self, name: &str) -> Result<DataFrame> {
-        let (context, name) = (self.context().clone(), name.to_owned());
-        let frame = self.run("table", async move { context.table(name).await }).await?;
-        Ok(DataFrame::new(self.clone(), frame))
-    }
-
-    /// A frame over batches in memory.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidArgument`] when there is no batch or the schemas differ.
-    pub fn frame_from_batches(&self, batches: Vec<RecordBatch>) -> Result<DataFrame> {
-        if batches.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidArgument, "frame_from_batches", "no batches"));
+    /// As [`plan_error`], and with the names of the catalog for a table that is not there.
+    pub fn error(&self, error: DataFusionError, operation: &'static str) -> trefoil_core::Error {
+        if let DataFusionError::Plan(text) = crate::error::root(&error)
+            && let Some(name) = missing_table(text)
+        {
+            return trefoil_core::Error::unknown_table(operation, name, self.tables()).with_source(error);
         }
-        let frame = self.context().read_batches(batches).map_err(|e| plan_error(e, "frame_from_batches"))?;
-        Ok(DataFrame::new(self.clone(), frame))
+        plan_error(error, operation)
     }
+}
+
+/// What a planning step can fail with.
+pub(crate) enum PlanFailure {
+    Own(trefoil_core::Error),
+    DataFusion(DataFusionError),
+}
+
+impl From<trefoil_core::Error> for PlanFailure {
+    fn from(error: trefoil_core::Error) -> Self {
+        Self::Own(error)
+    }
+}
+
+impl From<DataFusionError> for PlanFailure {
+    fn from(error: DataFusionError) -> Self {
+        Self::DataFusion(error)
+    }
+}
+
+/// The name in DataFusion's two messages about a table that is not there.
+fn missing_table(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("table '").or_else(|| text.strip_prefix("No table named '"))?;
+    let name = rest.split_once('\'')?.0;
+    Some(name.strip_prefix("datafusion.public.").unwrap_or(name))
 }
 
 impl Deref for Session {
     type Target = Engine;
+
     fn deref(&self) -> &Engine {
         self.engine()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("engine", &self.engine().name())
+            .field("tables", &self.tables())
+            .finish()
     }
 }

@@ -1,0 +1,158 @@
+//! Keeping a computed frame in the engine's store, and its partitions as refs.
+
+use super::DataFrame;
+use crate::stored::StoredTable;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::source_as_provider;
+use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream_partitioned;
+use futures::StreamExt;
+use std::any::Any;
+use std::sync::Arc;
+use tokio::task::JoinSet;
+use trefoil_core::{Dataset, Engine, Error, ErrorKind, Partition, Ref, Result};
+
+/// A partition that grows past this many bytes is stored and a next one begun, so that a large result is
+/// charged, and can be spilled, while it is being computed.
+const PARTITION_BYTES: usize = 64 << 20;
+
+impl DataFrame {
+    /// Computes the frame and keeps its partitions in the engine's store: charged to the budget, spilled to
+    /// disk when memory is short, freed with the last frame or ref that holds them.
+    ///
+    /// The frame that comes back scans them without a copy.
+    ///
+    /// # Errors
+    /// As [`DataFrame::collect`].
+    ///
+    /// ```
+    /// use trefoil_plan::Session;
+    ///
+    /// let session = Session::local()?;
+    /// session.block_on(async {
+    ///     let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?.persist().await?;
+    ///     let rows: usize =
+    ///         session.gather(diamonds.partitions()?).await?.iter().map(|part| part.num_rows()).sum();
+    ///     assert_eq!(rows, 53_940);
+    ///     Ok::<(), trefoil_plan::Error>(())
+    /// })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    pub async fn persist(&self) -> Result<DataFrame> {
+        if self.stored().is_some() {
+            return Ok(self.clone());
+        }
+        let engine = self.session().engine().clone();
+        let schema = self.schema();
+        let table_schema = schema.clone();
+        let partitions = self
+            .run("persist", move |frame| {
+                let (engine, schema) = (engine.clone(), schema.clone());
+                async move {
+                    let context = Arc::new(frame.task_ctx());
+                    let plan = frame.create_physical_plan().await?;
+                    let streams = execute_stream_partitioned(plan, context)?;
+                    store_all(&engine, &schema, streams).await
+                }
+            })
+            .await?;
+        self.session().frame_from_stored("persist", StoredTable::new(table_schema, partitions))
+    }
+
+    /// The partitions of a persisted frame, ready to be arguments of tasks. Nothing is copied.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] when the frame is not persisted.
+    pub fn partitions(&self) -> Result<Vec<Ref<Partition>>> {
+        match self.stored() {
+            Some(table) => Ok(table.partitions().iter().cloned().map(Ref::ready).collect()),
+            None => Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "partitions",
+                "the frame is lazy, it has no partitions yet",
+            )
+            .with_help("call `persist().await` first, and take the partitions of the frame it gives")),
+        }
+    }
+
+    /// The schema and partitions of a persisted frame.
+    ///
+    /// # Errors
+    /// As [`DataFrame::partitions`].
+    pub fn dataset(&self) -> Result<Dataset> {
+        Ok(Dataset::new(self.schema(), self.partitions()?))
+    }
+
+    /// The stored table, if the frame is nothing but its scan.
+    pub(crate) fn stored(&self) -> Option<StoredTable> {
+        let LogicalPlan::TableScan(scan) = self.inner().logical_plan() else {
+            return None;
+        };
+        if scan.projection.is_some() || !scan.filters.is_empty() || scan.fetch.is_some() {
+            return None;
+        }
+        let provider = source_as_provider(&scan.source).ok()?;
+        let provider: &dyn TableProvider = provider.as_ref();
+        (provider as &dyn Any).downcast_ref::<StoredTable>().cloned()
+    }
+}
+
+/// Reads all streams at once and stores what they give, in the order of the streams.
+async fn store_all(
+    engine: &Engine,
+    schema: &SchemaRef,
+    streams: Vec<SendableRecordBatchStream>,
+) -> PlanResult<Vec<Partition>> {
+    let mut readers = JoinSet::new();
+    for (index, stream) in streams.into_iter().enumerate() {
+        let (engine, schema) = (engine.clone(), schema.clone());
+        readers.spawn(async move { (index, store_one(&engine, &schema, stream).await) });
+    }
+    let mut stored: Vec<(usize, Vec<Partition>)> = Vec::new();
+    while let Some(done) = readers.join_next().await {
+        let (index, partitions) = done.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
+        stored.push((index, partitions?));
+    }
+    stored.sort_by_key(|(index, _)| *index);
+    let mut partitions: Vec<Partition> = stored.into_iter().flat_map(|(_, parts)| parts).collect();
+    if partitions.is_empty() {
+        partitions.push(put(engine, schema, Vec::new())?);
+    }
+    Ok(partitions)
+}
+
+async fn store_one(
+    engine: &Engine,
+    schema: &SchemaRef,
+    mut stream: SendableRecordBatchStream,
+) -> PlanResult<Vec<Partition>> {
+    let mut partitions = Vec::new();
+    let (mut batches, mut bytes) = (Vec::new(), 0);
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        bytes += batch.get_array_memory_size();
+        batches.push(batch);
+        if bytes >= PARTITION_BYTES {
+            partitions.push(put(engine, schema, std::mem::take(&mut batches))?);
+            bytes = 0;
+        }
+    }
+    if !batches.is_empty() {
+        partitions.push(put(engine, schema, batches)?);
+    }
+    Ok(partitions)
+}
+
+fn put(engine: &Engine, schema: &SchemaRef, batches: Vec<RecordBatch>) -> PlanResult<Partition> {
+    engine.put_batches(schema.clone(), batches).map_err(|error| match error.kind() {
+        ErrorKind::OutOfMemory => DataFusionError::ResourcesExhausted(error.message().to_owned()),
+        _ => DataFusionError::External(Box::new(error)),
+    })
+}

@@ -1,0 +1,141 @@
+//! Settings of a session: either an engine that exists, or the settings of a new one.
+
+use super::{Inner, Session};
+use crate::error::plan_error;
+use crate::memory::BudgetPool;
+use crate::source;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::path::PathBuf;
+use std::sync::Arc;
+use trefoil_core::{Engine, Error, ErrorKind, Result};
+
+/// Settings for a [`Session`]; nothing is started or checked before [`SessionBuilder::build`].
+#[derive(Default)]
+#[must_use = "a builder does nothing until `build`"]
+pub struct SessionBuilder {
+    engine: Option<Engine>,
+    workers: Option<usize>,
+    memory: Option<String>,
+    memory_bytes: Option<usize>,
+    spill_dir: Option<PathBuf>,
+    name: Option<String>,
+}
+
+impl SessionBuilder {
+    /// Uses an engine that exists instead of starting one; then the settings of an engine are not allowed.
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// Worker threads of the new engine; by default one per core.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Memory budget of the new engine, such as `"2GiB"` or `"512MB"`; by default 80 % of what is granted.
+    pub fn memory(mut self, limit: impl Into<String>) -> Self {
+        self.memory = Some(limit.into());
+        self
+    }
+
+    /// Memory budget of the new engine in bytes.
+    pub fn memory_bytes(mut self, limit: usize) -> Self {
+        self.memory_bytes = Some(limit);
+        self
+    }
+
+    /// The directory in which the new engine makes its own directory for spilled data; by default the
+    /// system's directory for temporary files.
+    pub fn spill_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.spill_dir = Some(dir.into());
+        self
+    }
+
+    /// The name of the new engine, for thread names and reports.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Starts the engine if none was given, and makes the session.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for settings out of range or settings of a new engine beside
+    /// [`SessionBuilder::engine`], [`ErrorKind::Io`] when the spill directory cannot be written,
+    /// [`ErrorKind::ShutDown`] when the engine given has been shut down.
+    pub fn build(self) -> Result<Session> {
+        let engine = match self.engine.clone() {
+            Some(engine) => self.reuse(engine)?,
+            None => self.start()?,
+        };
+        let context = context(&engine)?;
+        source::register_file_schemas(&context)?;
+        Ok(Session { inner: Arc::new(Inner { engine, context }) })
+    }
+
+    fn reuse(self, engine: Engine) -> Result<Engine> {
+        let settings = [
+            ("workers", self.workers.is_some()),
+            ("memory", self.memory.is_some() || self.memory_bytes.is_some()),
+            ("spill_dir", self.spill_dir.is_some()),
+            ("name", self.name.is_some()),
+        ];
+        if let Some((setting, _)) = settings.iter().find(|(_, given)| *given) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "session",
+                format!("`{setting}` was set beside `engine`, but the engine has started already"),
+            )
+            .with_help("give it to `Engine::builder()`"));
+        }
+        if engine.is_shut_down() {
+            return Err(Error::new(ErrorKind::ShutDown, "session", "the engine has been shut down"));
+        }
+        Ok(engine)
+    }
+
+    fn start(self) -> Result<Engine> {
+        let mut builder = Engine::builder();
+        if let Some(workers) = self.workers {
+            builder = builder.workers(workers);
+        }
+        if let Some(memory) = self.memory {
+            builder = builder.memory(memory);
+        }
+        if let Some(bytes) = self.memory_bytes {
+            builder = builder.memory_bytes(bytes);
+        }
+        if let Some(dir) = self.spill_dir {
+            builder = builder.spill_dir(dir);
+        }
+        if let Some(name) = self.name {
+            builder = builder.name(name);
+        }
+        builder.build()
+    }
+}
+
+/// DataFusion on the engine's budget, spill directory and number of workers.
+fn context(engine: &Engine) -> Result<SessionContext> {
+    let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(dirs))
+        .build_arc()
+        .map_err(|error| plan_error(error, "session"))?;
+    let mut config =
+        SessionConfig::new().with_target_partitions(engine.workers()).with_information_schema(true);
+    // Positions in the query text for errors about names.
+    config.options_mut().sql_parser.collect_spans = true;
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .build();
+    Ok(SessionContext::new_with_state(state))
+}

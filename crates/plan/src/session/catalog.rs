@@ -1,0 +1,120 @@
+//! Names for tables: register, look up, list, forget.
+
+use super::Session;
+use crate::frame::DataFrame;
+use crate::stored::StoredTable;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
+use datafusion::datasource::TableType;
+use std::sync::Arc;
+use trefoil_core::{Error, ErrorKind, Result};
+
+impl Session {
+    /// Makes a frame visible to SQL and to [`Session::table`] under a name.
+    ///
+    /// Nothing is computed or copied: the name stands for the plan of the frame (a view), or for the
+    /// stored partitions if the frame was persisted. A table of that name is replaced.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for an empty name.
+    pub fn register(&self, name: &str, frame: &DataFrame) -> Result<()> {
+        check_name("register", name)?;
+        let provider: Arc<dyn TableProvider> = match frame.stored() {
+            Some(table) => Arc::new(table.clone()),
+            None => frame.inner().clone().into_view(),
+        };
+        let name = TableReference::bare(name);
+        // A table and a view of one name would be two entries otherwise.
+        let error = |error| self.error(error, "register");
+        self.context().deregister_table(name.clone()).map_err(error)?;
+        self.context().register_table(name, provider).map_err(error)?;
+        Ok(())
+    }
+
+    /// Stores batches and makes them visible to SQL under a name.
+    ///
+    /// # Errors
+    /// As [`Session::frame_from_batches`] and [`Session::register`].
+    pub fn register_batches(&self, name: &str, batches: Vec<RecordBatch>) -> Result<()> {
+        check_name("register_batches", name)?;
+        let frame = self.frame_from_batches(batches)?;
+        self.register(name, &frame)
+    }
+
+    /// Forgets a name. Frames made from it before keep working.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownTable`] when there is no table of that name.
+    pub fn deregister(&self, name: &str) -> Result<()> {
+        let gone = self
+            .context()
+            .deregister_table(TableReference::bare(name))
+            .map_err(|error| self.error(error, "deregister"))?;
+        match gone {
+            Some(_) => Ok(()),
+            None => Err(Error::unknown_table("deregister", name, self.tables())),
+        }
+    }
+
+    /// The table registered under a name, as a frame.
+    ///
+    /// The name is taken as it is written, upper and lower case included.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownTable`], with the nearest name, when there is none.
+    pub async fn table(&self, name: &str) -> Result<DataFrame> {
+        let reference = TableReference::bare(name);
+        let context = self.context().clone();
+        let found = self.plan("table", move |_| async move { context.table_provider(reference).await }).await;
+        let provider = found.map_err(|error| match error.kind() {
+            ErrorKind::UnknownTable => Error::unknown_table("table", name, self.tables()),
+            _ => error,
+        })?;
+        self.frame_from_provider("table", name, provider)
+    }
+
+    /// The names of all tables and views, sorted.
+    pub fn tables(&self) -> Vec<String> {
+        let catalog = self.context().catalog("datafusion");
+        let schema = catalog.and_then(|catalog| catalog.schema("public"));
+        let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
+        names.sort();
+        names
+    }
+
+    /// A frame that scans a table provider; a view is taken apart, so that its plan is the frame's.
+    pub(crate) fn frame_from_provider(
+        &self,
+        operation: &'static str,
+        name: &str,
+        provider: Arc<dyn TableProvider>,
+    ) -> Result<DataFrame> {
+        use datafusion::datasource::provider_as_source;
+        use datafusion::logical_expr::LogicalPlanBuilder;
+        let is_view = provider.table_type() == TableType::View;
+        let plan = match provider.get_logical_plan() {
+            Some(plan) if is_view => {
+                LogicalPlanBuilder::from(plan.into_owned()).alias(TableReference::bare(name))
+            }
+            _ => LogicalPlanBuilder::scan(TableReference::bare(name), provider_as_source(provider), None),
+        };
+        let plan = plan.and_then(LogicalPlanBuilder::build).map_err(|error| self.error(error, operation))?;
+        let frame = datafusion::dataframe::DataFrame::new(self.context().state(), plan);
+        Ok(DataFrame::new(self.clone(), frame))
+    }
+
+    /// A frame over stored partitions.
+    pub(crate) fn frame_from_stored(&self, operation: &'static str, table: StoredTable) -> Result<DataFrame> {
+        let frame =
+            self.context().read_table(Arc::new(table)).map_err(|error| self.error(error, operation))?;
+        Ok(DataFrame::new(self.clone(), frame))
+    }
+}
+
+fn check_name(operation: &'static str, name: &str) -> Result<()> {
+    if name.trim().is_empty() {
+        return Err(Error::new(ErrorKind::InvalidArgument, operation, "the name of a table is empty"));
+    }
+    Ok(())
+}

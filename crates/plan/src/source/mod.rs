@@ -1,0 +1,85 @@
+//! Files as tables: which files a path means, how each format is read, and what is wrong with them.
+
+mod by_path;
+mod csv;
+pub(crate) mod diagnose;
+mod find;
+mod open;
+
+pub(crate) use by_path::register_file_schemas;
+pub use csv::CsvOptions;
+pub(crate) use find::Format;
+
+use crate::frame::DataFrame;
+use crate::session::Session;
+use std::path::Path;
+use trefoil_core::Result;
+
+impl Session {
+    /// Reads CSV: one file, all CSV files below a directory, or a pattern such as `data/*.csv`. The first
+    /// line gives the names of the columns, the first 10,000 rows their types. Files that end in `.gz` are
+    /// decompressed, those in `.tsv` are split at tabs.
+    ///
+    /// Nothing but the start of the files is read now; see [`CsvOptions`] for other layouts.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](trefoil_core::ErrorKind::NotFound) when there is no such file (with near
+    /// names) or no CSV file in the directory, [`ErrorKind::MalformedData`](trefoil_core::ErrorKind) for an
+    /// empty file or a ragged row at the start. Broken rows farther down are reported, with file and line,
+    /// by the method that reads them.
+    pub async fn read_csv(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read_csv_with(path, CsvOptions::new()).await
+    }
+
+    /// As [`Session::read_csv`], with options.
+    ///
+    /// # Errors
+    /// As [`Session::read_csv`], and [`ErrorKind::UnknownColumn`](trefoil_core::ErrorKind::UnknownColumn)
+    /// when a type is given for a column that is not there.
+    pub async fn read_csv_with(&self, path: impl AsRef<Path>, options: CsvOptions) -> Result<DataFrame> {
+        self.read("read_csv", Format::Csv, path.as_ref(), options).await
+    }
+
+    /// Reads Parquet: one file, all `.parquet` files below a directory, or a pattern such as
+    /// `data/2024-*.parquet`. Directories named `key=value` become columns.
+    ///
+    /// # Errors
+    /// As [`Session::read_csv`].
+    pub async fn read_parquet(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read("read_parquet", Format::Parquet, path.as_ref(), CsvOptions::new()).await
+    }
+
+    /// Reads JSON with one object a line: one file, all such files below a directory (`.json`, `.jsonl`,
+    /// `.ndjson`, also with `.gz`), or a pattern.
+    ///
+    /// # Errors
+    /// As [`Session::read_csv`].
+    pub async fn read_json(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read("read_json", Format::Json, path.as_ref(), CsvOptions::new()).await
+    }
+
+    /// Reads Arrow IPC files (`.arrow`, `.feather`, `.ipc`): one, all below a directory, or a pattern.
+    ///
+    /// # Errors
+    /// As [`Session::read_csv`].
+    pub async fn read_arrow(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read("read_arrow", Format::Arrow, path.as_ref(), CsvOptions::new()).await
+    }
+
+    async fn read(
+        &self,
+        operation: &'static str,
+        format: Format,
+        path: &Path,
+        options: CsvOptions,
+    ) -> Result<DataFrame> {
+        let path = path.to_string_lossy().into_owned();
+        let table = self
+            .plan(operation, move |state| async move {
+                open::open(&state, operation, format, &path, &options).await
+            })
+            .await?;
+        let frame = self.context().read_table(table).map_err(|error| self.error(error, operation))?;
+        Ok(DataFrame::new(self.clone(), frame))
+    }
+}

@@ -1,0 +1,213 @@
+//! Files to a table of DataFusion: format, schema, partition columns.
+
+use super::find::{Format, Found, find};
+use super::{CsvOptions, diagnose};
+use crate::error::plan_error;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::arrow::ArrowFormat;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use trefoil_core::{Error, ErrorKind, Result};
+use url::Url;
+
+/// The table of the files that `path` means.
+pub(crate) async fn open(
+    state: &SessionState,
+    operation: &'static str,
+    format: Format,
+    path: &str,
+    options: &CsvOptions,
+) -> Result<Arc<dyn TableProvider>> {
+    let mut found = find(operation, format, path)?;
+    drop_empty(operation, format, &mut found)?;
+    let reader = reader(operation, format, &found.files, options)?;
+    let schema = infer(state, operation, format, &reader, &found.files, options).await?;
+    let fail = |error: DataFusionError| plan_error(error, operation);
+
+    // Each file by itself, except below `key=value` directories, whose keys are found from a common root.
+    let mut listing = ListingOptions::new(reader).with_file_extension("");
+    let mut urls = Vec::with_capacity(found.files.len());
+    match partition_keys(&found) {
+        Some((root, keys)) => {
+            let keys = keys.into_iter().map(|key| (key, DataType::Utf8)).collect();
+            listing = listing.with_table_partition_cols(keys).with_file_extension(extension(&found.files[0]));
+            urls.push(directory_url(operation, &root)?);
+        }
+        None => {
+            for file in &found.files {
+                urls.push(file_url(operation, file)?);
+            }
+        }
+    }
+    let config =
+        ListingTableConfig::new_with_multi_paths(urls).with_listing_options(listing).with_schema(schema);
+    let table = ListingTable::try_new(config).map_err(fail)?;
+    Ok(Arc::new(table.with_cache(state.runtime_env().cache_manager.get_file_statistic_cache())))
+}
+
+/// Leaves files without a byte out; an error if no other is left.
+fn drop_empty(operation: &'static str, format: Format, found: &mut Found) -> Result<()> {
+    let size = |file: &Path| std::fs::metadata(file).map(|meta| meta.len()).unwrap_or(1);
+    if found.files.iter().any(|file| size(file) > 0) {
+        found.files.retain(|file| size(file) > 0);
+        return Ok(());
+    }
+    let what = match format {
+        Format::Csv => "not even a header line",
+        _ => "so it has no columns",
+    };
+    Err(Error::new(
+        ErrorKind::MalformedData,
+        operation,
+        format!("`{}` is empty, {what}", found.files[0].display()),
+    ))
+}
+
+fn reader(
+    operation: &'static str,
+    format: Format,
+    files: &[PathBuf],
+    options: &CsvOptions,
+) -> Result<Arc<dyn FileFormat>> {
+    let ends = |end: &str| files.iter().filter(|file| extension(file).ends_with(end)).count();
+    let zipped = ends(".gz");
+    let tabs = ends(".tsv") + ends(".tsv.gz");
+    if (zipped > 0 && zipped < files.len()) || (tabs > 0 && tabs < files.len() && options.delimiter.is_none())
+    {
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            operation,
+            "the files are of several kinds: plain and `.gz`, or `.csv` and `.tsv`",
+        )
+        .with_help("read one kind at a time, with a pattern such as `dir/*.csv`"));
+    }
+    let compression = if zipped > 0 { FileCompressionType::GZIP } else { FileCompressionType::UNCOMPRESSED };
+    Ok(match format {
+        Format::Parquet => Arc::new(ParquetFormat::default()),
+        Format::Arrow => Arc::new(ArrowFormat),
+        Format::Csv => Arc::new(options.to_format(tabs > 0).with_file_compression_type(compression)),
+        Format::Json => Arc::new(
+            JsonFormat::default()
+                .with_schema_infer_max_rec(options.infer_rows)
+                .with_file_compression_type(compression),
+        ),
+    })
+}
+
+async fn infer(
+    state: &SessionState,
+    operation: &'static str,
+    format: Format,
+    reader: &Arc<dyn FileFormat>,
+    files: &[PathBuf],
+    options: &CsvOptions,
+) -> Result<SchemaRef> {
+    let fail = |error: DataFusionError| plan_error(error, operation);
+    let mut objects = Vec::with_capacity(files.len());
+    let first = file_url(operation, &files[0])?;
+    let store = state.runtime_env().object_store(&first).map_err(fail)?;
+    for file in files {
+        let url = file_url(operation, file)?;
+        let head = object_store::ObjectStoreExt::head(store.as_ref(), url.prefix()).await;
+        objects.push(head.map_err(|error| fail(error.into()))?);
+    }
+    let inferred = match reader.infer_schema(state, &store, &objects).await {
+        Ok(schema) => schema,
+        Err(error) => {
+            let found = diagnose::in_files(format, files, reader, None, operation);
+            return Err(found.unwrap_or_else(|| fail(error)));
+        }
+    };
+    if inferred.fields().is_empty() {
+        return Err(Error::new(
+            ErrorKind::MalformedData,
+            operation,
+            format!("`{}` has no columns", files[0].display()),
+        ));
+    }
+    if format == Format::Csv { typed(operation, &inferred, options) } else { Ok(inferred) }
+}
+
+/// Columns with only nulls in the rows looked at are text; types that were asked for replace others.
+fn typed(operation: &'static str, inferred: &SchemaRef, options: &CsvOptions) -> Result<SchemaRef> {
+    let names = || inferred.fields().iter().map(|field| field.name());
+    if let Some((name, _)) = options.types.iter().find(|(name, _)| !names().any(|have| have == name)) {
+        return Err(Error::unknown_column(operation, name, names()));
+    }
+    let fields: Vec<Field> = inferred
+        .fields()
+        .iter()
+        .map(|field| {
+            let wanted = options.types.iter().rev().find(|(name, _)| name == field.name());
+            let data_type = match (wanted, field.data_type()) {
+                (Some((_, wanted)), _) => wanted.clone(),
+                (None, DataType::Null) => DataType::Utf8,
+                (None, found) => found.clone(),
+            };
+            Field::new(field.name(), data_type, true)
+        })
+        .collect();
+    Ok(Arc::new(Schema::new(fields)))
+}
+
+/// The keys of `key=value` directories between the root and its files, if all files have the same.
+fn partition_keys(found: &Found) -> Option<(PathBuf, Vec<String>)> {
+    let root = found.root.as_ref()?;
+    let keys_of = |file: &PathBuf| -> Option<Vec<String>> {
+        let between = file.parent()?.strip_prefix(root).ok()?;
+        between.iter().map(|part| part.to_str()?.split_once('=').map(|(key, _)| key.to_owned())).collect()
+    };
+    let keys = keys_of(found.files.first()?).filter(|keys| !keys.is_empty())?;
+    let same_end = |file: &PathBuf| extension(file) == extension(&found.files[0]);
+    found
+        .files
+        .iter()
+        .all(|file| keys_of(file).as_ref() == Some(&keys) && same_end(file))
+        .then(|| (root.clone(), keys))
+}
+
+/// The end of the file name from its first format-like dot: `.csv`, `.csv.gz`.
+fn extension(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let lower = name.to_lowercase();
+    let ends = Format::ALL.iter().flat_map(|format| format.extensions());
+    let longest = ends.filter(|end| lower.ends_with(**end)).map(|end| end.len()).max();
+    match longest {
+        Some(length) => name[name.len() - length..].to_owned(),
+        None => lower.rfind('.').map(|dot| lower[dot..].to_owned()).unwrap_or_default(),
+    }
+}
+
+fn file_url(operation: &'static str, file: &Path) -> Result<ListingTableUrl> {
+    url(operation, file, |path| Url::from_file_path(path))
+}
+
+fn directory_url(operation: &'static str, dir: &Path) -> Result<ListingTableUrl> {
+    url(operation, dir, |path| Url::from_directory_path(path))
+}
+
+fn url(
+    operation: &'static str,
+    path: &Path,
+    convert: impl Fn(&Path) -> Result<Url, ()>,
+) -> Result<ListingTableUrl> {
+    // The object store refuses `..`; only the file system knows where it leads.
+    let plain = match path.components().any(|part| part == Component::ParentDir) {
+        true => path.canonicalize().map_err(|error| {
+            Error::new(ErrorKind::Io, operation, format!("`{}`: {error}", path.display())).with_source(error)
+        })?,
+        false => path.to_owned(),
+    };
+    let url = convert(&plain).map_err(|()| {
+        Error::new(ErrorKind::InvalidArgument, operation, format!("`{}` is not a path", path.display()))
+    })?;
+    ListingTableUrl::try_new(url, None).map_err(|error| plan_error(error, operation))
+}
