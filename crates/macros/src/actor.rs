@@ -36,7 +36,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStream> {
-    let skipped = take_skips(block);
+    let marks = take_marks(block)?;
     let options = Options::parse(options, &options::ACTOR)?;
     let name = check_block(block)?;
     let plain = name.unraw().to_string();
@@ -47,12 +47,12 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
     let mut errors = Errors::default();
     let mut twins = Vec::new();
     let mut entries = Vec::new();
-    for (index, item) in block.items.iter().enumerate() {
+    for (item, marks) in block.items.iter().zip(marks) {
         let ImplItem::Fn(method) = item else { continue };
-        if skipped.contains(&index) || !is_remote(method) {
+        if marks.skip || !is_remote(method) {
             continue;
         }
-        match twin(actor, &name, &short, method) {
+        match twin(actor, &name, &short, method, marks.fallible) {
             Ok((twin, entry)) => {
                 twins.push(twin);
                 entries.push(entry);
@@ -68,7 +68,7 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
         None => quote!(::core::concat!(::core::module_path!(), "::", #plain)),
     };
     let doc = format!(
-        "The remote methods of the actor [`{plain}`]: an `ActorHandle<{plain}>` dereferences to it.\n\n\
+        "The remote methods of the actor `{plain}`: an `ActorHandle<{plain}>` dereferences to it.\n\n\
          Each takes a value, a `Ref` or a `Call` for an argument and gives a `Ref` of the result."
     );
     Ok(quote! {
@@ -101,22 +101,35 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
     })
 }
 
-/// Removes `#[actor(skip)]` from methods and says which had it.
-fn take_skips(block: &mut ItemImpl) -> Vec<usize> {
-    let mut skipped = Vec::new();
-    for (index, item) in block.items.iter_mut().enumerate() {
+/// What `#[actor(..)]` on a method says.
+#[derive(Clone, Copy, Default)]
+struct Marks {
+    skip: bool,
+    fallible: bool,
+}
+
+/// Removes `#[actor(..)]` from the methods and gives what it said, item by item.
+fn take_marks(block: &mut ItemImpl) -> syn::Result<Vec<Marks>> {
+    let mut all = Vec::new();
+    for item in &mut block.items {
+        let mut marks = Marks::default();
         if let ImplItem::Fn(method) = item {
-            let before = method.attrs.len();
-            method.attrs.retain(|attribute| {
-                !(attribute.path().is_ident("actor")
-                    && attribute.parse_args::<Ident>().is_ok_and(|word| word == "skip"))
-            });
-            if method.attrs.len() < before {
-                skipped.push(index);
+            for attribute in method.attrs.extract_if(.., |attribute| attribute.path().is_ident("actor")) {
+                match attribute.parse_args::<Ident>() {
+                    Ok(word) if word == "skip" => marks.skip = true,
+                    Ok(word) if word == "fallible" => marks.fallible = true,
+                    _ => {
+                        return Err(Error::new_spanned(
+                            attribute,
+                            "on a method, #[actor(skip)] keeps it local and #[actor(fallible)] says that it returns a `Result` under another name",
+                        ));
+                    }
+                }
             }
         }
+        all.push(marks);
     }
-    skipped
+    Ok(all)
 }
 
 /// The name of the type, if the block is one that can be an actor's.
@@ -159,6 +172,7 @@ fn twin(
     name: &Ident,
     short: &str,
     method: &ImplItemFn,
+    fallible: bool,
 ) -> syn::Result<(TokenStream, TokenStream)> {
     let ident = &method.sig.ident;
     let plain = ident.unraw().to_string();
@@ -172,7 +186,7 @@ fn twin(
     }
     let mut signature = method.sig.clone();
     SelfType(name).visit_signature_mut(&mut signature);
-    let shape = Shape::read(&signature, "a method of an actor", false)?;
+    let shape = Shape::read(&signature, "a method of an actor", fallible)?;
     let exclusive = method.sig.receiver().is_some_and(|receiver| receiver.mutability.is_some());
     let names = shape.names();
     let values = shape.values();
@@ -199,7 +213,7 @@ fn twin(
         .iter()
         .filter(|a| ["doc", "cfg", "allow", "deprecated"].iter().any(|name| a.path().is_ident(name)));
     let conditions: Vec<&Attribute> = method.attrs.iter().filter(|a| a.path().is_ident("cfg")).collect();
-    let doc = format!("Runs [`{name}::{plain}`] in the actor.");
+    let doc = format!("Runs `{name}::{plain}` in the actor.");
     let label = format!("{short}::{plain}");
     let vis = &method.vis;
     let span = ident.span();

@@ -56,7 +56,8 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// of [`macro@task`].
 ///
 /// Methods without a receiver, methods that take `self`, private methods and
-/// methods marked `#[actor(skip)]` stay local.
+/// methods marked `#[actor(skip)]` stay local. A method whose `Result` has
+/// another name is marked `#[actor(fallible)]`.
 ///
 /// # Options
 ///

@@ -180,7 +180,7 @@ fn refuse_forms(signature: &Signature, what: &str, errors: &mut Errors) {
 fn param_name(pattern: &Pat, index: usize) -> Ident {
     match pattern {
         Pat::Ident(ident) => ident.ident.clone(),
-        _ => format_ident!("arg{index}"),
+        _ => format_ident!("__arg{index}"),
     }
 }
 

@@ -54,7 +54,99 @@ pub mod registry;
 pub use actor::{Actor, ActorBuilder, ActorEnd, ActorHandle, ActorId, ActorSession, FromFn, FromValue};
 pub use check::TaskValue;
 pub use trefoil_core::{Arg, Call, Engine, Error, ErrorKind, IntoArg, Ref, Result, TaskSpec};
-pub use trefoil_macros::{actor, task};
+
+/// # Examples
+///
+/// ```
+/// # extern crate trefoil_tasks as trefoil;
+/// use trefoil_tasks::{Call, Engine, ErrorKind, Ref, task};
+///
+/// #[task]
+/// fn words(text: &str) -> Vec<String> {
+///     text.split_whitespace().map(str::to_owned).collect()
+/// }
+///
+/// #[task]
+/// fn longest(words: &[String]) -> Option<String> {
+///     words.iter().max_by_key(|word| word.len()).cloned()
+/// }
+///
+/// #[task(retries = 2, name = "port")]
+/// async fn parse_port(text: String) -> Result<u16, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// # fn main() -> trefoil_tasks::Result<()> {
+/// let engine = Engine::new()?;
+///
+/// // Start now and pass the result on: `longest` borrows the stored words.
+/// let list: Ref<Vec<String>> = engine.spawn(words("a leaf of clover"));
+/// let first = engine.spawn(longest(&list));
+/// assert_eq!(first.get()?.as_deref(), Some("clover"));
+///
+/// // Or compose first and start later.
+/// let graph: Call<Option<String>> = longest(words("one two three"));
+/// assert_eq!(engine.block_on(engine.compute(graph))?.as_deref(), Some("three"));
+///
+/// // The function's own error reaches whoever asks, with its type.
+/// let error = engine.spawn(parse_port("80a")).get().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::User);
+/// assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
+///
+/// // The plain function is still there, and so is its registered name.
+/// assert_eq!(words::run("x y"), ["x", "y"]);
+/// assert_eq!(parse_port::NAME, "port");
+/// # Ok(())
+/// # }
+/// ```
+pub use trefoil_macros::task;
+
+/// # Examples
+///
+/// ```
+/// # extern crate trefoil_tasks as trefoil;
+/// use std::collections::HashMap;
+/// use trefoil_tasks::{ActorSession, Engine, Ref, actor, task};
+///
+/// /// A table of counts.
+/// #[derive(Clone, Default)]
+/// struct Tally {
+///     counts: HashMap<String, u64>,
+/// }
+///
+/// #[actor]
+/// impl Tally {
+///     /// Runs alone, in the order of the calls.
+///     pub fn add(&mut self, word: String, times: u64) -> u64 {
+///         let count = self.counts.entry(word).or_default();
+///         *count += times;
+///         *count
+///     }
+///
+///     /// Runs beside other `&self` calls.
+///     pub async fn count(&self, word: &str) -> u64 {
+///         self.counts.get(word).copied().unwrap_or(0)
+///     }
+/// }
+///
+/// #[task]
+/// fn length(text: &str) -> u64 {
+///     text.len() as u64
+/// }
+///
+/// # fn main() -> trefoil_tasks::Result<()> {
+/// let engine = Engine::new()?;
+/// let tally = engine.actor(Tally::default()).name("tally").max_restarts(3).spawn()?;
+/// let counts: Vec<Ref<u64>> = (1..=3).map(|n| tally.add("leaf".to_owned(), n)).collect();
+/// assert_eq!(engine.block_on(engine.gather(counts))?, [1, 3, 6]);
+///
+/// // Arguments may be the results of tasks; the call keeps its place until they are there.
+/// assert_eq!(tally.add("leaf", length("clover")).get()?, 12);
+/// assert_eq!(engine.actor_named::<Tally>("tally")?.count("leaf").get()?, 12);
+/// # Ok(())
+/// # }
+/// ```
+pub use trefoil_macros::actor;
 
 /// What the macros name. Not for users: it changes without notice.
 #[doc(hidden)]

@@ -155,9 +155,33 @@ impl<A: Actor, S> ActorBuilder<A, S> {
     /// [`ErrorKind::InvalidArgument`] for an empty name or a limit of 0, and
     /// [`ErrorKind::ShutDown`] after the engine's shutdown.
     pub fn spawn(self) -> Result<ActorHandle<A>> {
+        self.start(|taken, _| Some(Err(taken)))
+    }
+
+    /// Starts the actor, or finds the living one of its name if there is one; which of the two is decided
+    /// at once, so that of many callers one starts it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidArgument`] without a name, [`ErrorKind::TypeMismatch`] if the living actor is of
+    /// another type, and those of [`spawn`](Self::spawn).
+    pub fn spawn_or_get(self) -> Result<ActorHandle<A>> {
+        let Some(name) = self.name.clone() else {
+            return invalid("only an actor with a name can be found: give it one with `name`");
+        };
+        self.start(|_, engine| match engine.actor_named(&name) {
+            // It ended meanwhile: the name is free.
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            found => Some(found),
+        })
+    }
+
+    /// `taken` says what to do when the name is taken: none to try again.
+    fn start(
+        self,
+        taken: impl Fn(Error, &Engine) -> Option<Result<ActorHandle<A>>>,
+    ) -> Result<ActorHandle<A>> {
         let Self { engine, origin, name, capacity, concurrency, source: _ } = self;
-        let invalid =
-            |message: &str| Err(Error::new(ErrorKind::InvalidArgument, "actor", message.to_owned()));
         if capacity == Some(0) {
             return invalid("a mailbox of 0 calls would refuse every call");
         }
@@ -174,12 +198,20 @@ impl<A: Actor, S> ActorBuilder<A, S> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let inner = Arc::new(Inner { life: Arc::clone(&life), sender, engine: engine.downgrade() });
         let port: Weak<dyn Any + Send + Sync> = Arc::<Inner<A>>::downgrade(&inner);
-        names::claim(&life, port)?;
+        while let Err(error) = names::claim(&life, port.clone()) {
+            if let Some(outcome) = taken(error, &engine) {
+                return outcome;
+            }
+        }
         let mailbox = Mailbox::new(receiver, Arc::clone(&life));
         let task = engine.control().spawn(run(mailbox, origin, concurrency));
         life.started(task.abort_handle());
         Ok(ActorHandle::new(Port(inner)))
     }
+}
+
+fn invalid<T>(message: &str) -> Result<T> {
+    Err(Error::new(ErrorKind::InvalidArgument, "actor", message))
 }
 
 impl<A: Actor> ActorBuilder<A, FromFn> {

@@ -110,6 +110,10 @@ impl Life {
     /// Hands over what aborts the actor's loop.
     pub(crate) fn started(&self, abort: AbortHandle) {
         let _ = self.abort.set(abort);
+        // Killed by someone who found it by name before it had started.
+        if self.end() == Some(ActorEnd::Killed) {
+            self.kill();
+        }
     }
 
     /// Writes down the end, unless there is one.

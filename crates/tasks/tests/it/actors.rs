@@ -67,6 +67,11 @@ impl Counter {
         panic!("half-way");
     }
 
+    #[actor(fallible)]
+    pub fn aliased(&self, fail: bool) -> Aliased {
+        if fail { Err("asked to".to_owned()) } else { Ok(self.n) }
+    }
+
     #[actor(skip)]
     pub fn pair_with<T>(&self, other: T) -> (i64, T) {
         (self.n, other)
@@ -80,6 +85,8 @@ impl Counter {
         Ok(Self2(self.private()))
     }
 }
+
+type Aliased = Result<i64, String>;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Self2(i64);
@@ -107,6 +114,8 @@ fn every_kind_of_method_and_argument() {
     assert_eq!(counter.add_all([1, 2], "n=").get().unwrap(), "n=13");
     assert_eq!(counter.report().get().unwrap(), Report { n: 13, log: vec![1, 5, -5, 1, 8] });
     assert_eq!(counter.twin().get().unwrap(), Self2(13));
+    assert_eq!(counter.aliased(false).get().unwrap(), 13);
+    assert_eq!(counter.aliased(true).get().unwrap_err().message(), "asked to");
     assert_eq!(Counter::new(3).pair_with("x"), (3, "x"), "the methods stay callable as they are");
     assert_eq!(Counter::new(3).add(4), 7);
 
@@ -420,4 +429,66 @@ fn many_callers_each_see_their_own_order() {
         let own: Vec<i64> = log.iter().copied().filter(|n| n / 1000 == caller).collect();
         assert!(own.is_sorted(), "caller {caller}: {own:?}");
     }
+}
+
+#[test]
+fn of_many_who_ask_one_starts_the_actor() {
+    let engine = engine();
+    let made = Arc::new(AtomicU32::new(0));
+    let ids: Vec<_> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let count = Arc::clone(&made);
+                    let make = move || Counter::new(i64::from(count.fetch_add(1, Ordering::SeqCst)));
+                    let counter = engine.actor_fn(make).name("one").spawn_or_get().unwrap();
+                    counter.add(1).get().unwrap();
+                    counter
+                })
+            })
+            .collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert!(ids.iter().all(|counter| counter.id() == ids[0].id()));
+    assert_eq!((made.load(Ordering::SeqCst), ids[0].report().get().unwrap().n), (1, 8));
+    let nameless = engine.actor(Counter::new(0)).spawn_or_get().unwrap_err();
+    assert_eq!(nameless.kind(), ErrorKind::InvalidArgument);
+    let other = engine.actor_fn(|| Meeting::new(1)).name("one").spawn_or_get().unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::TypeMismatch);
+}
+
+struct Heavy(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
+
+#[actor]
+impl Heavy {
+    pub fn work(&mut self) {
+        let start = std::time::Instant::now();
+        while start.elapsed() < Duration::from_millis(2) {
+            std::hint::spin_loop();
+        }
+    }
+
+    pub fn block(&mut self) {
+        self.0.lock().unwrap().recv().unwrap();
+    }
+}
+
+#[test]
+fn heavy_actors_leave_the_threads_to_others() {
+    let engine = engine();
+    let (heavy, release): (Vec<_>, Vec<_>) = (0..4)
+        .map(|_| {
+            let (sender, receiver) = std::sync::mpsc::channel();
+            (engine.actor(Heavy(std::sync::Mutex::new(receiver))).spawn().unwrap(), sender)
+        })
+        .unzip();
+    for actor in &heavy {
+        actor.work().get().unwrap();
+    }
+    let blocked: Vec<_> = heavy.iter().map(|actor| actor.block()).collect();
+    let counter = engine.actor(Counter::new(0)).spawn().unwrap();
+    assert_eq!(counter.add(1).get_timeout(Duration::from_secs(20)).unwrap(), 1);
+    assert!(blocked.iter().all(|answer| !answer.is_done()));
+    release.iter().for_each(|sender| sender.send(()).unwrap());
+    blocked.iter().for_each(|answer| answer.get().unwrap());
 }

@@ -38,6 +38,14 @@ impl Shown {
     pub fn get(&self) -> i64 { 1 }
 }
 
+struct Marked;
+
+#[actor]
+impl Marked {
+    #[actor(hidden)]
+    pub fn get(&self) -> i64 { 1 }
+}
+
 #[actor]
 fn function() {}
 
