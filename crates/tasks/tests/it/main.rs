@@ -9,8 +9,10 @@
 extern crate trefoil_tasks as trefoil;
 
 mod actor_ends;
+mod actor_order;
 mod actors;
 mod dags;
+mod hygiene;
 mod registry;
 mod tasks;
 mod ui;
