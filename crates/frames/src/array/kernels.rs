@@ -20,10 +20,19 @@ pub(crate) fn matmul_add<T: faer::traits::RealField>(a: Matrix<'_, T>, b: Matrix
 pub(crate) fn matrix<T: Numeric>(block: &ArrayD<T>) -> Result<Matrix<'_, T>> {
     let view = two_axes(block)?;
     let (rows, cols) = view.dim();
-    let data = block.as_slice_memory_order().ok_or_else(|| broken("a block is not contiguous"))?;
+    let data = elements(block)?;
     // Of a single row or column both orders are one.
     let row_major = view.is_standard_layout();
     Ok(Matrix { data, rows, cols, row_major })
+}
+
+/// A block's elements in memory order.
+pub(crate) fn elements<T>(block: &ArrayD<T>) -> Result<&[T]> {
+    // ndarray does not count every array without elements as contiguous.
+    if block.is_empty() {
+        return Ok(&[]);
+    }
+    block.as_slice_memory_order().ok_or_else(|| broken("a block is not contiguous in memory"))
 }
 
 pub(crate) fn two_axes<T>(block: &ArrayD<T>) -> Result<ArrayView2<'_, T>> {

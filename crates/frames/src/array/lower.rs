@@ -15,7 +15,7 @@ use super::expr::{Compiler, Expr};
 use super::grid::{Axis, Grid};
 use super::interp::{Cursor, Frame, Program};
 use super::lazy::{Block, Inner};
-use super::rechunk;
+use super::{kernels, rechunk};
 
 /// A leaf block whose element type is known only to the leaf.
 #[derive(Clone)]
@@ -88,9 +88,7 @@ pub(crate) fn bind<'a, T: Element>(
     shape: &[usize],
     frame: &mut Frame<'a>,
 ) -> Result<()> {
-    let data = block
-        .as_slice_memory_order()
-        .ok_or_else(|| Error::new(ErrorKind::Internal, "array", "a block is not contiguous in memory"))?;
+    let data = kernels::elements(block)?;
     let skip = shape.len() - block.ndim();
     let mut strides = vec![0; shape.len()];
     for (axis, (&len, &stride)) in block.shape().iter().zip(block.strides()).enumerate() {
