@@ -33,6 +33,7 @@ mod expr;
 mod group;
 mod join;
 mod methods;
+mod partitions;
 mod reports;
 mod reshape;
 mod rows;

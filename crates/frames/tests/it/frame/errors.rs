@@ -23,7 +23,7 @@ const NONE: [&str; 0] = [];
 fn unknown_columns() {
     #[track_caller]
     fn unknown<T>(op: &str, result: Result<T, Error>) {
-        check(result, ErrorKind::UnknownColumn, &[&format!("{op}: "), "no column `prise`"]);
+        check(result, ErrorKind::UnknownColumn, &[&format!("{op}: "), "no column `prise`", "`price`"]);
     }
     let f = gems();
     unknown("select", f.select(["prise"]));
@@ -58,8 +58,8 @@ fn unknown_columns() {
     unknown("categorize", run(f.categorize_of(["prise"])));
     unknown("get_dummies_of", f.get_dummies_of(["prise"]));
     // names are exact, and the near one is said
-    check(f.select(["Price"]), ErrorKind::UnknownColumn, &["no column `Price`"]);
-    check(f.select(["lab grown"]), ErrorKind::UnknownColumn, &["no column `lab grown`"]);
+    check(f.select(["Price"]), ErrorKind::UnknownColumn, &["no column `Price`", "`price`"]);
+    check(f.select(["lab grown"]), ErrorKind::UnknownColumn, &["no column `lab grown`", "`Lab Grown`"]);
 }
 
 #[test]
@@ -163,4 +163,26 @@ fn impossible_arguments() {
     let empty = f.filter(lit(false)).unwrap();
     bad(run(empty.pivot_table(["id"], "cut", "price", Aggregation::Sum)), &["no values"]);
     bad(run(f.select(["cut"]).unwrap().describe()), &["describe: ", "no column is numeric"]);
+}
+
+#[test]
+fn closures_over_partitions() {
+    let broken = run(gems().map_partitions(|_| Err(std::io::Error::other("disk on fire"))));
+    let error = broken.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::User, "{error}");
+    assert!(error.downcast_ref::<std::io::Error>().is_some() && error.to_string().contains("disk on fire"));
+    let panics = run(gems().map_partitions(|part| -> Result<_, Error> {
+        assert!(part.num_rows() > 100, "too small");
+        Ok(vec![])
+    }));
+    check(panics, ErrorKind::Panicked, &["too small"]);
+    let nothing = run(gems().map_partitions(|_| Ok::<_, Error>(vec![])));
+    check(nothing, ErrorKind::InvalidArgument, &["map_partitions: ", "no batch"]);
+    let mixed = run(gems().map_partitions(|part| {
+        let name = if part.num_rows() > 3 { "a" } else { "b" };
+        Ok::<_, Error>(vec![batch(vec![(name, ints(&[None]))])])
+    }));
+    check(mixed, ErrorKind::TypeMismatch, &["a Int64", "b Int64"]);
+    // the session works on
+    assert_eq!(run(gems().count()).unwrap(), 6);
 }

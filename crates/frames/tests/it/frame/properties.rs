@@ -77,30 +77,28 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn filter(rows in rows(), salt in 0..100_usize, limit in -5..5_i64) {
+    fn filter(rows in rows(), salt in 0..100_usize, limit in -5..5_i64, n in prop::sample::select(&PARTITIONS[..])) {
         let kept = |keep: &dyn Fn(&Row) -> bool| sorted(rows.iter().filter(|r| keep(r)).map(line).collect());
-        for n in PARTITIONS {
-            let f = deal(&rows, n, salt);
-            let both = f.filter(col("x").gt(lit(limit)) & col("s").not_eq(lit("a"))).unwrap();
-            prop_assert_eq!(
-                any_order(both),
-                kept(&|r| r.2.is_some_and(|x| x > limit) && r.1.is_some_and(|s| s != "a"))
-            );
-            let either = f.filter(col("x").lt_eq(lit(limit)) | col("s").is_null()).unwrap();
-            prop_assert_eq!(any_order(either), kept(&|r| r.2.is_some_and(|x| x <= limit) || r.1.is_none()));
-            let filled = f.filter(col("x").fill_null(lit(0)).is_between(lit(limit), lit(3))).unwrap();
-            prop_assert_eq!(any_order(filled), kept(&|r| (limit..=3).contains(&r.2.unwrap_or(0))));
-            let listed = f.filter(col("s").is_in(["a", "it's"])).unwrap();
-            prop_assert_eq!(any_order(listed), kept(&|r| matches!(r.1, Some("a" | "it's"))));
-            prop_assert_eq!(
-                any_order(f.dropna().unwrap()),
-                kept(&|r| r.0.is_some() && r.1.is_some() && r.2.is_some())
-            );
-        }
+        let f = deal(&rows, n, salt);
+        let both = f.filter(col("x").gt(lit(limit)) & col("s").not_eq(lit("a"))).unwrap();
+        prop_assert_eq!(
+            any_order(both),
+            kept(&|r| r.2.is_some_and(|x| x > limit) && r.1.is_some_and(|s| s != "a"))
+        );
+        let either = f.filter(col("x").lt_eq(lit(limit)) | col("s").is_null()).unwrap();
+        prop_assert_eq!(any_order(either), kept(&|r| r.2.is_some_and(|x| x <= limit) || r.1.is_none()));
+        let filled = f.filter(col("x").fill_null(lit(0)).is_between(lit(limit), lit(3))).unwrap();
+        prop_assert_eq!(any_order(filled), kept(&|r| (limit..=3).contains(&r.2.unwrap_or(0))));
+        let listed = f.filter(col("s").is_in(["a", "it's"])).unwrap();
+        prop_assert_eq!(any_order(listed), kept(&|r| matches!(r.1, Some("a" | "it's"))));
+        prop_assert_eq!(
+            any_order(f.dropna().unwrap()),
+            kept(&|r| r.0.is_some() && r.1.is_some() && r.2.is_some())
+        );
     }
 
     #[test]
-    fn group_by(rows in rows(), salt in 0..100_usize) {
+    fn group_by(rows in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..])) {
         let mut groups: BTreeMap<Option<i64>, Vec<Row>> = BTreeMap::new();
         for row in &rows {
             groups.entry(row.0).or_default().push(*row);
@@ -118,38 +116,34 @@ proptest! {
             )
         });
         let expect = sorted(expect.collect());
-        for n in PARTITIONS {
-            let grouped = deal(&rows, n, salt).group_by(["k"]).agg([
-                col("x").sum(),
-                col("x").mean(),
-                col("x").count(),
-                lit(1).count().alias("rows"),
-                col("x").min(),
-                col("x").max(),
-                col("s").n_unique(),
-            ]);
-            prop_assert_eq!(any_order(grouped.unwrap()), expect.clone());
-        }
+        let grouped = deal(&rows, n, salt).group_by(["k"]).agg([
+            col("x").sum(),
+            col("x").mean(),
+            col("x").count(),
+            lit(1).count().alias("rows"),
+            col("x").min(),
+            col("x").max(),
+            col("s").n_unique(),
+        ]);
+        prop_assert_eq!(any_order(grouped.unwrap()), expect.clone());
     }
 
     #[test]
-    fn sort_and_head(rows in rows(), salt in 0..100_usize, n_rows in 0..40_usize) {
+    fn sort_and_head(rows in rows(), salt in 0..100_usize, n_rows in 0..40_usize, n in prop::sample::select(&PARTITIONS[..])) {
         let mut sorted = rows.clone();
         sorted.sort_by_key(|r| (r.2.is_none(), r.2.map(std::cmp::Reverse), r.0, last(r.1)));
         let expect: Vec<String> = sorted.iter().map(line).collect();
-        for n in PARTITIONS {
-            let by = [desc("x"), asc("k").nulls_first(), asc("s")];
-            let ordered = deal(&rows, n, salt).sort_by(by).unwrap();
-            prop_assert_eq!(in_order(ordered.clone()), expect.clone());
-            let head = expect.iter().take(n_rows).cloned().collect::<Vec<_>>();
-            prop_assert_eq!(in_order(ordered.head(n_rows).unwrap()), head);
-            let tail = expect[expect.len().saturating_sub(n_rows)..].to_vec();
-            prop_assert_eq!(in_order(run(ordered.tail(n_rows)).unwrap()), tail);
-        }
+        let by = [desc("x"), asc("k").nulls_first(), asc("s")];
+        let ordered = deal(&rows, n, salt).sort_by(by).unwrap();
+        prop_assert_eq!(in_order(ordered.clone()), expect.clone());
+        let head = expect.iter().take(n_rows).cloned().collect::<Vec<_>>();
+        prop_assert_eq!(in_order(ordered.head(n_rows).unwrap()), head);
+        let tail = expect[expect.len().saturating_sub(n_rows)..].to_vec();
+        prop_assert_eq!(in_order(run(ordered.tail(n_rows)).unwrap()), tail);
     }
 
     #[test]
-    fn unique_and_value_counts(rows in rows(), salt in 0..100_usize) {
+    fn unique_and_value_counts(rows in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..])) {
         let unique: BTreeSet<Row> = rows.iter().copied().collect();
         let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
         for row in &rows {
@@ -166,22 +160,20 @@ proptest! {
                 *slot = *row;
             }
         }
-        for n in PARTITIONS {
-            let f = deal(&rows, n, salt);
-            prop_assert_eq!(any_order(f.unique().unwrap()), sorted(unique.iter().map(line).collect()));
-            prop_assert_eq!(
-                in_order(f.value_counts(["s"]).unwrap()),
-                counted.iter().map(|(s, n)| format!("{}|{n}", show(*s))).collect::<Vec<_>>()
-            );
-            prop_assert_eq!(
-                any_order(f.drop_duplicates_of(["s"], [desc("x")]).unwrap()),
-                sorted(best.values().map(line).collect())
-            );
-        }
+        let f = deal(&rows, n, salt);
+        prop_assert_eq!(any_order(f.unique().unwrap()), sorted(unique.iter().map(line).collect()));
+        prop_assert_eq!(
+            in_order(f.value_counts(["s"]).unwrap()),
+            counted.iter().map(|(s, n)| format!("{}|{n}", show(*s))).collect::<Vec<_>>()
+        );
+        prop_assert_eq!(
+            any_order(f.drop_duplicates_of(["s"], [desc("x")]).unwrap()),
+            sorted(best.values().map(line).collect())
+        );
     }
 
     #[test]
-    fn join(left in rows(), right in rows(), salt in 0..100_usize) {
+    fn join(left in rows(), right in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..])) {
         let pair = |l: Option<&Row>, r: Option<&Row>, k: Option<i64>| {
             format!(
                 "{}|{}|{}|{}|{}",
@@ -211,17 +203,15 @@ proptest! {
             (JoinKind::Semi, sorted(matched)),
             (JoinKind::Anti, sorted(lonely_left.iter().map(|l| line(l)).collect())),
         ];
-        for n in PARTITIONS {
-            let (l, r) = (deal(&left, n, salt), deal(&right, 8 - n, salt));
-            for (kind, expect) in &expect {
-                let joined = l.join(&r, ["k"], *kind).unwrap();
-                prop_assert_eq!(&any_order(joined), expect, "{:?}", kind);
-            }
+        let (l, r) = (deal(&left, n, salt), deal(&right, 8 - n, salt));
+        for (kind, expect) in &expect {
+            let joined = l.join(&r, ["k"], *kind).unwrap();
+            prop_assert_eq!(&any_order(joined), expect, "{:?}", kind);
         }
     }
 
     #[test]
-    fn get_dummies(rows in rows(), salt in 0..100_usize) {
+    fn get_dummies(rows in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..])) {
         let categories: BTreeSet<&str> = rows.iter().filter_map(|r| r.1).collect();
         let header: Vec<String> =
             ["k".to_owned(), "x".to_owned()].into_iter().chain(categories.iter().map(|c| format!("s_{c}"))).collect();
@@ -230,12 +220,10 @@ proptest! {
             format!("{}|{}{}", show(r.0), show(r.2), flags.collect::<String>())
         });
         let expect = sorted(expect.collect());
-        for n in PARTITIONS {
-            let coded = run(deal(&rows, n, salt).categorize()).unwrap().get_dummies().unwrap();
-            let found = lines(&coded).unwrap();
-            prop_assert_eq!(&found[0], &header.join("|"));
-            prop_assert_eq!(sorted(found[1..].to_vec()), expect.clone());
-        }
+        let coded = run(deal(&rows, n, salt).categorize()).unwrap().get_dummies().unwrap();
+        let found = lines(&coded).unwrap();
+        prop_assert_eq!(&found[0], &header.join("|"));
+        prop_assert_eq!(sorted(found[1..].to_vec()), expect.clone());
     }
 
     #[test]
@@ -259,18 +247,16 @@ proptest! {
     }
 
     #[test]
-    fn concat_and_melt(rows in rows(), salt in 0..100_usize) {
+    fn concat_and_melt(rows in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..])) {
         let expect = rows.iter().flat_map(|r| {
             [format!("{}|k|{}", show(r.1), show(r.0)), format!("{}|x|{}", show(r.1), show(r.2))]
         });
         let expect = sorted(expect.collect());
         let stacked = rows.iter().map(line).chain(rows.iter().map(|r| format!("{}|{}|-", show(r.0), show(r.1))));
         let stacked = sorted(stacked.collect());
-        for n in PARTITIONS {
-            let f = deal(&rows, n, salt);
-            prop_assert_eq!(any_order(f.melt(["s"], ["k", "x"]).unwrap()), expect.clone());
-            let part = f.select(["s", "k"]).unwrap();
-            prop_assert_eq!(any_order(f.concat([&part]).unwrap()), stacked.clone());
-        }
+        let f = deal(&rows, n, salt);
+        prop_assert_eq!(any_order(f.melt(["s"], ["k", "x"]).unwrap()), expect.clone());
+        let part = f.select(["s", "k"]).unwrap();
+        prop_assert_eq!(any_order(f.concat([&part]).unwrap()), stacked.clone());
     }
 }

@@ -303,3 +303,20 @@ fn splits_and_samples() {
         assert_eq!(count(numbers.sample(fraction, seed(3)).unwrap()), sample, "{fraction}");
     }
 }
+
+#[test]
+fn partitions_as_tasks() {
+    let rows = |part: &trefoil_core::Partition| -> Result<Vec<_>, trefoil_plan::Error> {
+        let count = part.num_rows() as i64;
+        Ok(vec![batch(vec![("rows", ints(&[Some(count)]))])])
+    };
+    let counted = run(gems().map_partitions(rows)).unwrap();
+    check(counted.agg([col("rows").sum().alias("rows")]), "rows \n 6");
+    // a partition may give nothing
+    let some = run(gems().map_partitions(|part| {
+        let batches = part.batches()?;
+        let first = batches.iter().filter(|b| b.num_rows() > 0).take(1).map(|b| b.slice(0, 1));
+        Ok::<_, trefoil_plan::Error>(if part.num_rows() > 3 { first.collect() } else { vec![] })
+    }));
+    check_rows(some.unwrap().select(["id"]), "id \n 1");
+}
