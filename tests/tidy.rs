@@ -320,8 +320,6 @@ fn only_the_stem_starts_threads_and_runtimes() {
     let findings = sources()
         .iter()
         .filter(|(name, _)| name.starts_with("crates/") && name.contains("/src/"))
-        // Stands in for the stem until `trefoil-core` has landed; goes with it.
-        .filter(|(name, _)| name != "crates/plan/src/stem.rs")
         .filter(|(name, _)| {
             !["core", "bench", "testkit"].iter().any(|free| name.starts_with(&format!("crates/{free}/")))
         })

@@ -128,9 +128,12 @@ impl Base {
     }
 }
 
+/// Who is still to be told, and of which failure.
+type Firing = Vec<(Waiter, Option<Error>)>;
+
 thread_local! {
     /// Waiters to tell, while an outer `fire` on this thread is at it.
-    static FIRING: RefCell<Option<Vec<(Waiter, Option<Error>)>>> = const { RefCell::new(None) };
+    static FIRING: RefCell<Option<Firing>> = const { RefCell::new(None) };
 }
 
 /// Tells waiters that what they waited for is done; after a failure, dependent tasks fail with the same

@@ -65,7 +65,13 @@ fn inside_its_own_threads() {
     let inner = engine.clone();
     engine.spawn_fn(move || work(&inner)).get().unwrap();
     let inner = engine.clone();
-    engine.spawn_async(async move { Ok(work(&inner)) }).get().unwrap();
+    engine
+        .spawn_async(async move {
+            work(&inner);
+            Ok(())
+        })
+        .get()
+        .unwrap();
     let inner = engine.clone();
     let r = engine.spawn_async(async move {
         work_async(&inner).await;

@@ -11,7 +11,7 @@
 //!                 └── kernels (faer on ndarray memory, one thread)
 //! ```
 //!
-//! Two invariants hold everywhere: blocks are in C order of their positions in the [`Grid`](grid),
+//! Two invariants hold everywhere: blocks are in C order of their positions in the grid of chunks (`grid`),
 //! and a block's elements are contiguous in memory with positive steps, axes in any order.
 
 mod build;

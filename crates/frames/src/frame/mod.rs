@@ -1,6 +1,6 @@
 //! Data frames: the verbs of pandas over lazy plans that the optimiser of SQL sees through.
 //!
-//! A [`DataFrame`](trefoil_plan::DataFrame) comes from a session (`read_csv`, `sql`, `table`, ...);
+//! A [`trefoil_plan::DataFrame`] comes from a session (`read_csv`, `sql`, `table`, ...);
 //! [`FrameMethods`] and [`FrameReports`] give it its verbs, [`col`] and [`ExprMethods`] make expressions.
 //! Verbs take the frame by reference and give a new one. Each checks names and types when it is called.
 //!
