@@ -22,7 +22,9 @@ use super::port::{Inner, Port};
 /// in the order in which they were made, even when an argument is a `Ref` that
 /// is ready late: the message keeps its place and those behind it wait.
 /// Methods with `&mut self` run alone; asynchronous methods with `&self` run
-/// beside each other.
+/// beside each other. A call whose answer does not matter runs all the same:
+/// `drop(counter.add(1))`. [`Ref::cancel`](crate::Ref::cancel) takes a call back that has
+/// not started, and stops an asynchronous one at its next await.
 ///
 /// Handles are cheap to clone and can be arguments of tasks and of other
 /// actors; within the process they can be serialised. The actor lives until

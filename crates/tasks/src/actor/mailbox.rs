@@ -35,8 +35,9 @@ impl<A> Mailbox<A> {
 
 impl<A> Drop for Mailbox<A> {
     fn drop(&mut self) {
-        // Nobody wrote an end: the loop was dropped by its runtime.
-        self.life.finish(ActorEnd::ShutDown, None);
+        // Nobody wrote an end: the loop was dropped by its runtime, or the state's own `drop` panicked in it.
+        let end = if std::thread::panicking() { ActorEnd::Panicked } else { ActorEnd::ShutDown };
+        self.life.finish(end, None);
         names::release(&self.life);
         self.receiver.close();
         while let Ok(message) = self.receiver.try_recv() {

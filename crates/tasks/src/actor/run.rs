@@ -187,12 +187,15 @@ impl<A: Actor> Loop<A> {
         }
         life.restarting.store(true, Ordering::Release);
         self.running.shutdown().await;
-        let state = self.origin.make();
+        let state = self.origin.make().and_then(|fresh| {
+            let old = std::mem::replace(&mut self.state, fresh);
+            catch_unwind(AssertUnwindSafe(|| drop(old)))
+                .map_err(|payload| Error::panicked(format!("dropping the state of {}", A::NAME), &*payload))
+        });
         life.restarting.store(false, Ordering::Release);
         let fresh = match state {
-            Ok(state) => {
+            Ok(()) => {
                 life.restarts.store(done + 1, Ordering::Release);
-                self.state = state;
                 Ok(())
             }
             Err(error) => {

@@ -148,6 +148,41 @@ fn a_constructor_that_panics() {
     assert_eq!(engine.block_on(handle.wait_ended()), ActorEnd::Panicked);
 }
 
+struct Brittle(Arc<AtomicBool>);
+
+#[actor]
+impl Brittle {
+    pub fn set(&mut self, value: i64) -> i64 {
+        value
+    }
+
+    pub fn explode(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        panic!("first");
+    }
+}
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        assert!(!self.0.swap(false, Ordering::SeqCst), "second, while the state is dropped");
+    }
+}
+
+#[test]
+fn a_state_that_panics_when_it_is_dropped() {
+    let engine = engine();
+    let make = || Brittle(Arc::new(AtomicBool::new(false)));
+    for restarts in [0, 1] {
+        let handle = engine.actor_fn(make).max_restarts(restarts).spawn().unwrap();
+        let exploded = handle.explode();
+        let queued = handle.set(1);
+        assert_eq!(exploded.get().unwrap_err().kind(), ErrorKind::Panicked);
+        assert_eq!(queued.get().unwrap_err().kind(), ErrorKind::ActorDead);
+        assert_eq!(engine.block_on(handle.wait_ended()), ActorEnd::Panicked);
+    }
+    assert_eq!(engine.actor_fn(make).spawn().unwrap().set(2).get().unwrap(), 2, "the runtime goes on");
+}
+
 #[test]
 fn shut_down_with_the_engine() {
     for last_drop in [false, true] {

@@ -12,7 +12,6 @@ fn wrong_types(text: Ref<String>, call: Call<u32>) {
     let _a = sum("text");
     let _b = sum(text);
     let _c = greet("a", call);
-    let _d = greet(7, 1);
 }
 
 fn wrong_count() {
