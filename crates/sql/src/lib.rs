@@ -1,1 +1,47 @@
-//! The SQL leaf of trefoil
+//! The SQL leaf of trefoil: query text to lazy frames.
+//!
+//! [`SqlSession::sql`] takes one statement. A query gives a lazy [`DataFrame`]; `CREATE VIEW`, `CREATE
+//! EXTERNAL TABLE`, `INSERT`, `COPY`, `SET` and the like are carried out at once; `SHOW TABLES`,
+//! `DESCRIBE t`, `EXPLAIN [ANALYZE]` give their answer as a frame.
+//!
+//! Files are tables: ``SELECT * FROM parquet.`data/flights` `` reads a file, a directory or a pattern, with
+//! `parquet`, `csv`, `json` and `arrow` as formats.
+//!
+//! # What the text means today
+//!
+//! The *syntax* is Spark's: back-ticks around names, single or double quotes around strings. The *meaning*
+//! is plain DataFusion's: `7 / 2` is 3, integers wrap on overflow, nulls sort last ascending and first
+//! descending, names without back-ticks are read in lower case. Spark's meaning (design, section 9) is yet
+//! to come.
+//!
+//! A clause is honoured or refused with an error that names it, never parsed and ignored. Refused are
+//! `TABLESAMPLE`, `VERSION AS OF` and `TIMESTAMP AS OF`, `GROUP BY .. WITH ROLLUP` (write
+//! `GROUP BY ROLLUP(..)`), optimizer hints, `FOR UPDATE`, and whatever else DataFusion would pass over.
+//!
+//! ```
+//! use trefoil_plan::Session;
+//! use trefoil_sql::SqlSession;
+//!
+//! let session = Session::local()?;
+//! session.block_on(async {
+//!     let query = "SELECT cut, count(*) AS n FROM csv.`../../examples/data/diamonds.csv`
+//!                  GROUP BY cut ORDER BY n DESC";
+//!     let cuts = session.sql(query).await?;
+//!     assert_eq!(cuts.columns(), ["cut", "n"]);
+//!     assert_eq!(cuts.count().await?, 5);
+//!
+//!     let slip = session.sql("SELECT prise FROM csv.`../../examples/data/diamonds.csv`").await;
+//!     assert!(slip.is_err_and(|error| error.to_string().contains("did you mean `price`?")));
+//!     Ok::<(), trefoil_plan::Error>(())
+//! })?;
+//! # Ok::<(), trefoil_plan::Error>(())
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod dialect;
+mod place;
+mod refuse;
+mod session;
+
+pub use session::SqlSession;
+pub use trefoil_plan::DataFrame;

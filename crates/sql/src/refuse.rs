@@ -1,0 +1,120 @@
+//! Clauses that DataFusion's planner would pass over in silence.
+//!
+//! The parser understands more than the planner looks at. Each clause that has no effect there is refused
+//! here, by name, before planning. The list follows datafusion-sql 55.2 (`select.rs`, `query.rs`,
+//! `relation/mod.rs`): the fields of the syntax tree that these never read.
+
+use datafusion::sql::parser::{CopyToSource, Statement};
+use datafusion::sql::sqlparser::ast::{
+    GroupByExpr, LimitClause, Query, Select, TableFactor, TableVersion, Visit, Visitor,
+};
+use std::ops::ControlFlow;
+use trefoil_core::{Error, ErrorKind, Result};
+
+/// Refuses a statement with a clause that would have no effect.
+pub(crate) fn check(statement: &Statement) -> Result<()> {
+    let refused = match statement {
+        Statement::Statement(statement) => statement.visit(&mut Ignored).break_value(),
+        Statement::CopyTo(copy) => match &copy.source {
+            CopyToSource::Query(query) => query.visit(&mut Ignored).break_value(),
+            CopyToSource::Relation(_) => None,
+        },
+        Statement::Explain(explain) => return check(&explain.statement),
+        _ => None,
+    };
+    match refused {
+        Some((clause, help)) => {
+            let error = Error::new(ErrorKind::Unsupported, "sql", format!("{clause} is not supported"));
+            Err(if help.is_empty() { error } else { error.with_help(help) })
+        }
+        None => Ok(()),
+    }
+}
+
+/// A clause and what to write instead.
+type Refused = (&'static str, &'static str);
+
+struct Ignored;
+
+impl Visitor for Ignored {
+    type Break = Refused;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refused> {
+        let limit_by = matches!(
+            &query.limit_clause,
+            Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty()
+        );
+        first([
+            (!query.locks.is_empty(), "FOR UPDATE / FOR SHARE", "tables are immutable; leave it out"),
+            (query.for_clause.is_some(), "FOR XML / FOR JSON", ""),
+            (query.settings.is_some(), "SETTINGS", "use SET before the query"),
+            (query.format_clause.is_some(), "FORMAT", ""),
+            (limit_by, "LIMIT .. BY", "number the rows of each group with row_number() and filter"),
+        ])
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refused> {
+        let modified = match &select.group_by {
+            GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => !modifiers.is_empty(),
+        };
+        first([
+            (modified, "GROUP BY .. WITH ROLLUP / CUBE", "write GROUP BY ROLLUP(..) or GROUP BY CUBE(..)"),
+            (
+                !select.optimizer_hints.is_empty(),
+                "an optimizer hint",
+                "leave it out; the planner chooses the join by size",
+            ),
+            (select.select_modifiers.is_some(), "a modifier of SELECT", ""),
+            (select.exclude.is_some(), "EXCLUDE after the select list", "write SELECT * EXCEPT (..)"),
+            (select.prewhere.is_some(), "PREWHERE", "write WHERE"),
+            (!select.connect_by.is_empty(), "CONNECT BY", "write a recursive WITH"),
+            (select.value_table_mode.is_some(), "SELECT AS VALUE / AS STRUCT", "write struct(..)"),
+        ])
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Refused> {
+        const SAMPLE: &str = "filter with WHERE random() < 0.01, or use train_test_split of the frames";
+        match factor {
+            TableFactor::Table {
+                version,
+                sample,
+                with_hints,
+                partitions,
+                json_path,
+                with_ordinality,
+                index_hints,
+                ..
+            } => {
+                if let Some(version) = version {
+                    let clause = match version {
+                        TableVersion::VersionAsOf(_) => "VERSION AS OF",
+                        TableVersion::TimestampAsOf(_) => "TIMESTAMP AS OF",
+                        TableVersion::ForSystemTimeAsOf(_) => "FOR SYSTEM_TIME AS OF",
+                        _ => "a table version",
+                    };
+                    return ControlFlow::Break((clause, "tables have one version only"));
+                }
+                first([
+                    (sample.is_some(), "TABLESAMPLE", SAMPLE),
+                    (!with_hints.is_empty(), "WITH (hints) after a table", ""),
+                    (!partitions.is_empty(), "PARTITION (..) after a table", "filter with WHERE"),
+                    (json_path.is_some(), "a JSON path after a table", ""),
+                    (*with_ordinality, "WITH ORDINALITY", "number the rows with row_number()"),
+                    (!index_hints.is_empty(), "an index hint", "leave it out; there are no indexes"),
+                ])
+            }
+            TableFactor::Derived { sample, .. } => first([(sample.is_some(), "TABLESAMPLE", SAMPLE)]),
+            TableFactor::Function { with_ordinality, .. } => {
+                first([(*with_ordinality, "WITH ORDINALITY", "number the rows with row_number()")])
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn first<const N: usize>(clauses: [(bool, &'static str, &'static str); N]) -> ControlFlow<Refused> {
+    match clauses.into_iter().find(|(there, ..)| *there) {
+        Some((_, clause, help)) => ControlFlow::Break((clause, help)),
+        None => ControlFlow::Continue(()),
+    }
+}
