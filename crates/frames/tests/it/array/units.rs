@@ -18,7 +18,7 @@ fn constructors() {
     assert_eq!(values(&b.linspace(0.0, 1.0, 5, chunks(2)).unwrap()), [0.0, 0.25, 0.5, 0.75, 1.0]);
     assert_eq!(values(&b.linspace(3.0, 9.0, 1, auto()).unwrap()), [3.0]);
     assert_eq!(values(&b.linspace(3.0f32, 9.0, 0, auto()).unwrap()), [0.0; 0]);
-    assert_eq!(run(&b.eye::<f64>(5, chunks([2, 3])).unwrap()), ndarray::Array2::eye(5).into_dyn());
+    assert_eq!(run(&b.eye::<f64>(5, chunks([2, 3])).unwrap()), ndarray::Array2::<f64>::eye(5).into_dyn());
     assert_eq!(values(&b.full([2, 2], true, auto()).unwrap()), [true; 4]);
     assert_eq!(values(&b.zeros::<i32>(3, auto()).unwrap()), [0; 3]);
     let x = b.from_fn([3, 4], chunks([2, 3]), |i| (10 * i[0] + i[1]) as i64).unwrap();
