@@ -9,11 +9,15 @@
 use super::sealed::Sealed;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Column;
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions::expr_fn as f;
 use datafusion::functions_aggregate::expr_fn as agg;
-use datafusion::logical_expr::expr::{NullTreatment, Sort};
-use datafusion::logical_expr::{Case, Cast, ExprFunctionExt, Literal, TryCast};
+use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment, Sort, WindowFunction};
+use datafusion::logical_expr::{
+    Case, Cast, ExprFunctionExt, Literal, TryCast, WindowFrame, WindowFunctionDefinition,
+};
 
+pub use super::namespaces::{DtExpr, StrExpr};
 pub use datafusion::logical_expr::{Expr, lit};
 
 /// The column called exactly `name`: case, spaces and dots are kept, nothing is quoted.
@@ -210,12 +214,12 @@ pub trait ExprMethods: Sealed + Sized {
 
     /// The text functions: `col("cut").str().lower()`. pandas: `s.str`.
     fn str(self) -> StrExpr {
-        StrExpr(self.to_expr())
+        StrExpr::new(self.to_expr())
     }
 
     /// The date and time functions: `col("time").dt().hour()`. pandas: `s.dt`.
     fn dt(self) -> DtExpr {
-        DtExpr(self.to_expr())
+        DtExpr::new(self.to_expr())
     }
 
     /// Aggregation: the sum of the values that are not null (null if there are none).
@@ -288,6 +292,19 @@ pub trait ExprMethods: Sealed + Sized {
         skip_nulls(agg::first_value(self.to_expr(), vec![]), vec![key.with_expr(by)])
     }
 
+    /// Turns the aggregations inside into values per row: those of the row's group.
+    /// pandas: `df.groupby(keys)["s"].transform("mean")`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame::{ExprMethods, col};
+    /// let over_the_mean = (col("price") - col("price").mean()).over(["cut"]);
+    /// # let _ = over_the_mean;
+    /// ```
+    fn over<E: IntoExpr>(self, keys: impl IntoIterator<Item = E>) -> Expr {
+        let keys: Vec<Expr> = keys.into_iter().map(IntoExpr::into_expr).collect();
+        per_row(self.to_expr(), &keys)
+    }
+
     /// Aggregation: Pearson's correlation with `other`. pandas: `s.corr(other)`.
     fn corr(self, other: Expr) -> Expr {
         agg::corr(self.to_expr(), other)
@@ -316,88 +333,22 @@ fn skip_nulls(aggregate: Expr, order: Vec<Sort>) -> Expr {
     aggregate.order_by(order).null_treatment(NullTreatment::IgnoreNulls).build().unwrap_or(plain)
 }
 
-/// The text functions of an expression; see [`ExprMethods::str`].
-#[derive(Clone, Debug)]
-pub struct StrExpr(Expr);
-
-impl StrExpr {
-    /// In lower case. pandas: `s.str.lower()`.
-    pub fn lower(self) -> Expr {
-        f::lower(self.0)
-    }
-
-    /// In upper case. pandas: `s.str.upper()`.
-    pub fn upper(self) -> Expr {
-        f::upper(self.0)
-    }
-
-    /// The number of characters. pandas: `s.str.len()`.
-    pub fn len(self) -> Expr {
-        f::character_length(self.0)
-    }
-
-    /// Whether `part` occurs, taken literally. pandas: `s.str.contains(part, regex=False)`.
-    pub fn contains(self, part: impl Into<String>) -> Expr {
-        f::contains(self.0, lit(part.into()))
-    }
-
-    /// Whether the text starts with `prefix`. pandas: `s.str.startswith(prefix)`.
-    pub fn starts_with(self, prefix: impl Into<String>) -> Expr {
-        f::starts_with(self.0, lit(prefix.into()))
-    }
-
-    /// Whether the text ends with `suffix`. pandas: `s.str.endswith(suffix)`.
-    pub fn ends_with(self, suffix: impl Into<String>) -> Expr {
-        f::ends_with(self.0, lit(suffix.into()))
-    }
-
-    /// Every `from` replaced by `to`, both literally. pandas: `s.str.replace(from, to, regex=False)`.
-    pub fn replace(self, from: impl Into<String>, to: impl Into<String>) -> Expr {
-        f::replace(self.0, lit(from.into()), lit(to.into()))
-    }
-
-    /// Without spaces at both ends. pandas: `s.str.strip()` (which takes off tabs and newlines too).
-    pub fn strip(self) -> Expr {
-        f::trim(vec![self.0])
-    }
-}
-
-/// The date and time functions of an expression; see [`ExprMethods::dt`].
-#[derive(Clone, Debug)]
-pub struct DtExpr(Expr);
-
-impl DtExpr {
-    fn part(self, part: &str) -> Expr {
-        f::date_part(lit(part), self.0)
-    }
-
-    /// The year. pandas: `s.dt.year`.
-    pub fn year(self) -> Expr {
-        self.part("year")
-    }
-
-    /// The month, 1 to 12. pandas: `s.dt.month`.
-    pub fn month(self) -> Expr {
-        self.part("month")
-    }
-
-    /// The day of the month, 1 to 31. pandas: `s.dt.day`.
-    pub fn day(self) -> Expr {
-        self.part("day")
-    }
-
-    /// The hour, 0 to 23. pandas: `s.dt.hour`.
-    pub fn hour(self) -> Expr {
-        self.part("hour")
-    }
-
-    /// The minute, 0 to 59. pandas: `s.dt.minute`.
-    pub fn minute(self) -> Expr {
-        self.part("minute")
-    }
-
-    /// The day of the week, Monday = 0. pandas: `s.dt.weekday`.
-    pub fn weekday(self) -> Expr {
-        (self.part("dow") + lit(6)) % lit(7)
-    }
+fn per_row(expr: Expr, keys: &[Expr]) -> Expr {
+    let plain = expr.clone();
+    let windows = expr.transform_up(|node| {
+        let Expr::AggregateFunction(AggregateFunction { func, params }) = node else {
+            return Ok(Transformed::no(node));
+        };
+        let window = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(func), params.args);
+        let mut window = Box::new(window);
+        window.params.partition_by = keys.to_vec();
+        window.params.order_by = params.order_by;
+        window.params.window_frame = WindowFrame::new(None);
+        window.params.filter = params.filter;
+        window.params.null_treatment = params.null_treatment;
+        window.params.distinct = params.distinct;
+        Ok(Transformed::yes(Expr::WindowFunction(window)))
+    });
+    // the closure never fails
+    windows.map(|t| t.data).unwrap_or(plain)
 }

@@ -217,6 +217,7 @@ pub(super) fn aggregate(
     let mut found: Vec<Expr> = Vec::new();
     let mut finals = keys.clone();
     for (name, expr) in outputs {
+        check::no_window(op, &expr)?;
         if !check::has_aggregate(&expr) {
             return Err(invalid(op, format!("`{}` is not an aggregation", check::plain(&expr)))
                 .with_help("aggregate it, as in `col(\"x\").sum()`, or make it a group key"));

@@ -239,12 +239,15 @@ pub trait FrameMethods: AsFrame {
     /// Groups rows by columns and expressions; errors come with the aggregation.
     /// pandas: `df.groupby([...])`.
     ///
-    /// ```no_run
-    /// # async fn example(session: trefoil_plan::Session) -> trefoil_plan::Result<()> {
+    /// ```
     /// use trefoil_frames::frame::{ExprMethods, FrameMethods, col};
-    /// let diamonds = session.read_csv("examples/data/diamonds.csv").await?;
-    /// diamonds.group_by([col("carat").ceil().alias("carats")]).mean(["price"])?.sort(["carats"])?.show().await?;
-    /// # Ok(()) }
+    /// # let session = trefoil_plan::Session::local()?;
+    /// # session.block_on(async {
+    /// let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    /// let by_cut = diamonds.group_by(["cut"]).agg([col("price").max(), col("carat").mean().alias("size")])?;
+    /// assert_eq!(by_cut.columns(), ["cut", "price_max", "size"]);
+    /// # Ok::<(), trefoil_plan::Error>(()) })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
     /// ```
     fn group_by<E: IntoExpr>(&self, keys: impl IntoIterator<Item = E>) -> GroupBy {
         GroupBy::new(self.as_frame(), keys)

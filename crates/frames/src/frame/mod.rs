@@ -4,14 +4,18 @@
 //! [`FrameMethods`] and [`FrameReports`] give it its verbs, [`col`] and [`ExprMethods`] make expressions.
 //! Verbs take the frame by reference and give a new one. Each checks names and types when it is called.
 //!
-//! ```no_run
-//! # async fn example(session: trefoil_plan::Session) -> trefoil_plan::Result<()> {
+//! ```
 //! use trefoil_frames::{frame::*, seed};
-//! let diamonds = session.read_csv("examples/data/diamonds.csv").await?;
+//!
+//! # let session = trefoil_plan::Session::local()?;
+//! # session.block_on(async {
+//! let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+//! diamonds.group_by([col("carat").ceil().alias("carats")]).mean(["price"])?.sort(["carats"])?.show().await?;
 //! let features = diamonds.rename([("price", "label")])?.categorize().await?.get_dummies()?;
 //! let (train, valid) = features.train_test_split(0.2, seed(7))?;
-//! # let _ = (train, valid);
-//! # Ok(()) }
+//! assert_eq!((train.count().await?, valid.count().await?), (43_152, 10_788));
+//! # Ok::<(), trefoil_plan::Error>(()) })?;
+//! # Ok::<(), trefoil_plan::Error>(())
 //! ```
 //!
 //! Where frames differ from pandas:
@@ -33,12 +37,14 @@ mod expr;
 mod group;
 mod join;
 mod methods;
+mod namespaces;
 mod partitions;
 mod reports;
 mod reshape;
 mod rows;
 mod sample;
 mod summary;
+mod types;
 
 pub use categories::CATEGORIES;
 pub use expr::{DtExpr, Expr, ExprMethods, IntoExpr, SortKey, StrExpr, asc, col, desc, lit};

@@ -10,6 +10,7 @@ use trefoil_plan::{DataFrame, Result, plan_error};
 pub(super) fn filter(op: &'static str, frame: &DataFrame, mask: Expr) -> Result<DataFrame> {
     let mask = check::resolve(op, frame, mask.unalias())?;
     check::row_wise(op, &mask)?;
+    check::no_window(op, &mask)?;
     let kind = check::type_of(op, frame, &mask)?;
     if !matches!(class(&kind), Class::Mask | Class::Null) {
         return Err(check::mismatch(op, format!("`{}` is {kind}, not a mask", check::plain(&mask)))
@@ -28,6 +29,7 @@ pub(super) fn keys(
         .into_iter()
         .map(|key| {
             let (_, expr) = check::named_row(op, frame, key.expr())?;
+            check::no_window(op, &expr)?;
             Ok(key.with_expr(expr))
         })
         .collect::<Result<_>>()?;
@@ -89,6 +91,7 @@ pub(super) fn distinct_of<S: AsRef<str>>(
     let mut by = Vec::new();
     for key in order.into_iter().chain(ties) {
         let expr = check::named_row(OP, frame, key.expr())?.1;
+        check::no_window(OP, &expr)?;
         if is_sortable(&check::type_of(OP, frame, &expr)?) {
             by.push(key.with_expr(expr));
         }

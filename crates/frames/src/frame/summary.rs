@@ -8,6 +8,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBat
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::functions_aggregate::expr_fn::count;
+use futures::TryStreamExt;
 use std::fmt::Write;
 use std::sync::Arc;
 use trefoil_plan::{DataFrame, Error, ErrorKind, Result, plan_error};
@@ -80,8 +81,7 @@ pub(super) async fn describe(frame: &DataFrame) -> Result<DataFrame> {
         columns.push((name, Arc::new(values.iter().copied().collect::<Float64Array>()), true));
     }
     let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(|e| plan_error(e.into(), OP))?;
-    let inner = frame.session().context().read_batch(batch).map_err(|e| plan_error(e, OP))?;
-    Ok(DataFrame::new(frame.session().clone(), inner))
+    frame.session().frame_from_batches(vec![batch])
 }
 
 pub(super) fn dtypes(frame: &DataFrame) -> Vec<(String, DataType)> {
@@ -111,7 +111,8 @@ pub(super) async fn info(frame: &DataFrame) -> Result<String> {
 pub(super) async fn memory_usage(frame: &DataFrame) -> Result<Vec<(String, usize)>> {
     const OP: &str = "memory_usage";
     let mut usage: Vec<(String, usize)> = check::names(OP, frame)?.into_iter().map(|n| (n, 0)).collect();
-    for batch in frame.collect().await? {
+    let mut batches = frame.stream();
+    while let Some(batch) = batches.try_next().await? {
         for ((_, bytes), array) in usage.iter_mut().zip(batch.columns()) {
             *bytes += array.to_data().get_slice_memory_size().map_err(|e| plan_error(e.into(), OP))?;
         }

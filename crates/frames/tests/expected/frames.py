@@ -71,6 +71,14 @@ case(
     "merge",
     d.merge(best, on="cut").assign(near=lambda t: t["price"] > 0.99 * t["top"]).groupby("cut")["near"].sum().reset_index(),
 )
+share = d["price"] / g["price"].transform("sum")
+case(
+    "transform",
+    d.assign(off=(d["price"] - g["price"].transform("mean")).abs(), share=share, top=share.groupby(d["cut"]).transform("max"))
+    .groupby("cut")[["off", "share", "top"]]
+    .sum()
+    .reset_index(),
+)
 colors = pd.DataFrame({"color": ["D", "E", "Z"], "price": [1, 2, 3]})
 case(
     "merge_outer",

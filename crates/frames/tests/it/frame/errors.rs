@@ -57,6 +57,7 @@ fn unknown_columns() {
     unknown("pivot_table", run(f.pivot_table(["id"], "cut", "prise", Aggregation::Sum)));
     unknown("categorize", run(f.categorize_of(["prise"])));
     unknown("get_dummies_of", f.get_dummies_of(["prise"]));
+    unknown("with_column", f.with_column("x", col("price").mean().over(["prise"])));
     // names are exact, and the near one is said
     check(f.select(["Price"]), ErrorKind::UnknownColumn, &["no column `Price`", "`price`"]);
     check(f.select(["lab grown"]), ErrorKind::UnknownColumn, &["no column `lab grown`", "`Lab Grown`"]);
@@ -71,6 +72,7 @@ fn types_that_do_not_fit() {
     let f = gems();
     clash(f.group_by(["id"]).mean(["cut"]), &["mean: ", "`cut` is Utf8", "numbers"]);
     clash(f.agg([col("cut").sum()]), &["agg: ", "`cut` is Utf8"]);
+    clash(f.with_column("m", col("cut").mean().over(["id"])), &["`cut` is Utf8", "numbers"]);
     clash(f.agg([col("cut").std()]), &["`cut` is Utf8"]);
     clash(f.agg([col("cut").median()]), &["`cut` is Utf8"]);
     clash(f.select([col("cut") + col("price")]), &["`cut + price`", "`cut` is Utf8", "`price` is Int64"]);
@@ -157,6 +159,10 @@ fn impossible_arguments() {
     bad(f.filter(col("price").gt(col("price").mean())), &["aggregation"]);
     bad(f.with_column("m", col("price").mean()), &["aggregation"]);
     bad(f.sort_by([asc(col("price").mean())]), &["aggregation"]);
+    let over = col("price").mean().over(["cut"]);
+    bad(f.filter(col("price").gt(over.clone())), &["filter: ", "with_column"]);
+    bad(f.sort([over.clone()]), &["sort: ", "with_column"]);
+    bad(f.agg([over.clone().max()]), &["agg: ", "with_column"]);
     bad(f.join(&f, NONE, JoinKind::Left), &["join: ", "empty"]);
     bad(f.melt(["id"], NONE), &["melt: ", "empty"]);
     bad(concat([]), &["concat: ", "no frames"]);

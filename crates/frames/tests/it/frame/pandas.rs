@@ -135,7 +135,7 @@ fn shapes() {
 }
 
 #[test]
-fn joins() {
+fn joins_and_windows() {
     let d = diamonds();
     let best = d.group_by(["cut"]).max(["price"]).unwrap().rename([("price", "top")]).unwrap();
     check(
@@ -146,6 +146,21 @@ fn joins() {
             .unwrap()
             .group_by(["cut"])
             .sum(["near"])
+            .unwrap()
+            .sort(["cut"]),
+    );
+    let share = col("price") / col("price").sum().over(["cut"]);
+    check(
+        "transform",
+        d.with_column("share", share)
+            .unwrap()
+            .with_columns([
+                (col("price") - col("price").mean()).over(["cut"]).abs().alias("off"),
+                col("share").max().over(["cut"]).alias("top"),
+            ])
+            .unwrap()
+            .group_by(["cut"])
+            .sum(["off", "share", "top"])
             .unwrap()
             .sort(["cut"]),
     );

@@ -116,6 +116,40 @@ fn groups() {
     check(small().value_counts(["cut"]), "cut|count \n Good|2 \n Ideal|2 \n Fair|1 \n -|1");
 }
 
+#[test]
+fn values_of_the_group_per_row() {
+    check(
+        small()
+            .select([
+                col("id"),
+                col("price").max().over(["cut"]).alias("top"),
+                (col("price") - col("price").mean()).over(["cut"]).alias("off"),
+                col("id").count().over([col("price").is_null()]).alias("n"),
+                col("cut").n_unique().over(Vec::<Expr>::new()).alias("cuts"),
+            ])
+            .unwrap()
+            .sort(["id"]),
+        "id|top|off|n|cuts
+         1|1000|-337.0|5|3
+         2|400|0.0|5|3
+         3|-|-|1|3
+         4|1000|337.0|5|3
+         5|55|0.0|5|3
+         6|400|0.0|5|3",
+    );
+    check(
+        gems()
+            .with_column("who", col("carat").first_by(desc("price")).over(["cut"]))
+            .unwrap()
+            .with_column("mean", col("Lab Grown").mean().over(["cut"]))
+            .unwrap()
+            .sort(["id"])
+            .unwrap()
+            .select(["who", "mean"]),
+        "who|mean \n 0.25|1.0 \n 1.1|0.0 \n 2.0|- \n 0.25|1.0 \n 0.9|0.0 \n 1.1|0.0",
+    );
+}
+
 fn people() -> (DataFrame, DataFrame) {
     let left = frame(vec![
         ("id", ints(&[Some(1), Some(2), Some(3), None])),
@@ -247,6 +281,14 @@ fn dummies() {
         known.get_dummies().unwrap().agg([col("cut_Ideal").sum(), col("cut_Good").mean().round(3)]),
         "cut_Ideal_sum|cut_Good \n 2|0.333",
     );
+    // through the catalog and SQL
+    session().register("known_gems", &known).unwrap();
+    let query = "SELECT id, cut FROM known_gems WHERE id < 3 ORDER BY id";
+    let inner = run(session().context().sql(query)).unwrap();
+    check(
+        DataFrame::new(session().clone(), inner).get_dummies(),
+        "id|cut_Fair|cut_Good|cut_Ideal \n 1|false|false|true \n 2|false|true|false",
+    );
     // no text, nothing to do
     check(small().select(["id"]).unwrap().get_dummies().unwrap().sort(["id"]).unwrap().head(1), "id \n 1");
 }
@@ -291,6 +333,12 @@ fn splits_and_samples() {
     // splitting again with the same seed is a fair draw, not an empty one
     let (rest, valid) = train.train_test_split(0.25, seed(7)).unwrap();
     assert!(sum(&rest).ends_with("|600") && sum(&valid).ends_with("|200"));
+    // the parts together are the whole, in one plan too
+    let again = train.concat([&test]).unwrap().sort(["x"]).unwrap();
+    assert_eq!(lines(&again).unwrap(), lines(&numbers).unwrap());
+    let stored = run(test.persist()).unwrap();
+    let none = train.join(&stored, ["x"], JoinKind::Semi).unwrap();
+    assert_eq!(run(none.count()).unwrap(), 0);
     // equal rows are divided too
     let same = numbers.with_column("x", lit(1)).unwrap();
     assert_eq!(sum(&same.train_test_split(0.5, seed(1)).unwrap().0), "500|500");
