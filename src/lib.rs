@@ -1,4 +1,92 @@
-//! trefoil
+//! One embeddable engine with three front ends: SQL, tasks and actors, data frames and arrays.
+//!
+//! A [`Session`] is an engine (threads, one memory budget, an object store) plus a catalog of tables. On it
+//! you query files with SQL, prepare tables with frames, compute chunked arrays, run functions as tasks and
+//! objects as actors, and hand data from one to the other without copying it.
+//!
+//! ```
+//! use trefoil::prelude::*;
+//!
+//! #[task]
+//! fn rows_and_bytes(part: &Partition) -> (usize, usize) {
+//!     (part.num_rows(), part.memory_bytes())
+//! }
+//!
+//! # fn main() -> trefoil::Result<()> {
+//! let session = Session::local()?;
+//! session.block_on(async {
+//!     // SQL over a file
+//!     let dear = session
+//!         .sql("SELECT cut, price FROM csv.`examples/data/diamonds.csv` WHERE price > 15000")
+//!         .await?;
+//!     // ... as a frame
+//!     let by_cut = dear.group_by(["cut"]).mean(["price"])?.sort(["cut"])?;
+//!     assert_eq!(by_cut.count().await?, 5);
+//!     // ... its partitions as arguments of tasks; nothing is copied
+//!     let parts = dear.persist().await?.partitions()?;
+//!     let sizes: Vec<Ref<(usize, usize)>> =
+//!         parts.iter().map(|part| session.spawn(rows_and_bytes(part))).collect();
+//!     let rows: usize = session.gather(sizes).await?.iter().map(|(rows, _)| rows).sum();
+//!     assert_eq!(rows, 1655);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! - Start an engine: [`Session::local`], [`Session::builder`]; without tables, [`Engine`].
+//! - SQL: `session.sql(..)` ([`SqlSession`]); files by path, ``FROM parquet.`dir` ``.
+//! - Frames: [`DataFrame`] with the verbs of [`FrameMethods`](frame::FrameMethods) and expressions of
+//!   [`col`](frame::col) and [`lit`](frame::lit).
+//! - Arrays: `session.array()` ([`ArraySession`](array::ArraySession)), [`Array`](array::Array).
+//! - Tasks: [`#[task]`](macro@task), [`Call`], [`Ref`], [`Engine::spawn`], [`Engine::wait`].
+//! - Actors: [`#[actor]`](macro@actor), [`ActorHandle`].
+//! - Delayed graphs: [`Call`] is one; [`delayed()`](fn@delayed::delayed) makes calls of closures.
+//! - Failures: [`Error`], one type for all, with a [kind](ErrorKind).
+//! - Tutorials and design: the [`guide`](https://docs.rs/trefoil) module of the documentation.
+//!
+//! # Features
+//!
+//! | feature | default | gives |
+//! |---|---|---|
+//! | `sql` | yes | the SQL leaf; builds DataFusion |
+//! | `frames` | yes | frames, and everything of `arrays`; builds DataFusion |
+//! | `tasks` | yes | tasks and actors |
+//! | `arrays` | with `frames` | chunked arrays and delayed graphs, without DataFusion |
+//!
+//! # Not here
+//!
+//! Trefoil runs in your process: it is no server, no cluster manager and no replacement of a data warehouse.
+//! Workers on other machines, training, serving and dashboards are planned, not there.
 
 #[cfg(any(doc, doctest))]
 pub mod guide;
+pub mod prelude;
+
+pub use trefoil_core::{
+    Arg, ArgSlot, Args, Batches, Budget, Call, Dataset, Engine, EngineBuilder, Error, ErrorKind, Input, IntoArg,
+    NodeKind, Partition, Promise, Ref, RefId, Reservation, Result, Store, TaskGraph, TaskInfo, TaskSpec, Value,
+    format_bytes, parse_bytes, suggest, task_is_cancelled,
+};
+
+#[cfg(any(feature = "sql", feature = "frames"))]
+pub use trefoil_plan::{CsvOptions, DataFrame, FrameStream, Session, SessionBuilder, WriteOptions, arrow};
+
+#[cfg(feature = "sql")]
+pub use trefoil_sql::SqlSession;
+
+#[cfg(feature = "tasks")]
+pub use trefoil_tasks::{
+    Actor, ActorBuilder, ActorEnd, ActorHandle, ActorId, ActorSession, TaskValue, actor, registry, task,
+};
+
+#[cfg(feature = "frames")]
+pub use trefoil_frames::frame;
+#[cfg(feature = "arrays")]
+pub use trefoil_frames::{Seed, array, delayed, seed};
+
+/// What the macros name. Not for users: it changes without notice.
+#[cfg(feature = "tasks")]
+#[doc(hidden)]
+pub use trefoil_tasks::__private;
