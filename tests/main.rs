@@ -1,4 +1,7 @@
 //! The facade's integration tests: one binary, linked once, a module per subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod failures;
 mod tidy;
+mod tour;
+mod where_it_runs;

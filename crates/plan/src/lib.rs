@@ -29,6 +29,7 @@ mod session;
 mod source;
 mod stored;
 
+pub use datafusion::arrow;
 pub use error::{plan_error, span_of};
 pub use frame::{DataFrame, FrameStream, WriteOptions};
 pub use session::{Session, SessionBuilder};
