@@ -57,9 +57,8 @@ fn files() {
     for (name, text, what) in [("ragged.csv", ragged, ""), ("number.csv", number, "cheap")] {
         std::fs::write(at(name), text).unwrap();
         let options = CsvOptions::new().infer_rows(1000);
-        let read = session.block_on(async {
-            session.read_csv_with(at(name), options).await?.collect().await.map(|_| ())
-        });
+        let read = session
+            .block_on(async { session.read_csv_with(at(name), options).await?.collect().await.map(|_| ()) });
         check(&session, read, ErrorKind::MalformedData, &[name, "40001", what]);
     }
 }
@@ -69,9 +68,7 @@ fn names_and_types() {
     let session = session();
     let frame = session.block_on(session.read_csv(diamonds())).unwrap();
     session.register("diamonds", &frame).unwrap();
-    let sql = |query: &str| {
-        session.block_on(async { session.sql(query).await?.collect().await.map(|_| ()) })
-    };
+    let sql = |query: &str| session.block_on(async { session.sql(query).await?.collect().await.map(|_| ()) });
     check(&session, sql("SELECT prise FROM diamonds"), ErrorKind::UnknownColumn, &["prise", "`price`"]);
     check(&session, sql("SELECT * FROM diamond"), ErrorKind::UnknownTable, &["diamond", "`diamonds`"]);
     check(&session, sql("SELEC 1"), ErrorKind::Syntax, &["SELEC"]);

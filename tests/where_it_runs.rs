@@ -12,7 +12,7 @@ async fn work(session: &Session) -> trefoil::Result<()> {
     assert_eq!(frame.count().await?, 2);
     assert_eq!(session.spawn(twice(21)).await?, 42);
     let ones = session.array().ones::<f64>([4, 4], chunks([2, 2]))?;
-    assert_eq!(ones.sum(())?.compute_scalar().await?, 16.0);
+    assert_eq!(ones.sum(..)?.compute_scalar().await?, 16.0);
     Ok(())
 }
 

@@ -10,6 +10,7 @@
 //! same columns as `examples/data`; `--out` is where pictures and tables are written (default: a directory
 //! below the system's one for temporary files).
 
+#[allow(dead_code, reason = "tests/tour.rs reads what the tour only prints")]
 mod steps;
 
 use std::path::PathBuf;
@@ -86,6 +87,10 @@ fn run(options: &Options) -> trefoil::Result<()> {
         println!("{}", steps::borders::borders(&session, &options.data, &options.out).await?);
         trefoil::Result::Ok(())
     })?;
-    println!("\nThe tour took {:.1} s. Memory budget: {:?}.", begin.elapsed().as_secs_f64(), session.budget());
+    println!(
+        "\nThe tour took {:.1} s. Memory budget: {:?}.",
+        begin.elapsed().as_secs_f64(),
+        session.budget()
+    );
     Ok(())
 }

@@ -41,7 +41,8 @@ pub struct PriceByCarats {
 /// Groups by an expression: the mean price of stones of up to 1, 2, 3, ... carats.
 pub async fn price_by_carats(session: &Session, data: &Path) -> trefoil::Result<PriceByCarats> {
     let diamonds = session.read_csv(below(data, "diamonds.csv")).await?;
-    let by_carats = diamonds.group_by([col("carat").ceil().alias("carats")]).mean(["price"])?.sort(["carats"])?;
+    let by_carats =
+        diamonds.group_by([col("carat").ceil().alias("carats")]).mean(["price"])?.sort(["carats"])?;
     let batches = by_carats.collect().await?;
     let prices = numbers(&batches, "carats")?.into_iter().zip(numbers(&batches, "price")?).collect();
     Ok(PriceByCarats { prices, table: by_carats.to_text(10).await? })
@@ -78,10 +79,9 @@ pub async fn features(session: &Session, data: &Path) -> trefoil::Result<Feature
 
     // What frames make, SQL sees: nothing is copied to register it.
     session.register("features", &features)?;
-    let dummies: Vec<String> =
-        features.columns().into_iter().filter(|name| name.contains('_')).collect();
+    let dummies: Vec<String> = features.columns().into_iter().filter(|name| name.contains('_')).collect();
     let sums: Vec<String> =
-        dummies.iter().map(|name| format!("sum(CAST(\"{name}\" AS INT)) AS \"{name}\"")).collect();
+        dummies.iter().map(|name| format!("sum(CAST(`{name}` AS INT)) AS `{name}`")).collect();
     let sums = session.sql(&format!("SELECT {} FROM features", sums.join(", "))).await?.collect().await?;
     let dummy_sums = dummies
         .into_iter()
@@ -97,7 +97,10 @@ pub async fn features(session: &Session, data: &Path) -> trefoil::Result<Feature
         label_sum: label_sum(features.clone()).await?,
         train: (train.count().await?, label_sum(train).await?),
         valid: (valid.count().await?, label_sum(valid).await?),
-        preview: features.select(["carat", "label", "cut_Ideal", "color_E", "clarity_SI2"])?.to_text(3).await?,
+        preview: features
+            .select(["carat", "label", "cut_Ideal", "color_E", "clarity_SI2"])?
+            .to_text(3)
+            .await?,
     })
 }
 
