@@ -40,6 +40,7 @@ pub trait Element:
     #[doc(hidden)]
     fn file_mut<'f, 'a>(frame: &'f mut Frame<'a>) -> &'f mut File<'a, Self>;
     /// Whether the value is not a number; `false` for types that have no such value.
+    #[inline]
     fn is_nan(self) -> bool {
         false
     }
@@ -66,22 +67,27 @@ pub trait Numeric: Element {
     #[doc(hidden)]
     fn matmul_add(a: Matrix<'_, Self>, b: Matrix<'_, Self>, out: &mut [Self]);
     /// The larger of two; not a number wins, so that it is never hidden.
+    #[inline]
     fn larger(self, other: Self) -> Self {
         if self.is_nan() || self >= other { self } else { other }
     }
     /// The smaller of two; not a number wins, so that it is never hidden.
+    #[inline]
     fn smaller(self, other: Self) -> Self {
         if self.is_nan() || self <= other { self } else { other }
     }
     #[doc(hidden)]
+    #[inline]
     fn from_f64(value: f64) -> Self {
         Self::from_scalar(Scalar::F64(value))
     }
     #[doc(hidden)]
+    #[inline]
     fn from_i64(value: i64) -> Self {
         Self::from_scalar(Scalar::I64(value))
     }
     #[doc(hidden)]
+    #[inline]
     fn as_f64(self) -> f64 {
         f64::from_scalar(self.to_scalar())
     }
@@ -124,6 +130,7 @@ pub struct Matrix<'a, T> {
 }
 
 impl<T: Copy> Matrix<'_, T> {
+    #[inline]
     fn at(&self, row: usize, col: usize) -> T {
         self.data[if self.row_major { row * self.cols + col } else { col * self.rows + row }]
     }
@@ -135,18 +142,23 @@ macro_rules! element {
         impl Element for $type {
             const NAME: &'static str = $name;
             const INDEX: usize = $index;
+            #[inline]
             fn to_scalar(self) -> Scalar {
                 Scalar::$variant(self)
             }
+            #[inline]
             fn from_scalar(scalar: Scalar) -> Self {
                 $from(scalar)
             }
+            #[inline]
             fn file<'f, 'a>(frame: &'f Frame<'a>) -> &'f File<'a, Self> {
                 &frame.$field
             }
+            #[inline]
             fn file_mut<'f, 'a>(frame: &'f mut Frame<'a>) -> &'f mut File<'a, Self> {
                 &mut frame.$field
             }
+            #[inline]
             fn is_nan(self) -> bool {
                 $nan(self)
             }
@@ -187,21 +199,27 @@ macro_rules! float {
         impl Numeric for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            #[inline]
             fn plus(self, other: Self) -> Self {
                 self + other
             }
+            #[inline]
             fn minus(self, other: Self) -> Self {
                 self - other
             }
+            #[inline]
             fn times(self, other: Self) -> Self {
                 self * other
             }
+            #[inline]
             fn negated(self) -> Self {
                 -self
             }
+            #[inline]
             fn magnitude(self) -> Self {
                 self.abs()
             }
+            #[inline]
             fn power(self, exponent: i32) -> Self {
                 self.powi(exponent)
             }
@@ -210,9 +228,11 @@ macro_rules! float {
             }
         }
         impl Float for $type {
+            #[inline]
             fn quotient(self, other: Self) -> Self {
                 self / other
             }
+            #[inline]
             fn unary(self, function: Function) -> Self {
                 match function {
                     Function::Sqrt => self.sqrt(),
@@ -225,9 +245,11 @@ macro_rules! float {
                     Function::Ceil => self.ceil(),
                 }
             }
+            #[inline]
             fn powf_(self, exponent: Self) -> Self {
                 self.powf(exponent)
             }
+            #[inline]
             fn finite(self) -> bool {
                 self.is_finite()
             }
@@ -243,21 +265,27 @@ macro_rules! integer {
         impl Numeric for $type {
             const ZERO: Self = 0;
             const ONE: Self = 1;
+            #[inline]
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
+            #[inline]
             fn minus(self, other: Self) -> Self {
                 self.wrapping_sub(other)
             }
+            #[inline]
             fn times(self, other: Self) -> Self {
                 self.wrapping_mul(other)
             }
+            #[inline]
             fn negated(self) -> Self {
                 self.wrapping_neg()
             }
+            #[inline]
             fn magnitude(self) -> Self {
                 self.wrapping_abs()
             }
+            #[inline]
             fn power(self, exponent: i32) -> Self {
                 // A negative power of an integer is 0 but for 1 and -1, as integer division has it.
                 match u32::try_from(exponent) {

@@ -51,20 +51,6 @@ pub fn whole() -> Chunks {
     Chunks { axes: vec![AxisChunks::Whole], every: true }
 }
 
-impl Chunks {
-    /// Leaves `axis` whole, the others as they are said so far.
-    pub fn with_whole(mut self, axis: usize, ndim: usize) -> Chunks {
-        if self.every {
-            self.axes = vec![self.axes[0].clone(); ndim];
-            self.every = false;
-        }
-        if let Some(entry) = self.axes.get_mut(axis) {
-            *entry = AxisChunks::Whole;
-        }
-        self
-    }
-}
-
 impl From<usize> for Chunks {
     fn from(size: usize) -> Self {
         Chunks { axes: vec![AxisChunks::Size(size)], every: true }

@@ -37,6 +37,7 @@ pub struct File<'a, T> {
 
 impl<T: Element> File<'_, T> {
     /// The first `n` elements of an operand.
+    #[inline]
     pub fn get(&self, src: Src<T>, n: usize) -> Operand<'_, T> {
         match src {
             Src::Reg(r) => Operand::Slice(&self.regs[r][..n]),
@@ -123,6 +124,7 @@ impl<'a, T: Element> Cursor<'a, T> {
         Cursor { data, direct, end: 0, dims, strides: steps, index, offset: 0, scratch }
     }
 
+    #[inline]
     fn current(&self, n: usize) -> &[T] {
         if self.direct { &self.data[self.end - n..self.end] } else { &self.scratch[..n] }
     }
@@ -196,6 +198,7 @@ impl<T: Element> Program<T> {
 }
 
 /// `out[i] = f(a[i])`.
+#[inline]
 pub fn apply1<S: Element, T>(f: impl Fn(S) -> T, a: Operand<'_, S>, out: &mut [T])
 where
     T: Copy,
@@ -207,6 +210,7 @@ where
 }
 
 /// `out[i] = f(a[i], b[i])`; each shape of operands has a loop of its own, to vectorise.
+#[inline]
 pub fn apply2<S: Element, T: Copy>(
     f: impl Fn(S, S) -> T,
     a: Operand<'_, S>,

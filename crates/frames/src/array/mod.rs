@@ -5,7 +5,7 @@
 //! build one call per chunk; [`Array::compute`] runs the calls on the engine's workers.
 //!
 //! ```text
-//!   Array ── ops, expr (lazy trees) ── lower (fused call per chunk) ── interp (2048 at a time)
+//!   Array ── ops, operators, expr (lazy trees) ── lower (fused call per chunk) ── interp (2048 at a time)
 //!     │
 //!     └── rechunk, slice, join, shape, reduce, scan, dot, qr, svd, solve (calls per chunk)
 //!                 └── kernels (faer on ndarray memory, one thread)
@@ -26,6 +26,7 @@ mod join;
 mod kernels;
 mod lazy;
 mod lower;
+mod operators;
 mod ops;
 mod qr;
 mod random;

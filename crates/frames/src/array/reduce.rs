@@ -208,6 +208,7 @@ impl<T: Copy> Pairwise<T> {
 }
 
 /// One run folded with 16 independent accumulators, which vectorises.
+#[inline]
 pub(crate) fn fold_run<T: Copy>(run: &[T], identity: T, op: impl Fn(T, T) -> T + Copy) -> T {
     const LANES: usize = 16;
     let mut lanes = [identity; LANES];
@@ -285,7 +286,7 @@ impl<T: Element> Array<T> {
         name: &'static str,
         axes: impl Into<Axes>,
         identity: T,
-        op: fn(T, T) -> T,
+        op: impl Fn(T, T) -> T + Copy + Send + Sync + 'static,
     ) -> Result<Array<T>> {
         self.check()?;
         let (axes, keep) = axes.into().resolve(name, self.ndim())?;
@@ -331,7 +332,7 @@ impl<T: Element> Array<T> {
     }
 }
 
-fn pairwise_blocks<T: Element>(parts: &[&ArrayD<T>], op: fn(T, T) -> T) -> ArrayD<T> {
+fn pairwise_blocks<T: Element>(parts: &[&ArrayD<T>], op: impl Fn(T, T) -> T + Copy) -> ArrayD<T> {
     match parts {
         [] => ArrayD::from_elem(IxDyn(&[]), T::default()),
         [only] => ArrayD::clone(only),

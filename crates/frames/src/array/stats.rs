@@ -1,6 +1,6 @@
 //! Extremes, mean, variance: reductions whose partial results are more than one number.
 
-use ndarray::{ArrayD, Dimension, IxDyn, Zip};
+use ndarray::{ArrayD, Axis, IxDyn, Zip};
 use trefoil_core::{Error, ErrorKind, Result};
 
 use super::element::{Float, Numeric};
@@ -95,29 +95,10 @@ impl<T: Numeric> Array<T> {
             (false, false) => before(value, best) || (value == best && at < best_at),
         };
         let partials = self.partials(name, move |block, start| {
-            let mut shape = block.shape().to_vec();
-            reduced.iter().for_each(|&axis| shape[axis] = 1);
-            let mut best = Extreme {
-                value: ArrayD::from_elem(IxDyn(&shape), T::ZERO),
-                at: ArrayD::from_elem(IxDyn(&shape), -1i64),
-            };
-            let mut lane = vec![0; shape.len()];
-            for (index, &value) in block.indexed_iter() {
-                let index = index.slice();
-                let mut at = 0i64;
-                for (axis, &i) in index.iter().enumerate() {
-                    lane[axis] = if shape[axis] == 1 { 0 } else { i };
-                    if reduced.contains(&axis) {
-                        at = at * full[axis] as i64 + (start[axis] + i) as i64;
-                    }
-                }
-                let lane = IxDyn(&lane);
-                if best.at[&lane] < 0 || better(value, at, best.value[&lane], best.at[&lane]) {
-                    best.value[&lane] = value;
-                    best.at[&lane] = at;
-                }
-            }
-            Ok(best)
+            Ok(match reduced.as_slice() {
+                [axis] if !all => along(block, *axis, start[*axis], better),
+                _ => anywhere(block, start, &full, better),
+            })
         })?;
         let calls = tree(name, self.grid(), &list, &partials, move |parts| {
             let mut best = parts[0].clone();
@@ -134,6 +115,61 @@ impl<T: Numeric> Array<T> {
         });
         Ok(finish(name, &self.engine, self.grid(), &list, keep, calls, |best: &Extreme<T>| best.at.clone()))
     }
+}
+
+/// The best of each lane along `axis`, whose first element is number `first` of its axis.
+fn along<T: Numeric>(
+    block: &ArrayD<T>,
+    axis: usize,
+    first: usize,
+    better: impl Fn(T, i64, T, i64) -> bool,
+) -> Extreme<T> {
+    let mut slices = block.axis_chunks_iter(Axis(axis), 1);
+    let mut shape = block.shape().to_vec();
+    shape[axis] = 1;
+    let value = slices.next().map_or_else(|| ArrayD::from_elem(IxDyn(&shape), T::ZERO), |v| v.to_owned());
+    let mut best = Extreme { value, at: ArrayD::from_elem(IxDyn(&shape), first as i64) };
+    for (step, slice) in slices.enumerate() {
+        let at = (first + step + 1) as i64;
+        Zip::from(&mut best.value).and(&mut best.at).and(&slice).for_each(|best, best_at, &value| {
+            if better(value, at, *best, *best_at) {
+                (*best, *best_at) = (value, at);
+            }
+        });
+    }
+    best
+}
+
+/// The best of a whole block that starts at `start` of an array of shape `full`.
+fn anywhere<T: Numeric>(
+    block: &ArrayD<T>,
+    start: &[usize],
+    full: &[usize],
+    better: impl Fn(T, i64, T, i64) -> bool,
+) -> Extreme<T> {
+    let ones = vec![1; block.ndim()];
+    let row = block.shape().last().copied().unwrap_or(1);
+    let mut best: Option<(T, i64)> = None;
+    let mut values = block.iter();
+    let mut index = vec![0; block.ndim()];
+    for _ in 0..block.len() / row.max(1) {
+        let first = start.iter().zip(&index).zip(full).fold(0, |at, ((s, i), len)| at * len + s + i);
+        for (step, &value) in values.by_ref().take(row).enumerate() {
+            let at = (first + step) as i64;
+            if best.is_none_or(|(old, old_at)| better(value, at, old, old_at)) {
+                best = Some((value, at));
+            }
+        }
+        for axis in (0..block.ndim().saturating_sub(1)).rev() {
+            index[axis] += 1;
+            if index[axis] < block.shape()[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    let (value, at) = best.unwrap_or((T::ZERO, 0));
+    Extreme { value: ArrayD::from_elem(IxDyn(&ones), value), at: ArrayD::from_elem(IxDyn(&ones), at) }
 }
 
 impl<T: Float> Array<T> {

@@ -69,7 +69,8 @@ fn step(dice: &mut Dice, x: Array<f64>, m: ArrayD<f64>) -> (String, Array<f64>, 
         }
         8 => {
             let all = m.len();
-            let divisor = (1..=all.max(1)).rev().find(|d| all % d == 0 && dice.roll(2) == 0).unwrap_or(1);
+            let divisor =
+                (1..=all.max(1)).rev().find(|&d| all.is_multiple_of(d) && dice.roll(2) == 0).unwrap_or(1);
             let target: Vec<usize> = if all == 0 { vec![0, 3] } else { vec![divisor, all / divisor] };
             let flat = m.as_standard_layout().into_owned();
             let out = flat.into_shape_with_order(IxDyn(&target)).unwrap();

@@ -87,7 +87,7 @@ fn each_mistake_has_its_error() {
     check(ones(&[2, 2]).solve(&ones(&[1])), ShapeMismatch, "solve", &["[1]", "[2, 2]"]);
 
     check(concatenate(&[a23.clone(), a45.clone()], 0), ShapeMismatch, "concatenate", &["[4, 5]", "[2, 3]"]);
-    check(concatenate(&[a23.clone()], 2), InvalidArgument, "concatenate", &["axis 2"]);
+    check(concatenate(std::slice::from_ref(&a23), 2), InvalidArgument, "concatenate", &["axis 2"]);
     check(concatenate::<f64>(&[], 0), InvalidArgument, "concatenate", &["no arrays"]);
     check(stack(&[a23.clone(), a45.clone()], 0), ShapeMismatch, "stack", &["[4, 5]", "concatenate()"]);
     check(stack::<f64>(&[], 0), InvalidArgument, "stack", &["no arrays"]);

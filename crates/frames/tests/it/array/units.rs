@@ -57,7 +57,7 @@ fn integers_wrap_and_never_panic() {
     assert_eq!(values(&(&x + 1)), [i32::MIN; 3]);
     assert_eq!(values(&x.sum(..).unwrap()), [i32::MAX.wrapping_mul(3)]);
     assert_eq!(values(&(-(&x + 1)).abs()), [i32::MIN; 3]);
-    assert_eq!(values(&(x * 0 + 2).powi(-1)), [0; 3]);
+    assert_eq!(values(&x.powi(-1)), [0; 3]);
     let x = engine().array().arange(-1, 3, 1, auto()).unwrap();
     assert_eq!(values(&x.powi(3)), [-1, 0, 1, 8]);
     assert_eq!(values(&(10i32 - &x).clip(9, 10)), [10, 10, 9, 9]);
