@@ -3,6 +3,16 @@
 //! Every Rust block of a page is compiled and run by `cargo test --doc`, and a failure is reported at the line of the
 //! page. A new page needs a line here; `tests/tidy.rs` says so when it is missing.
 
+/// The front page of the repository.
+#[doc = include_str!("../../README.md")]
+pub mod readme {}
+
+/// Learning by doing: `docs/tutorials/`.
+pub mod tutorials {
+    #[doc = include_str!("../../docs/tutorials/01-quick-tour.md")]
+    pub mod quick_tour {}
+}
+
 /// Why things are as they are: `docs/design/`.
 pub mod design {
     #[doc = include_str!("../../docs/design/decisions.md")]
