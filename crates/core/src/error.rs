@@ -267,14 +267,18 @@ impl fmt::Display for Error {
 }
 
 impl fmt::Debug for Error {
-    /// `Debug` is what `fn main() -> Result<()>` prints, so it reads like `Display` plus the causes.
+    /// `Debug` is what `fn main() -> Result<()>` prints, so it reads like `Display` plus the causes: the
+    /// first line of each that says something new.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self} [{:?}]", self.0.kind)?;
+        let mut said = self.0.message.clone();
         let mut cause = self.source();
         while let Some(error) = cause {
             let text = error.to_string();
-            if !self.0.message.contains(&text) {
-                write!(f, "\n  caused by: {text}")?;
+            let line = text.lines().next().unwrap_or_default();
+            if !said.contains(line) {
+                write!(f, "\n  caused by: {line}")?;
+                said.push_str(&text);
             }
             cause = error.source();
         }
