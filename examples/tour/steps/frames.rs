@@ -80,6 +80,8 @@ pub async fn features(session: &Session, data: &Path) -> trefoil::Result<Feature
     // What frames make, SQL sees: nothing is copied to register it.
     session.register("features", &features)?;
     let dummies: Vec<String> = features.columns().into_iter().filter(|name| name.contains('_')).collect();
+    let shown: Vec<String> =
+        ["carat", "label"].map(str::to_owned).into_iter().chain(dummies.iter().take(4).cloned()).collect();
     let sums: Vec<String> =
         dummies.iter().map(|name| format!("sum(CAST(`{name}` AS INT)) AS `{name}`")).collect();
     let sums = session.sql(&format!("SELECT {} FROM features", sums.join(", "))).await?.collect().await?;
