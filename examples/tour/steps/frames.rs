@@ -99,10 +99,7 @@ pub async fn features(session: &Session, data: &Path) -> trefoil::Result<Feature
         label_sum: label_sum(features.clone()).await?,
         train: (train.count().await?, label_sum(train).await?),
         valid: (valid.count().await?, label_sum(valid).await?),
-        preview: features
-            .select(["carat", "label", "cut_Ideal", "color_E", "clarity_SI2"])?
-            .to_text(3)
-            .await?,
+        preview: features.select(shown)?.to_text(3).await?,
     })
 }
 
