@@ -149,7 +149,7 @@ pub trait ArgSlot: sealed::Sealed + Clone + Send + Sync + 'static {
     #[doc(hidden)]
     fn external_refs(&self, out: &mut Vec<String>);
     #[doc(hidden)]
-    fn launch(&mut self, launch: &mut Launch<'_>);
+    fn launch(&mut self, launch: &Launch<'_>);
     #[doc(hidden)]
     fn subscribe(&self, subscriber: &mut Subscriber<'_>);
     #[doc(hidden)]
@@ -212,7 +212,7 @@ impl<T: Clone + Send + Sync + 'static> ArgSlot for Arg<T> {
         }
     }
 
-    fn launch(&mut self, launch: &mut Launch<'_>) {
+    fn launch(&mut self, launch: &Launch<'_>) {
         if let Arg::Call(call) = self {
             *self = Arg::Ref(launch.launched(call));
         }
@@ -246,7 +246,7 @@ impl<T: Clone + Send + Sync + 'static> ArgSlot for Vec<Arg<T>> {
         self.iter().for_each(|arg| arg.external_refs(out));
     }
 
-    fn launch(&mut self, launch: &mut Launch<'_>) {
+    fn launch(&mut self, launch: &Launch<'_>) {
         self.iter_mut().for_each(|arg| arg.launch(launch));
     }
 
@@ -269,7 +269,7 @@ pub trait Args: sealed::Sealed + Clone + Send + Sync + 'static {
     #[doc(hidden)]
     fn external_refs(&self, out: &mut Vec<String>);
     #[doc(hidden)]
-    fn launch(&mut self, launch: &mut Launch<'_>);
+    fn launch(&mut self, launch: &Launch<'_>);
     #[doc(hidden)]
     fn subscribe(&self, subscriber: &mut Subscriber<'_>);
 
@@ -301,7 +301,7 @@ impl<T: Clone + Send + Sync + 'static> Args for Vec<Arg<T>> {
         ArgSlot::external_refs(self, out);
     }
 
-    fn launch(&mut self, launch: &mut Launch<'_>) {
+    fn launch(&mut self, launch: &Launch<'_>) {
         ArgSlot::launch(self, launch);
     }
 
@@ -332,7 +332,7 @@ macro_rules! tuples {
                 $($name.external_refs(out);)*
             }
 
-            fn launch(&mut self, launch: &mut Launch<'_>) {
+            fn launch(&mut self, launch: &Launch<'_>) {
                 let ($($name,)*) = self;
                 $($name.launch(launch);)*
             }
