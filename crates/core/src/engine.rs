@@ -154,8 +154,19 @@ impl Engine {
     ///
     /// [`ErrorKind::OutOfMemory`] if the budget cannot hold it, [`ErrorKind::ShutDown`].
     pub fn put<T: Send + Sync + 'static>(&self, value: T) -> Result<Ref<T>> {
+        let heap = known_heap_bytes(&value);
+        self.put_sized(value, heap)
+    }
+
+    /// Stores a value as [`Engine::put`] does, charging `heap` bytes besides its own size: for types whose
+    /// heap only the caller knows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::put`].
+    pub fn put_sized<T: Send + Sync + 'static>(&self, value: T, heap: usize) -> Result<Ref<T>> {
         self.check_up()?;
-        let bytes = size_of::<T>() + known_heap_bytes(&value);
+        let bytes = size_of::<T>().saturating_add(heap);
         let reservation = self.0.budget.reserve("put values", bytes)?;
         Ok(Ref::stored(value, reservation))
     }

@@ -223,10 +223,10 @@ impl ArrayBuilder<'_> {
         }))
     }
 
-    /// A copy of `array`, cut into chunks that the engine holds.
+    /// A copy of `array`, cut into chunks that the engine holds and its memory budget pays for.
     ///
     /// # Errors
-    /// See [`ArrayBuilder`]; an engine that is shut down.
+    /// See [`ArrayBuilder`]; a copy that does not fit the budget; an engine that is shut down.
     pub fn from_ndarray<T: Element>(&self, array: &ArrayD<T>, chunks: impl Into<Chunks>) -> Result<Array<T>> {
         let grid = self.grid::<T>("from_ndarray", array.shape(), chunks.into())?;
         let mut blocks = Vec::with_capacity(grid.blocks());
@@ -236,7 +236,9 @@ impl ArrayBuilder<'_> {
                 let i = axis.axis.index();
                 Slice::from(start[i]..start[i] + shape[i])
             });
-            blocks.push(Block::Ref(self.engine.put(block.as_standard_layout().into_owned())?));
+            let bytes = size_of::<T>().saturating_mul(block.len());
+            let block = block.as_standard_layout().into_owned();
+            blocks.push(Block::Ref(self.engine.put_sized(block, bytes)?));
         }
         Ok(Array::from_blocks(self.engine, grid, blocks))
     }

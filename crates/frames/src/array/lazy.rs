@@ -50,13 +50,21 @@ pub(crate) struct Inner<T: Element> {
     pub grid: Grid,
     pub kind: Kind<T>,
     lowered: OnceLock<Result<Vec<Block<T>>>>,
+    /// What stands for a long expression in longer ones: its blocks, without the expression.
+    leaf: OnceLock<Arc<Inner<T>>>,
     /// Memory that a persisted array holds in the engine's budget.
     _held: Option<Box<dyn std::any::Any + Send + Sync>>,
 }
 
 impl<T: Element> Inner<T> {
     pub fn from_parts(grid: Grid, blocks: Vec<Block<T>>) -> Self {
-        Inner { grid, kind: Kind::Blocks(blocks), lowered: OnceLock::new(), _held: None }
+        Inner {
+            grid,
+            kind: Kind::Blocks(blocks),
+            lowered: OnceLock::new(),
+            leaf: OnceLock::new(),
+            _held: None,
+        }
     }
 
     /// The blocks, in C order; an expression is lowered (once) to one fused call per block.
@@ -115,7 +123,7 @@ impl<T: Element> fmt::Debug for Array<T> {
 
 impl<T: Element> Array<T> {
     pub(crate) fn with_kind(engine: &Engine, grid: Grid, kind: Kind<T>) -> Self {
-        let inner = Inner { grid, kind, lowered: OnceLock::new(), _held: None };
+        let inner = Inner { grid, kind, lowered: OnceLock::new(), leaf: OnceLock::new(), _held: None };
         Array { engine: engine.clone(), inner: Arc::new(inner) }
     }
 
@@ -135,7 +143,7 @@ impl<T: Element> Array<T> {
         held: Option<Box<dyn std::any::Any + Send + Sync>>,
     ) -> Self {
         let kind = Kind::Blocks(refs.into_iter().map(Block::Ref).collect());
-        let inner = Inner { grid, kind, lowered: OnceLock::new(), _held: held };
+        let inner = Inner { grid, kind, lowered: OnceLock::new(), leaf: OnceLock::new(), _held: held };
         Array { engine: engine.clone(), inner: Arc::new(inner) }
     }
 
@@ -156,9 +164,19 @@ impl<T: Element> Array<T> {
     }
 
     /// This array as an operand of an element-wise expression.
+    ///
+    /// A long expression is lowered here, while what it stands on is lowered already, and
+    /// forgotten: a chain of any length is neither lowered nor freed by deep recursion.
     pub(crate) fn expr(&self) -> Arc<Expr<T>> {
         match &self.inner.kind {
             Kind::Expr(expr) if expr.nodes < MAX_NODES => expr.clone(),
+            Kind::Expr(_) => match self.inner.blocks() {
+                Ok(blocks) => {
+                    let make = || Arc::new(Inner::from_parts(self.grid().clone(), blocks.to_vec()));
+                    expr::leaf(self.inner.leaf.get_or_init(make).clone())
+                }
+                Err(_) => expr::leaf(self.inner.clone()),
+            },
             _ => expr::leaf(self.inner.clone()),
         }
     }

@@ -162,6 +162,15 @@ fn persisted_memory_is_in_the_budget_until_dropped() {
     assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
     drop(held);
     assert_eq!(engine.budget().reserved(), before);
+    let data = ndarray::ArrayD::from_elem(ndarray::IxDyn(&[70_000]), 1.0);
+    let copy = engine.array().from_ndarray(&data, chunks(10_000)).unwrap();
+    assert!(engine.budget().reserved() >= before + 560_000);
+    assert_eq!(
+        engine.array().from_ndarray(&data, chunks(10_000)).unwrap_err().kind(),
+        ErrorKind::OutOfMemory
+    );
+    drop(copy);
+    assert_eq!(engine.budget().reserved(), before);
     assert_eq!(engine.block_on(x.sum(..).unwrap().compute_scalar()).unwrap(), 100_000.0);
 }
 
