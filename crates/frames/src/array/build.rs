@@ -86,18 +86,20 @@ impl ArrayBuilder<'_> {
     }
 
     /// An array whose block at `start` with `shape` is made by `make`.
+    #[track_caller]
     fn generate<T: Element>(
         &self,
         name: &'static str,
         grid: Grid,
         make: impl Fn(&[usize], &[usize]) -> Result<ArrayD<T>> + Clone + Send + Sync + 'static,
     ) -> Array<T> {
+        let spec = TaskSpec::new(name);
         let calls = grid
             .indices()
             .map(|index| {
                 let (shape, start) = (grid.block_shape(&index), grid.block_start(&index));
                 let make = make.clone();
-                Call::new(TaskSpec::new(name), (), move |()| make(&start, &shape))
+                Call::new(spec.clone(), (), move |()| make(&start, &shape))
             })
             .collect();
         Array::from_calls(self.engine, grid, calls)
@@ -137,6 +139,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// A step of 0, bounds or step that are not finite, and see [`ArrayBuilder`].
+    #[track_caller]
     pub fn arange<T: Numeric>(
         &self,
         start: T,
@@ -173,6 +176,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// Bounds that are not finite, and see [`ArrayBuilder`].
+    #[track_caller]
     pub fn linspace<T: Float>(
         &self,
         start: T,
@@ -208,6 +212,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// See [`ArrayBuilder`].
+    #[track_caller]
     pub fn eye<T: Numeric>(&self, n: usize, chunks: impl Into<Chunks>) -> Result<Array<T>> {
         let grid = self.grid::<T>("eye", &[n, n], chunks.into())?;
         Ok(self.generate("eye", grid, |start, shape| {
@@ -247,6 +252,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// See [`ArrayBuilder`].
+    #[track_caller]
     pub fn from_fn<T: Element>(
         &self,
         shape: impl IntoShape,
@@ -268,6 +274,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// See [`ArrayBuilder`].
+    #[track_caller]
     pub fn random_uniform(
         &self,
         shape: impl IntoShape,
@@ -282,6 +289,7 @@ impl ArrayBuilder<'_> {
     ///
     /// # Errors
     /// See [`ArrayBuilder`].
+    #[track_caller]
     pub fn random_normal(
         &self,
         shape: impl IntoShape,
@@ -291,6 +299,7 @@ impl ArrayBuilder<'_> {
         self.random("random_normal", shape.into_shape(), chunks.into(), seed.into(), random::normal)
     }
 
+    #[track_caller]
     fn random(
         &self,
         name: &'static str,

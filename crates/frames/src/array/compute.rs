@@ -139,6 +139,7 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     /// An error an operator left behind. A block of another shape is reported when computed.
+    #[track_caller]
     pub fn map_blocks<U: Element>(
         &self,
         f: impl Fn(&ArrayD<T>) -> ArrayD<U> + Clone + Send + Sync + 'static,
@@ -150,18 +151,20 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     /// As [`map_blocks`](Array::map_blocks).
+    #[track_caller]
     pub fn map_blocks_at<U: Element>(
         &self,
         f: impl Fn(&ArrayD<T>, &[usize]) -> ArrayD<U> + Clone + Send + Sync + 'static,
     ) -> Result<Array<U>> {
         let grid = self.grid().clone();
+        let spec = TaskSpec::new("map_blocks");
         let calls = self
             .block_list()?
             .iter()
             .zip(grid.indices())
             .map(|(block, index)| {
                 let (shape, start, f) = (grid.block_shape(&index), grid.block_start(&index), f.clone());
-                Call::new(TaskSpec::new("map_blocks"), (block.arg(),), move |(block,): (Input<ArrayD<T>>,)| {
+                Call::new(spec.clone(), (block.arg(),), move |(block,): (Input<ArrayD<T>>,)| {
                     let out = f(&block, &start);
                     if out.shape() != shape {
                         return Err(Error::new(

@@ -27,6 +27,7 @@ impl<T: Numeric> Array<T> {
     /// assert_eq!(gram.into_raw_vec_and_offset().0, [5.0, 14.0, 14.0, 50.0]);
     /// # Ok::<(), trefoil_core::Error>(())
     /// ```
+    #[track_caller]
     pub fn dot(&self, other: &Array<T>) -> Result<Array<T>> {
         self.check()?;
         other.check()?;
@@ -91,6 +92,7 @@ impl<T: Numeric> Array<T> {
     ///
     /// # Errors
     /// As [`dot`](Array::dot).
+    #[track_caller]
     pub fn matmul(&self, other: &Array<T>) -> Result<Array<T>> {
         self.dot(other)
     }

@@ -40,6 +40,7 @@ impl<T: Float> Array<T> {
     /// # Errors
     /// A matrix that is not square, not in one chunk, or of another height than `b`; when
     /// computed: a singular matrix, NaN or infinite values.
+    #[track_caller]
     pub fn solve(&self, b: &Array<T>) -> Result<Array<T>> {
         self.check_square("solve")?;
         b.check_single("solve")?;
@@ -69,6 +70,7 @@ impl<T: Float> Array<T> {
     /// # Errors
     /// A matrix that is not square or not in one chunk; when computed: one that is not
     /// positive definite, NaN or infinite values.
+    #[track_caller]
     pub fn cholesky(&self) -> Result<Array<T>> {
         self.check_square("cholesky")?;
         let block = self.block_list()?[0].arg();

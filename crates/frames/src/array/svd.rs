@@ -36,6 +36,7 @@ impl<T: Float> Array<T> {
     /// assert!(s[0] > s[1] && s[19] >= 0.0);
     /// # Ok::<(), trefoil_core::Error>(())
     /// ```
+    #[track_caller]
     pub fn svd(&self) -> Result<Parts<T>> {
         self.check_matrix("svd")?;
         let (row_chunks, col_chunks) = (self.axis_grid(0).count(), self.axis_grid(1).count());
@@ -60,6 +61,7 @@ impl<T: Float> Array<T> {
     }
 
     /// With the columns in one chunk: TSQR, then the decomposition of the small R.
+    #[track_caller]
     fn tall_svd(&self) -> Result<Parts<T>> {
         let (rows, cols) = (self.axis_grid(0).clone(), self.shape()[1]);
         let k = rows.len().min(cols);
@@ -97,6 +99,7 @@ impl Array<f64> {
     ///
     /// # Errors
     /// An array that is not a matrix, `k` of 0 or beyond the smaller side.
+    #[track_caller]
     pub fn svd_compressed(
         &self,
         k: usize,

@@ -148,6 +148,8 @@ fn what_only_the_values_show_is_said_when_computed() {
     let error = fail(&panicking.unwrap().sum(..).unwrap());
     assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
     assert!(error.to_string().contains("deliberate"), "{error}");
+    let task = error.task().unwrap();
+    assert_eq!((task.name.as_ref(), task.location.file()), ("map_blocks", file!()));
     assert_eq!(run(&ones(&[2])).sum(), 2.0);
 }
 
