@@ -1,7 +1,7 @@
 //! Delayed graphs out of closures: the Dask-delayed view over core calls.
 //!
 //! A [`Call`] is already a delayed computation; this module adds what closures need to join
-//! in ([`delayed`]), lists of calls as one call ([`collect_calls`]), and computing several
+//! in ([`delayed()`], [`delayed_try`]), lists of calls as one call ([`collect_calls`]), and computing several
 //! results of one graph together ([`DelayedSession::compute_all`]).
 //!
 //! ```
@@ -24,7 +24,7 @@ mod compute;
 mod function;
 
 pub use compute::{Computable, DelayedSession, visualize};
-pub use function::{Delayed, DelayedFn, delayed, delayed_try};
+pub use function::{Delayed, DelayedFn, DelayedTry, DelayedTryFn, delayed, delayed_try};
 pub use trefoil_core::Call;
 
 use trefoil_core::{Arg, Input, IntoArg, TaskSpec};

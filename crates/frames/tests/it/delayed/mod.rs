@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
-use trefoil_core::{Arg, Call, Engine, ErrorKind};
+use trefoil_core::{Call, Engine, ErrorKind};
 use trefoil_frames::array::{ArraySession, chunks};
 use trefoil_frames::delayed::{DelayedSession, collect_calls, delayed, delayed_try, visualize};
 
@@ -48,13 +48,14 @@ fn compute_all_shares() {
 fn errors_of_closures_come_through() {
     let parse = delayed_try("parse", |text: &String| text.parse::<i64>());
     let sum = delayed("sum", |xs: &Vec<i64>| xs.iter().sum::<i64>());
-    let good = collect_calls(["1", "2"].map(|t| parse(Arg::Value(t.to_string()))));
+    let good = collect_calls(["1", "2"].map(|t| parse.call(t)));
     assert_eq!(engine().block_on(engine().compute(sum.call(good))).unwrap(), 3);
-    let bad = collect_calls(["1", "x"].map(|t| parse(Arg::Value(t.to_string()))));
+    let bad = collect_calls(["1", "x"].map(|t| parse.call(t)));
     let error = engine().block_on(engine().compute(sum.call(bad))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
     assert!(error.downcast_ref::<std::num::ParseIntError>().is_some());
-    assert_eq!(error.task().unwrap().name, "parse");
+    let task = error.task().unwrap();
+    assert_eq!((task.name.as_ref(), task.location.file()), ("parse", file!()));
 }
 
 #[test]
