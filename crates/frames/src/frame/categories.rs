@@ -49,6 +49,14 @@ fn text_columns(op: &'static str, frame: &DataFrame) -> Result<Vec<String>> {
     Ok(names)
 }
 
+fn text_only(op: &'static str, field: &Field) -> Result<()> {
+    if class(field.data_type()) == Class::Text {
+        return Ok(());
+    }
+    Err(check::mismatch(op, format!("`{}` is {}, not text", field.name(), field.data_type()))
+        .with_help("convert it with `astype` first"))
+}
+
 /// Collects the distinct values of text columns and remembers them in the plan.
 pub(super) async fn categorize(frame: &DataFrame, columns: Option<Vec<String>>) -> Result<DataFrame> {
     const OP: &str = "categorize";
@@ -76,10 +84,7 @@ pub(super) async fn distinct_values(
     let mut sets = Vec::new();
     for name in columns {
         let (column, field) = check::find(op, frame, name)?;
-        if class(field.data_type()) != Class::Text {
-            return Err(check::mismatch(op, format!("`{name}` is {}, not text", field.data_type()))
-                .with_help("convert it with `astype` first"));
-        }
+        text_only(op, &field)?;
         sets.push(vec![Expr::Column(column)]);
     }
     let keys = match sets.as_slice() {
@@ -116,6 +121,7 @@ pub(super) fn get_dummies(
     outputs.retain(|(name, _)| !encoded.contains(name));
     for name in &encoded {
         let (column, field) = check::find(op, frame, name)?;
+        text_only(op, &field)?;
         let Some(categories) = of(op, &field)? else {
             return Err(invalid(op, format!("the categories of `{name}` are not known"))
                 .with_help("call `categorize().await` first: it looks at the data once"));

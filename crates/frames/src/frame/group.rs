@@ -150,6 +150,24 @@ impl GroupBy {
         self.each("median", columns, ExprMethods::median)
     }
 
+    /// The first value per group that is not null; rows have an order only within one partition, see
+    /// [`first_by`](ExprMethods::first_by). pandas: `groupby(keys)[columns].first()`.
+    ///
+    /// # Errors
+    /// Unknown columns, an empty list.
+    pub fn first<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("first", columns, ExprMethods::first)
+    }
+
+    /// The last value per group that is not null; see [`first`](GroupBy::first).
+    /// pandas: `groupby(keys)[columns].last()`.
+    ///
+    /// # Errors
+    /// Unknown columns, an empty list.
+    pub fn last<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("last", columns, ExprMethods::last)
+    }
+
     /// The number of rows per group, in a column `size`. pandas: `groupby(keys).size()`.
     ///
     /// # Errors

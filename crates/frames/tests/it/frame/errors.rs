@@ -100,6 +100,7 @@ fn types_that_do_not_fit() {
     clash(f.concat([&text]), &["concat: ", "`id` is Int64", "Utf8"]);
     clash(f.melt(["id"], ["cut", "price"]), &["melt: ", "`price` is Int64"]);
     clash(run(f.categorize_of(["price"])), &["`price` is Int64", "not text"]);
+    clash(f.get_dummies_of(["price"]), &["get_dummies_of: ", "`price` is Int64", "not text", "astype"]);
 }
 
 #[test]

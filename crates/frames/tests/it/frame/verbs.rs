@@ -96,6 +96,17 @@ fn groups() {
             .sort(["cut"]),
         "cut|price_sum|n|spread|price_max \n Fair|55|1|0|55 \n Good|800|2|0|400 \n Ideal|1326|2|674|1000 \n -|-|1|-|-",
     );
+    let one = gems().filter(col("cut").not_eq(lit("Good"))).unwrap().sort(["id"]).unwrap();
+    check(
+        one.group_by([lit(1).alias("k")]).agg([
+            col("cut").first_by(asc("id")).alias("first"),
+            col("carat").first_by(desc("id")).alias("last"),
+        ]),
+        "k|first|last \n 1|Ideal|0.9",
+    );
+    let single = frame(vec![("k", texts(&[Some("a"); 3])), ("x", ints(&[None, Some(1), Some(2)]))]);
+    check(single.group_by(["k"]).first(["x"]), "k|x \n a|1");
+    check(single.group_by(["k"]).last(["x"]), "k|x \n a|2");
     check(small().group_by(["cut"]).size().unwrap().sort(["cut"]), "cut|size\nFair|1\nGood|2\nIdeal|2\n-|1");
     check(
         small().group_by(["cut"]).count(["price"]).unwrap().sort(["cut"]),
@@ -367,4 +378,60 @@ fn partitions_as_tasks() {
         Ok::<_, trefoil_plan::Error>(if part.num_rows() > 3 { first.collect() } else { vec![] })
     }));
     check_rows(some.unwrap().select(["id"]), "id \n 1");
+}
+
+#[test]
+fn odd_names_go_through_every_verb() {
+    const ID: &str = "left.Id \"x\"";
+    const CUT: &str = "Cut, really?";
+    let odd = small().rename([("id", ID), ("cut", CUT), ("price", "PRICE")]).unwrap();
+    check(
+        odd.filter(col(ID).lt(lit(3))).unwrap().sort([ID]).unwrap().select([col(ID)]),
+        "left.Id \"x\" \n 1 \n 2",
+    );
+    check(
+        odd.group_by([CUT]).max(["PRICE"]).unwrap().sort([CUT]).unwrap().head(1),
+        "Cut, really?|PRICE\nFair|55",
+    );
+    check(odd.value_counts([CUT]).unwrap().head(1), "Cut, really?|count \n Good|2");
+    check_rows(
+        odd.join(&odd, [ID], JoinKind::Full).unwrap().select(["PRICE_x", ID]).unwrap().dropna(),
+        "PRICE_x|left.Id \"x\" \n 326|1 \n 400|2 \n 1000|4 \n 55|5 \n 400|6",
+    );
+    let coded = run(odd.categorize()).unwrap().get_dummies().unwrap();
+    check(
+        coded.drop([ID, "PRICE"]).unwrap().head(0),
+        "Cut, really?_Fair|Cut, really?_Good|Cut, really?_Ideal",
+    );
+    let (train, test) = coded.train_test_split(0.5, seed(1)).unwrap();
+    check(train.concat([&test]).unwrap().agg([col(ID).sum().alias(ID)]), "left.Id \"x\" \n 21");
+    check_rows(
+        odd.melt([CUT], [ID]).unwrap().filter(col("value").eq(lit(5))),
+        "Cut, really?|variable|value \n Fair|left.Id \"x\"|5",
+    );
+    check(
+        run(odd.pivot_table([CUT], ID, "PRICE", Aggregation::Sum)).unwrap().sort([CUT]).unwrap().head(1),
+        "Cut, really?|1|2|3|4|5|6 \n Fair|-|-|-|-|55|-",
+    );
+    check(
+        odd.with_column("n", col("PRICE").count().over([CUT])).unwrap().sort([ID]).unwrap().head(1),
+        "left.Id \"x\"|Cut, really?|PRICE|n \n 1|Ideal|326|2",
+    );
+    check_rows(
+        odd.drop_duplicates_of([CUT], [asc(ID)]).unwrap().select([ID]),
+        "left.Id \"x\" \n 1 \n 2 \n 3 \n 5",
+    );
+    check(run(odd.describe()).unwrap().head(1), "statistic|left.Id \"x\"|PRICE \n count|6.0|5.0");
+    check(
+        odd.fillna(lit(0))
+            .unwrap()
+            .astype([("PRICE", DataType::Float64)])
+            .unwrap()
+            .agg([col("PRICE").sum().alias("s")]),
+        "s \n 2181.0",
+    );
+    let stored = run(odd.persist()).unwrap();
+    session().register("odd_names", &stored).unwrap();
+    let table = run(session().table("odd_names")).unwrap();
+    check(table.sort([ID]).unwrap().select([CUT]).unwrap().head(1), "Cut, really? \n Ideal");
 }
