@@ -1,7 +1,7 @@
 //! Where arrays come from: `engine.array()` and its constructors.
 
 use ndarray::{ArrayD, Slice};
-use trefoil_core::{Call, Engine, Error, ErrorKind, Result, TaskSpec};
+use trefoil_core::{Arg, Call, Engine, Error, ErrorKind, Input, IntoArg, Result, TaskSpec};
 
 use super::element::{Element, Float, Numeric};
 use super::grid::{Chunks, Grid};
@@ -246,6 +246,64 @@ impl ArrayBuilder<'_> {
             blocks.push(Block::Ref(self.engine.put_sized(block, bytes)?));
         }
         Ok(Array::from_blocks(self.engine, grid, blocks))
+    }
+
+    /// An array out of blocks that exist or will: refs, calls (results of tasks) or values, in
+    /// C order of their positions. `chunks` says how `shape` is cut.
+    ///
+    /// A block that others hold too is copied when it is used; a task's result is not.
+    ///
+    /// # Errors
+    /// See [`ArrayBuilder`]; another number of blocks than chunks. A block of another shape
+    /// than its chunk is reported when computed.
+    ///
+    /// ```
+    /// use ndarray::ArrayD;
+    /// use trefoil_core::Engine;
+    /// use trefoil_frames::array::{ArraySession, chunks};
+    /// let engine = Engine::new()?;
+    /// let parts = (1..3).map(|i| engine.spawn_fn(move || ArrayD::from_elem(vec![2], f64::from(i))));
+    /// let x = engine.array().from_blocks([4], chunks(2), parts)?;
+    /// assert_eq!(engine.block_on(x.compute())?.into_raw_vec_and_offset().0, [1.0, 1.0, 2.0, 2.0]);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_blocks<T: Element>(
+        &self,
+        shape: impl IntoShape,
+        chunks: impl Into<Chunks>,
+        blocks: impl IntoIterator<Item: IntoArg<ArrayD<T>>>,
+    ) -> Result<Array<T>> {
+        let shape = shape.into_shape();
+        let grid = self.grid::<T>("from_blocks", &shape, chunks.into())?;
+        let args: Vec<Arg<ArrayD<T>>> = blocks.into_iter().map(IntoArg::into_arg).collect();
+        if args.len() != grid.blocks() {
+            return Err(Error::new(
+                ErrorKind::ShapeMismatch,
+                "from_blocks",
+                format!("{} blocks for shape {shape:?} in {} chunks", args.len(), grid.blocks()),
+            )
+            .with_help("give one block per chunk, the last axis running fastest"));
+        }
+        let spec = TaskSpec::new("block");
+        let calls = args
+            .into_iter()
+            .zip(grid.indices())
+            .map(|(arg, index)| {
+                let shape = grid.block_shape(&index);
+                Call::new(spec.clone(), (arg,), move |(block,): (Input<ArrayD<T>>,)| {
+                    if block.shape() == shape {
+                        return Ok(lower::tidy(block.into_owned()));
+                    }
+                    Err(Error::new(
+                        ErrorKind::ShapeMismatch,
+                        "from_blocks",
+                        format!("block {index:?} has shape {:?}, its chunk {shape:?}", block.shape()),
+                    ))
+                })
+            })
+            .collect();
+        Ok(Array::from_calls(self.engine, grid, calls))
     }
 
     /// An array whose element at each index is `f(index)`.

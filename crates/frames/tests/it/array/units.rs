@@ -157,3 +157,28 @@ fn products_of_nothing_are_zero() {
     assert_eq!((run(&u).shape(), run(&s).shape(), run(&vt).shape()), (&[0, 0][..], &[0][..], &[0, 3][..]));
     assert_eq!(run(&(c.t() + 1.0)).shape(), [3, 0]);
 }
+
+#[test]
+fn arrays_of_the_results_of_tasks() {
+    let make = |rows: usize| move || ArrayD::from_shape_fn(IxDyn(&[2, rows]), |i| (i[0] * 10 + i[1]) as f64);
+    let parts = [engine().spawn_fn(make(3)), engine().spawn_fn(make(1))];
+    let cut = chunks(vec![vec![2], vec![3, 1]]);
+    let x = engine().array().from_blocks([2, 4], cut.clone(), &parts).unwrap();
+    assert_eq!(values(&x), [0.0, 1.0, 2.0, 0.0, 10.0, 11.0, 12.0, 10.0]);
+    // Blocks in another memory order are brought into line.
+    let turned = parts.each_ref().map(|part| {
+        engine()
+            .block_on(part.clone())
+            .unwrap()
+            .as_standard_layout()
+            .slice_move(ndarray::s![..;-1, ..])
+            .into_dyn()
+            .into_owned()
+    });
+    let y = engine().array().from_blocks([2, 4], cut, turned).unwrap();
+    assert_eq!(values(&(y - &x)), [10.0, 10.0, 10.0, 10.0, -10.0, -10.0, -10.0, -10.0]);
+    let wrong = engine().array().from_blocks([4, 2], chunks([4, 1]), &parts).unwrap();
+    assert!(super::fail(&wrong).to_string().contains("has shape [2, 3], its chunk [4, 1]"));
+    let few = engine().array().from_blocks([4, 2], chunks([1, 1]), &parts).unwrap_err();
+    assert!(few.to_string().contains("2 blocks for shape [4, 2] in 8 chunks"), "{few}");
+}
