@@ -3,20 +3,52 @@
 //! Operators of a query and stored partitions take their bytes from one counter. When an operator asks
 //! for more than is free, the budget first spills cold stored partitions; only if that is not enough is the
 //! operator refused, and then it spills by itself (sort, aggregate, sort-merge join) or the query fails
-//! with the largest consumers named. Nothing here waits for another task, so it is safe inside `poll`.
+//! with the largest consumers named.
+//!
+//! First come, first served would let a few sorts take everything, and the next one, with nothing to spill
+//! yet, fail. So when more than half of the budget is taken, an operator that can spill gets at most its
+//! share of three quarters of it. The last quarter is for those that cannot. Nothing here waits for another task, so it is safe inside `poll`.
 
 use datafusion::error::{DataFusionError, Result};
-use datafusion::execution::memory_pool::{MemoryLimit, MemoryPool, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use std::fmt;
-use trefoil_core::Budget;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use trefoil_core::{Budget, format_bytes};
 
 /// A [`MemoryPool`] over the engine's [`Budget`].
-pub(crate) struct BudgetPool(Budget);
+pub(crate) struct BudgetPool {
+    budget: Budget,
+    /// Operators running now that can spill.
+    spillers: AtomicUsize,
+}
 
 impl BudgetPool {
     pub(crate) fn new(budget: Budget) -> Self {
-        Self(budget)
+        Self { budget, spillers: AtomicUsize::new(0) }
     }
+
+    /// Whether an operator that can spill should do so instead of growing.
+    fn over_its_share(&self, reservation: &MemoryReservation, additional: usize) -> bool {
+        let limit = self.budget.limit();
+        if self.budget.reserved().saturating_add(additional) <= limit / 2 {
+            return false;
+        }
+        let consumer = reservation.consumer();
+        let share = if is_spiller(consumer) {
+            limit / 4 * 3 / self.spillers.load(Ordering::Relaxed).max(1)
+        } else if consumer.can_spill() {
+            limit / 32
+        } else {
+            return false;
+        };
+        // What has nothing yet could only fail.
+        reservation.size() > 0 && reservation.size().saturating_add(additional) > share
+    }
+}
+
+/// A repartition can spill, but holds little and has very many consumers.
+fn is_spiller(consumer: &MemoryConsumer) -> bool {
+    consumer.can_spill() && !consumer.name().starts_with("RepartitionExec")
 }
 
 /// Operators number their consumers by partition (`HashJoinInput[3]`); people want the operator.
@@ -30,38 +62,59 @@ impl MemoryPool for BudgetPool {
         "trefoil"
     }
 
+    fn register(&self, consumer: &MemoryConsumer) {
+        if is_spiller(consumer) {
+            self.spillers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        if is_spiller(consumer) {
+            self.spillers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.0.grow(account(reservation), additional);
+        self.budget.grow(account(reservation), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        self.0.shrink(account(reservation), shrink);
+        self.budget.shrink(account(reservation), shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         // Operators that can spill recognise exactly this variant.
-        self.0
+        if self.over_its_share(reservation, additional) {
+            return Err(DataFusionError::ResourcesExhausted(format!(
+                "{} asked for {} more than its {}, which is over its share of {}",
+                account(reservation),
+                format_bytes(additional),
+                format_bytes(reservation.size()),
+                format_bytes(self.budget.limit()),
+            )));
+        }
+        self.budget
             .try_grow(account(reservation), additional)
             .map_err(|error| DataFusionError::ResourcesExhausted(error.message().to_owned()))
     }
 
     fn reserved(&self) -> usize {
-        self.0.reserved()
+        self.budget.reserved()
     }
 
     fn memory_limit(&self) -> MemoryLimit {
-        MemoryLimit::Finite(self.0.limit())
+        MemoryLimit::Finite(self.budget.limit())
     }
 }
 
 impl fmt::Debug for BudgetPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        write!(f, "{:?}", self.budget)
     }
 }
 
 impl fmt::Display for BudgetPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.0)
+        write!(f, "{:?}", self.budget)
     }
 }

@@ -21,6 +21,7 @@ use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::projection::{all_alias_free_columns, new_projections_for_columns};
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use futures::Stream;
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -155,6 +156,12 @@ impl DataSource for Source {
     ) -> Result<TreeNodeRecursion> {
         Ok(TreeNodeRecursion::Continue)
     }
+}
+
+/// The bytes in memory of a scan of a [`StoredTable`], if it is one.
+pub(crate) fn scanned_bytes(source: &dyn DataSource) -> Option<usize> {
+    let source = (source as &dyn Any).downcast_ref::<Source>()?;
+    Some(source.table.partitions.iter().map(Partition::memory_bytes).sum())
 }
 
 enum State {

@@ -2,11 +2,13 @@
 
 use crate::dialect::TrefoilDialect;
 use crate::{place, refuse};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
 use trefoil_plan::{DataFrame, Session, span_of};
 
@@ -63,18 +65,27 @@ impl SqlSession for Session {
 
 enum Done {
     Lazy(Box<datafusion::dataframe::DataFrame>),
-    Answer(Vec<datafusion::arrow::array::RecordBatch>),
+    Answer(Vec<RecordBatch>),
 }
 
 async fn run(context: &SessionContext, statement: Statement) -> PlanResult<Done> {
     let plan = context.state().statement_to_plan(statement).await?;
     // Commands that write: DataFusion would leave them for later, and a forgotten `collect` would lose them.
-    let writes = matches!(plan, LogicalPlan::Dml(_) | LogicalPlan::Copy(_));
+    // Explanations are the root of a plan or nothing, so that no limit could be put on them.
+    let at_once = matches!(
+        plan,
+        LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)
+    );
     let frame = context.execute_logical_plan(plan).await?;
-    match writes {
-        true => Ok(Done::Answer(frame.collect().await?)),
-        false => Ok(Done::Lazy(Box::new(frame))),
+    if !at_once {
+        return Ok(Done::Lazy(Box::new(frame)));
     }
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let mut batches = frame.collect().await?;
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(schema));
+    }
+    Ok(Done::Answer(batches))
 }
 
 fn parse(session: &Session, text: &str) -> Result<Statement> {

@@ -4,13 +4,21 @@
 use super::DataFrame;
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::source::diagnose;
-use datafusion::arrow::array::RecordBatch;
+use crate::stored;
+use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame as Inner;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::collect_partitioned;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use futures::StreamExt;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::task::JoinSet;
 use trefoil_core::Result;
 
 impl DataFrame {
@@ -62,16 +70,19 @@ where
     match work(frame.clone()).await {
         Err(error) if is_out_of_memory(&error) => match sort_merge_plan(frame) {
             Some(second) => {
-                // The aborted operators of the first attempt give their memory back when they are next
-                // polled.
-                for _ in 0..16 {
-                    tokio::task::yield_now().await;
-                }
+                settle().await;
                 work(second).await
             }
             None => Err(error),
         },
         other => other,
+    }
+}
+
+/// The aborted operators of a first attempt give their memory back when they are next polled.
+pub(super) async fn settle() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -106,8 +117,68 @@ pub(super) fn sort_merge_plan(frame: Inner) -> Option<Inner> {
 }
 
 /// All batches, partition by partition.
+///
+/// They are charged to the budget while they are gathered, so that a result that does not fit is refused
+/// instead of being gathered until the system kills the process. When they are handed out they are the
+/// caller's.
 pub(super) async fn partitions(frame: Inner) -> PlanResult<Vec<Vec<RecordBatch>>> {
     let context = Arc::new(frame.task_ctx());
     let plan = frame.create_physical_plan().await?;
-    collect_partitioned(plan, context).await
+    // What is in the store is charged there already, and comes out without a copy.
+    let free = Arc::new(AtomicUsize::new(stored_bytes(&plan)));
+    let mut readers = JoinSet::new();
+    for (index, stream) in execute_stream_partitioned(plan, Arc::clone(&context))?.into_iter().enumerate() {
+        let charge = MemoryConsumer::new("collected rows").register(context.memory_pool());
+        let gathering = gather(stream, charge, Arc::clone(&free));
+        readers.spawn(async move { (index, gathering.await) });
+    }
+    let mut all = Vec::new();
+    while let Some(done) = readers.join_next().await {
+        let (index, batches) = done.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?;
+        all.push((index, batches?));
+    }
+    all.sort_by_key(|(index, _)| *index);
+    Ok(all.into_iter().map(|(_, (batches, _))| batches).collect())
+}
+
+/// The reservation comes back with the batches, so that it lives until all partitions are there.
+async fn gather(
+    mut stream: SendableRecordBatchStream,
+    charge: MemoryReservation,
+    free: Arc<AtomicUsize>,
+) -> PlanResult<(Vec<RecordBatch>, MemoryReservation)> {
+    let (mut batches, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        let bytes: usize = batch.columns().iter().map(|column| new_bytes(&column.to_data(), &mut seen)).sum();
+        let mut used = 0;
+        let _ = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
+            used = free.min(bytes);
+            Some(free - used)
+        });
+        charge.try_grow(bytes - used)?;
+        batches.push(batch);
+    }
+    Ok((batches, charge))
+}
+
+/// Bytes of the buffers that were not seen before: batches are often slices of one.
+fn new_bytes(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
+    let nulls = data.nulls().map(|nulls| nulls.buffer());
+    let own: usize = data
+        .buffers()
+        .iter()
+        .chain(nulls)
+        .filter(|buffer| seen.insert(buffer.data_ptr().as_ptr() as usize))
+        .map(|buffer| buffer.capacity())
+        .sum();
+    own + data.child_data().iter().map(|child| new_bytes(child, seen)).sum::<usize>()
+}
+
+fn stored_bytes(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    let here = plan
+        .downcast_ref::<DataSourceExec>()
+        .and_then(|scan| stored::scanned_bytes(scan.data_source().as_ref()))
+        .unwrap_or(0);
+    here + plan.children().into_iter().map(stored_bytes).sum::<usize>()
 }

@@ -4,7 +4,7 @@
 //! channel and the query, so that a failure or a shutdown of the engine reaches the reader.
 
 use super::DataFrame;
-use super::run::sort_merge_plan;
+use super::run::{settle, sort_merge_plan};
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::source::diagnose;
 use datafusion::arrow::array::RecordBatch;
@@ -55,7 +55,10 @@ async fn pump(frame: DataFrame, sender: Sender<RecordBatch>) -> Result<()> {
             let result = match first {
                 // A second plan may give the rows in another order, so only before the first row.
                 Err(error) if is_out_of_memory(&error) && !sent => match sort_merge_plan(inner.clone()) {
-                    Some(second) => send_all(second, &sender, &mut sent).await,
+                    Some(second) => {
+                        settle().await;
+                        send_all(second, &sender, &mut sent).await
+                    }
                     None => Err(error),
                 },
                 other => other,

@@ -123,15 +123,24 @@ impl SessionBuilder {
 /// DataFusion on the engine's budget, spill directory and number of workers.
 fn context(engine: &Engine) -> Result<SessionContext> {
     let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
+    // A merge of spilled runs holds about a megabyte of each and cannot spill by itself.
+    let fan_in = (engine.budget().limit() >> 20) / (engine.workers() * 4);
+    let disk = DiskManagerBuilder::default().with_mode(dirs).with_max_spill_merge_fan_in(fan_in.max(2));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(dirs))
+        .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
     let mut config =
         SessionConfig::new().with_target_partitions(engine.workers()).with_information_schema(true);
+    // Each sort keeps this much aside for merging what it spilled; the default of 10 MiB a partition would
+    // be all of a small budget.
+    let share = engine.budget().limit() / (engine.workers() * 16);
+    let options = config.options_mut();
+    options.execution.sort_spill_reservation_bytes =
+        share.clamp(64 << 10, options.execution.sort_spill_reservation_bytes);
     // Positions in the query text for errors about names.
-    config.options_mut().sql_parser.collect_spans = true;
+    options.sql_parser.collect_spans = true;
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

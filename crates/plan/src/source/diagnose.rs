@@ -214,8 +214,8 @@ fn csv_records(
     Some(reader.into_byte_records())
 }
 
-/// Reads arrow's message about a value: the number of the record (the header is number 0) and a message of
-/// our own that names the column.
+/// Reads arrow's message about a value: the number of the record, from 0 and counting the header, and a
+/// message of our own that names the column.
 fn bad_value(text: &str, schema: &SchemaRef) -> Option<(usize, String)> {
     let between = |start: &str, end: &str| {
         let from = text.find(start)? + start.len();
@@ -226,8 +226,7 @@ fn bad_value(text: &str, schema: &SchemaRef) -> Option<(usize, String)> {
     let value = between("value '", "' as type")?;
     let field = schema.fields().get(column)?;
     let message = format!("`{value}` in column `{}` is not of type {}", field.name(), field.data_type());
-    // Arrow counts records from 1.
-    Some((line.checked_sub(1)?, message))
+    Some((line, message))
 }
 
 fn in_json(file: &Path, zipped: bool, schema: Option<&SchemaRef>, operation: &'static str) -> Option<Error> {

@@ -150,7 +150,9 @@ fn walk(operation: &'static str, format: Format, dir: &Path, depth: usize, seen:
 fn matching(operation: &'static str, format: Format, pattern: &Path) -> Result<Vec<PathBuf>> {
     let bad = |error: String| Error::new(ErrorKind::InvalidArgument, operation, error);
     let text = pattern.to_string_lossy();
-    let paths = glob::glob(&text)
+    // As a shell does: `*` does not find hidden files.
+    let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+    let paths = glob::glob_with(&text, options)
         .map_err(|error| bad(format!("`{text}` is not a pattern: {} (at {})", error.msg, error.pos)))?;
     let mut seen = Seen::default();
     for path in paths {

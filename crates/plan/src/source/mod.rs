@@ -74,12 +74,17 @@ impl Session {
         options: CsvOptions,
     ) -> Result<DataFrame> {
         let path = path.to_string_lossy().into_owned();
-        let table = self
+        let nulls = options.nulls.clone();
+        let (table, types) = self
             .plan(operation, move |state| async move {
                 open::open(&state, operation, format, &path, &options).await
             })
             .await?;
-        let frame = self.context().read_table(table).map_err(|error| self.error(error, operation))?;
+        let frame = self.context().read_table(table).and_then(|frame| match types {
+            Some(types) => frame.select(open::convert(&types, &nulls)),
+            None => Ok(frame),
+        });
+        let frame = frame.map_err(|error| self.error(error, operation))?;
         Ok(DataFrame::new(self.clone(), frame))
     }
 }

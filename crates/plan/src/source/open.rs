@@ -5,6 +5,7 @@ use super::{CsvOptions, diagnose};
 use crate::error::plan_error;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
+use datafusion::common::Column;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
@@ -13,23 +14,30 @@ use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, cast, lit, when};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
 use url::Url;
 
-/// The table of the files that `path` means.
+/// The table of the files that `path` means, and, if its columns are text that must be converted (see
+/// [`convert`]), their types.
 pub(crate) async fn open(
     state: &SessionState,
     operation: &'static str,
     format: Format,
     path: &str,
     options: &CsvOptions,
-) -> Result<Arc<dyn TableProvider>> {
+) -> Result<(Arc<dyn TableProvider>, Option<SchemaRef>)> {
     let mut found = find(operation, format, path)?;
     drop_empty(operation, format, &mut found)?;
     let reader = reader(operation, format, &found.files, options)?;
-    let schema = infer(state, operation, format, &reader, &found.files, options).await?;
+    let mut schema = infer(state, operation, format, &reader, &found.files, options).await?;
+    let mut types = None;
+    if format == Format::Csv && !options.nulls.is_empty() {
+        types = Some(schema.clone());
+        schema = all_text(&schema);
+    }
     let fail = |error: DataFusionError| plan_error(error, operation);
 
     // Each file by itself, except below `key=value` directories, whose keys are found from a common root.
@@ -50,7 +58,34 @@ pub(crate) async fn open(
     let config =
         ListingTableConfig::new_with_multi_paths(urls).with_listing_options(listing).with_schema(schema);
     let table = ListingTable::try_new(config).map_err(fail)?;
-    Ok(Arc::new(table.with_cache(state.runtime_env().cache_manager.get_file_statistic_cache())))
+    let table = table.with_cache(state.runtime_env().cache_manager.get_file_statistic_cache());
+    Ok((Arc::new(table), types))
+}
+
+fn all_text(schema: &SchemaRef) -> SchemaRef {
+    let fields: Vec<Field> =
+        schema.fields().iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// Expressions that make the typed columns of a table of text: the words for null, then the types.
+///
+/// DataFusion 55.2 looks at the words for null when it finds the types, but not when it reads the rows.
+pub(crate) fn convert(types: &SchemaRef, nulls: &[String]) -> Vec<Expr> {
+    types
+        .fields()
+        .iter()
+        .map(|field| {
+            let text = Expr::Column(Column::from_name(field.name()));
+            let words = nulls.iter().map(|word| lit(word.as_str())).collect();
+            let value = when(text.clone().in_list(words, true), text.clone()).end().unwrap_or(text);
+            let value = match field.data_type() {
+                DataType::Utf8 => value,
+                other => cast(value, other.clone()),
+            };
+            value.alias(field.name())
+        })
+        .collect()
 }
 
 /// Leaves files without a byte out; an error if no other is left.

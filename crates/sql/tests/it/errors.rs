@@ -1,0 +1,87 @@
+//! What a wrong statement is answered with.
+
+use super::{check, data, session};
+use trefoil_plan::ErrorKind::{self, *};
+use trefoil_sql::SqlSession;
+
+#[test]
+fn wrong_statements() {
+    let session = session();
+    session.block_on(async {
+        let diamonds = session.read_csv(data("diamonds.csv")).await.unwrap();
+        session.register("diamonds", &diamonds).unwrap();
+        let mixed = session.sql("SELECT 1 AS `Name`").await.unwrap();
+        session.register("mixed", &mixed).unwrap();
+    });
+    let check_error = |query: &str, kind: ErrorKind, parts: &[&str]| {
+        let error = session.block_on(async { session.sql(query).await?.collect().await }).expect_err(query);
+        assert_eq!(error.kind(), kind, "{query}\n{error}");
+        for part in parts {
+            assert!(error.to_string().contains(part), "{query}\nlacks {part:?} in\n{error}");
+        }
+        // The session keeps working.
+        check(&session, "SELECT 1", &["1"]);
+    };
+    let refused = |query: &str, clause: &str| {
+        check_error(query, Unsupported, &[clause, "is not supported"]);
+    };
+    check_error(
+        "SELECT prise FROM diamonds",
+        UnknownColumn,
+        &["no column `prise`; did you mean `price`?", "    SELECT prise FROM diamonds\n           ^"],
+    );
+    check_error("SELECT d.prise FROM diamonds d", UnknownColumn, &["did you mean `price`?"]);
+    check_error("SELECT Name FROM mixed", UnknownColumn, &["did you mean `Name`?", "back-ticks"]);
+    check_error(
+        "SELECT price FROM diamonts",
+        UnknownTable,
+        &[
+            "no table `diamonts`; did you mean `diamonds`?",
+            "    SELECT price FROM diamonts\n                      ^",
+        ],
+    );
+    check_error("SELECT * FROM other.place", UnknownTable, &["no table `"]);
+    check_error(
+        "SELECT * FORM diamonds",
+        Syntax,
+        &["line 1, column 10", "    SELECT * FORM diamonds\n             ^"],
+    );
+    check_error(
+        "SELECT *\nFROM diamonds\nWHERE (price > 3",
+        Syntax,
+        &["    WHERE (price > 3\n                    ^"],
+    );
+    check_error("SELECT 'open", Syntax, &[]);
+    check_error("", Syntax, &["no statement"]);
+    check_error("SELECT 1; SELECT 2", Unsupported, &["2 statements"]);
+    check_error("SELECT cut + price FROM diamonds", TypeMismatch, &[]);
+    check_error("SELECT sum(cut) FROM diamonds", TypeMismatch, &[]);
+    check_error("SELECT price FROM diamonds WHERE cut", TypeMismatch, &[]);
+    check_error("SELECT cast(cut AS INT) FROM diamonds", TypeMismatch, &["Ideal"]);
+    check_error("SELECT nosuch(price) FROM diamonds", NotFound, &["nosuch"]);
+    check_error("SELECT price / 0 FROM diamonds", InvalidArgument, &["zero"]);
+    check_error("SELECT x FROM diamonds a, diamonds b", InvalidArgument, &["`x` is ambiguous"]);
+    check_error("SELECT cut, price FROM diamonds GROUP BY cut", InvalidArgument, &["price"]);
+
+    refused("SELECT * FROM diamonds TABLESAMPLE (1 PERCENT)", "TABLESAMPLE");
+    refused("SELECT * FROM (SELECT 1) TABLESAMPLE (1 PERCENT)", "TABLESAMPLE");
+    refused("SELECT * FROM diamonds VERSION AS OF 1", "VERSION AS OF");
+    refused("SELECT * FROM diamonds TIMESTAMP AS OF '2024-01-01'", "TIMESTAMP AS OF");
+    refused("WITH t AS (SELECT * FROM diamonds VERSION AS OF 1) SELECT 1", "VERSION AS OF");
+    refused("SELECT (SELECT max(x) FROM diamonds VERSION AS OF 1)", "VERSION AS OF");
+    refused("EXPLAIN SELECT * FROM diamonds VERSION AS OF 1", "VERSION AS OF");
+    refused("SELECT cut FROM diamonds GROUP BY cut WITH ROLLUP", "WITH ROLLUP");
+    refused("SELECT /*+ BROADCAST(diamonds) */ cut FROM diamonds", "an optimizer hint");
+    refused("SELECT cut FROM diamonds FOR UPDATE", "FOR UPDATE");
+    refused("CREATE VIEW v AS SELECT * FROM diamonds TABLESAMPLE (5 ROWS)", "TABLESAMPLE");
+}
+
+#[test]
+fn after_shutdown() {
+    let session = session();
+    let frame = session.block_on(session.sql("SELECT 1")).unwrap();
+    session.shutdown();
+    let error = session.block_on(session.sql("SELECT 1")).unwrap_err();
+    assert_eq!(error.kind(), ShutDown);
+    assert_eq!(session.block_on(frame.collect()).unwrap_err().kind(), ShutDown);
+}
