@@ -97,7 +97,7 @@ impl Dialect for TrefoilDialect {
         true
     }
 
-    /// `7 DIV 2` is integer division.
+    /// `7 DIV 2` is integer division; parsed so that the planner can name what it lacks.
     fn parse_infix(
         &self,
         parser: &mut Parser,

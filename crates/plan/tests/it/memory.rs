@@ -73,10 +73,10 @@ fn cold_partitions_make_room_and_everything_is_given_back() {
 
 #[test]
 fn a_join_that_does_not_fit_sorts_instead() {
-    let session = small("20MiB");
+    let session = small("24MiB");
     session.block_on(async {
         let dir = tempfile::tempdir().unwrap();
-        let batches = (0..40).map(|i| batch(i * 8192, 8192)).collect::<Vec<_>>();
+        let batches = (0..80).map(|i| batch(i * 8192, 8192)).collect::<Vec<_>>();
         let path = dir.path().join("t.parquet");
         let frame = session.frame_from_batches(batches).unwrap();
         frame.write_parquet(&path).await.unwrap();
@@ -88,9 +88,9 @@ fn a_join_that_does_not_fit_sorts_instead() {
         let hashed = session.on_cpu(async move { hashed.collect().await.map(|_| ()) }).await.unwrap();
         assert!(hashed.unwrap_err().to_string().contains("Resources exhausted"));
         let joined = DataFrame::new(session.clone(), joined);
-        assert_eq!(joined.write_parquet(dir.path().join("joined.parquet")).await.unwrap(), 40 * 8192);
+        assert_eq!(joined.write_parquet(dir.path().join("joined.parquet")).await.unwrap(), 80 * 8192);
         let rows: Vec<usize> = joined.stream().map(|batch| batch.unwrap().num_rows()).collect().await;
-        assert_eq!(rows.iter().sum::<usize>(), 40 * 8192);
+        assert_eq!(rows.iter().sum::<usize>(), 80 * 8192);
     });
 }
 

@@ -63,6 +63,7 @@ fn wrong_statements() {
     check_error("SELECT x FROM diamonds a, diamonds b", InvalidArgument, &["`x` is ambiguous"]);
     check_error("SELECT cut, price FROM diamonds GROUP BY cut", InvalidArgument, &["price"]);
 
+    check_error("SELECT 7 DIV 2", Unsupported, &["DIV"]);
     refused("SELECT * FROM diamonds TABLESAMPLE (1 PERCENT)", "TABLESAMPLE");
     refused("SELECT * FROM (SELECT 1) TABLESAMPLE (1 PERCENT)", "TABLESAMPLE");
     refused("SELECT * FROM diamonds VERSION AS OF 1", "VERSION AS OF");
