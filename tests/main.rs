@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod failures;
+mod props;
 mod tidy;
 mod tour;
 mod where_it_runs;
