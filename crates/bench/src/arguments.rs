@@ -1,0 +1,208 @@
+//! The command line: read by hand, every mistake answered with what was wrong.
+
+use std::path::PathBuf;
+
+use trefoil_core::suggest;
+
+/// What `--help` prints.
+pub const USAGE: &str = "\
+usage: trefoil-bench SUITE [options]
+       trefoil-bench compare A.json B.json
+
+suites
+  core      tasks, graphs, actors and objects, beside tokio, rayon and hand-written loops
+  sql       the 22 queries of TPC-H, beside plain DataFusion
+  start     process start to the first answer, beside plain DataFusion
+  compare   two files of JSON lines, case by case
+
+options
+  --json FILE       also write JSON lines; `-` writes them to standard output, and the table to standard error
+  --case TEXTS      only cases whose name contains one of these, separated by commas
+  --peer NAMES      only these peers, separated by commas
+  --repeat N        rounds of each case, at least (default 7; sql 5; start 20)
+  --workers N       threads of each peer (default: the cores this process may use)
+  --scale F         sql: scale factor of TPC-H (default 0.1)
+  --data DIR        sql: where the tables are, or are made (default target/tpch/sfF)
+  --memory LIMIT    sql: trefoil's memory budget, such as 128MiB (default 80 % of the machine)";
+
+const SUITES: [&str; 4] = ["core", "sql", "start", "compare"];
+const OPTIONS: [&str; 8] =
+    ["--json", "--case", "--peer", "--repeat", "--workers", "--scale", "--data", "--memory"];
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Suite {
+    /// Tasks, graphs, actors, objects.
+    Core,
+    /// TPC-H.
+    Sql,
+    /// Process start.
+    Start,
+    /// A table from two files.
+    Compare(PathBuf, PathBuf),
+    /// The usage.
+    Help,
+}
+
+/// The command line.
+#[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(not(feature = "sql"), allow(dead_code))]
+pub struct Arguments {
+    /// What to do.
+    pub suite: Suite,
+    /// Where JSON lines go.
+    pub json: Option<PathBuf>,
+    /// Parts of case names.
+    pub cases: Vec<String>,
+    /// Names of peers.
+    pub peers: Vec<String>,
+    /// Rounds of each case.
+    pub repeat: Option<usize>,
+    /// Threads of each peer.
+    pub workers: usize,
+    /// Scale factor of TPC-H.
+    pub scale: f64,
+    /// Directory of the TPC-H tables.
+    pub data: Option<PathBuf>,
+    /// trefoil's memory budget.
+    pub memory: Option<String>,
+}
+
+impl Arguments {
+    /// Reads the command line without the program's name; the error is for the user.
+    pub fn parse(texts: impl IntoIterator<Item = String>) -> Result<Self, String> {
+        let mut arguments = Self {
+            suite: Suite::Help,
+            json: None,
+            cases: Vec::new(),
+            peers: Vec::new(),
+            repeat: None,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            scale: 0.1,
+            data: None,
+            memory: None,
+        };
+        let mut words = Vec::new();
+        let mut texts = texts.into_iter();
+        while let Some(text) = texts.next() {
+            if text == "--help" || text == "-h" {
+                return Ok(arguments);
+            }
+            if !text.starts_with("--") {
+                words.push(text);
+                continue;
+            }
+            let (name, inline) = match text.split_once('=') {
+                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                None => (text, None),
+            };
+            if !OPTIONS.contains(&&*name) {
+                return Err(unknown("option", &name, &OPTIONS));
+            }
+            let value = inline.or_else(|| texts.next()).ok_or_else(|| format!("`{name}` needs a value"))?;
+            arguments.set(&name, value)?;
+        }
+        arguments.suite = suite(&words)?;
+        Ok(arguments)
+    }
+
+    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        let list = |value: &str| value.split(',').filter(|v| !v.is_empty()).map(str::to_owned).collect();
+        match name {
+            "--json" => self.json = Some(value.into()),
+            "--case" => self.cases = list(&value),
+            "--peer" => self.peers = list(&value),
+            "--repeat" => self.repeat = Some(count(name, &value)?),
+            "--workers" => self.workers = count(name, &value)?,
+            "--data" => self.data = Some(value.into()),
+            "--memory" => {
+                trefoil_core::parse_bytes(&value).map_err(|error| format!("`{name}`: {error}"))?;
+                self.memory = Some(value);
+            }
+            _ => {
+                self.scale = match value.parse::<f64>() {
+                    Ok(scale) if (0.001..=100.0).contains(&scale) => scale,
+                    _ => return Err(format!("`{name}` takes a number from 0.001 to 100, not `{value}`")),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a case was asked for.
+    pub fn wants_case(&self, name: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|part| name.contains(&**part))
+    }
+
+    /// Whether a peer was asked for.
+    pub fn wants_peer(&self, name: &str) -> bool {
+        self.peers.is_empty() || self.peers.iter().any(|peer| peer == name)
+    }
+}
+
+fn suite(words: &[String]) -> Result<Suite, String> {
+    let Some((first, rest)) = words.split_first() else {
+        return Err(format!("which suite?\n\n{USAGE}"));
+    };
+    let suite = match (&**first, rest) {
+        ("core", []) => Suite::Core,
+        ("sql", []) => Suite::Sql,
+        ("start", []) => Suite::Start,
+        ("compare", [left, right]) => Suite::Compare(left.into(), right.into()),
+        ("compare", _) => return Err(format!("`compare` takes two files, not {}", rest.len())),
+        (name, _) if !SUITES.contains(&name) => return Err(unknown("suite", name, &SUITES)),
+        (name, [extra, ..]) => return Err(format!("`{name}` takes no `{extra}`")),
+        (name, []) => return Err(unknown("suite", name, &SUITES)),
+    };
+    Ok(suite)
+}
+
+fn count(name: &str, value: &str) -> Result<usize, String> {
+    match value.parse::<usize>() {
+        Ok(count) if (1..=10_000).contains(&count) => Ok(count),
+        _ => Err(format!("`{name}` takes a whole number from 1 to 10000, not `{value}`")),
+    }
+}
+
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let near = suggest(name, known.iter()).map(|near| format!("; did you mean `{near}`?"));
+    format!("no {what} `{name}`{}\n{what}s: {}", near.unwrap_or_default(), known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        Arguments::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn reads_suites_and_options() {
+        let arguments = parse("sql --scale=1 --json out.json --case q01,q02 --repeat 3").unwrap();
+        assert_eq!(arguments.suite, Suite::Sql);
+        assert_eq!((arguments.scale, arguments.repeat), (1.0, Some(3)));
+        assert!(arguments.wants_case("q02") && !arguments.wants_case("q03") && arguments.wants_peer("tokio"));
+        assert_eq!(parse("compare a b").unwrap().suite, Suite::Compare("a".into(), "b".into()));
+        assert_eq!(parse("core --help").unwrap().suite, Suite::Help);
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let rows = [
+            ("", "which suite?"),
+            ("cor", "did you mean `core`?"),
+            ("core --jsn x", "did you mean `--json`?"),
+            ("core --json", "`--json` needs a value"),
+            ("core --repeat 0", "from 1 to 10000, not `0`"),
+            ("sql --scale many", "not `many`"),
+            ("sql --memory lots", "`--memory`"),
+            ("compare one", "two files, not 1"),
+            ("core more", "takes no `more`"),
+        ];
+        for (line, expected) in rows {
+            let message = parse(line).expect_err(line);
+            assert!(message.contains(expected), "{line}: {message}");
+        }
+    }
+}

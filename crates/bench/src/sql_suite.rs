@@ -1,0 +1,296 @@
+//! Suite `sql`: TPC-H through trefoil and through plain DataFusion, query by query in turns.
+//!
+//! Both read the same Parquet files, both start from SQL text and fetch every row. Plain DataFusion has its
+//! defaults on a tokio runtime with as many threads; trefoil has its session's defaults: its budget, its
+//! CPU runtime. Row counts and checksums of both results must agree, else the suite fails at its end.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Float64Type};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use serde_json::{Map, json};
+use trefoil_plan::{DataFrame, Session};
+
+use crate::arguments::Arguments;
+use crate::measure::{Machine, median, rounded};
+use crate::report::{Report, Row};
+use crate::tpch::{self, QUERIES};
+use crate::{Error, Result};
+
+/// Warm runs of each query unless `--repeat` says otherwise.
+const RUNS: usize = 5;
+
+/// Who runs the queries.
+enum Peer {
+    Trefoil(Session),
+    Plain(tokio::runtime::Runtime, SessionContext),
+}
+
+impl Peer {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Trefoil(_) => "trefoil",
+            Self::Plain(..) => "datafusion",
+        }
+    }
+
+    fn trefoil(arguments: &Arguments, tables: &[(&str, PathBuf)]) -> Result<Self> {
+        let mut builder = Session::builder().workers(arguments.workers);
+        if let Some(memory) = &arguments.memory {
+            builder = builder.memory(memory);
+        }
+        let session = builder.build()?;
+        session.block_on(async {
+            for (name, path) in tables {
+                session.register(name, &session.read_parquet(path).await?)?;
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(Self::Trefoil(session))
+    }
+
+    fn plain(arguments: &Arguments, tables: &[(&str, PathBuf)]) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(arguments.workers)
+            .enable_all()
+            .build()?;
+        let config = SessionConfig::new().with_target_partitions(arguments.workers);
+        let context = SessionContext::new_with_config(config);
+        runtime.block_on(async {
+            for (name, path) in tables {
+                let path = path.to_string_lossy();
+                context.register_parquet(*name, path, ParquetReadOptions::default()).await?;
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(Self::Plain(runtime, context))
+    }
+
+    fn run(&self, query: &str) -> Result<Vec<RecordBatch>> {
+        match self {
+            Self::Trefoil(session) => session.block_on(async {
+                let frame = session.context().sql(query).await?;
+                Ok(DataFrame::new(session.clone(), frame).collect().await?)
+            }),
+            Self::Plain(runtime, context) => {
+                runtime.block_on(async { Ok(context.sql(query).await?.collect().await?) })
+            }
+        }
+    }
+}
+
+/// What was measured of one query on one peer.
+#[derive(Default)]
+struct Timing {
+    first: f64,
+    runs: Vec<f64>,
+    rows: usize,
+    checksum: u64,
+    failure: Option<String>,
+}
+
+/// Runs the suite.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::new(arguments.json.as_deref())?;
+    let scale = arguments.scale;
+    let dir = arguments.data.clone().unwrap_or_else(|| default_dir(scale));
+    let tables = tpch::tables(&dir, scale, |line| report.say(line))?;
+
+    let mut peers = Vec::new();
+    if arguments.wants_peer("trefoil") {
+        peers.push(Peer::trefoil(arguments, &tables)?);
+    }
+    if arguments.wants_peer("datafusion") {
+        peers.push(Peer::plain(arguments, &tables)?);
+    }
+    let runs = arguments.repeat.unwrap_or(RUNS);
+    let mut totals: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut failures = Vec::new();
+    let whole = Machine::now();
+    for (name, text) in QUERIES {
+        if !arguments.wants_case(name) {
+            continue;
+        }
+        let query = tpch::query(text, scale);
+        let machine = Machine::now();
+        let timings = in_turns(&peers, &query, runs);
+        let other = machine.and_then(|before| before.other_cpu());
+        let mut rows = Vec::new();
+        for (peer, timing) in peers.iter().zip(&timings) {
+            let mut params = params(arguments);
+            params.insert("rows".into(), json!(timing.rows));
+            params.insert("first".into(), json!(rounded(timing.first)));
+            params.insert(
+                "runs".into(),
+                json!(timing.runs.iter().map(|run| rounded(*run)).collect::<Vec<_>>()),
+            );
+            if let Some(other) = other {
+                params.insert("other_cpu".into(), json!(rounded(other)));
+            }
+            let value = median(&timing.runs);
+            let mut row = Row::new(peer.name(), name, value, "s", params);
+            if let Some(failure) = &timing.failure {
+                row.value = None;
+                row.params.insert("error".into(), json!(failure));
+                failures.push(format!("{name} of {}: {failure}", peer.name()));
+            } else {
+                *totals.entry(peer.name()).or_default() += value;
+            }
+            rows.push(row);
+        }
+        if let [a, b] = &timings[..]
+            && a.failure.is_none()
+            && b.failure.is_none()
+            && (a.rows, a.checksum) != (b.rows, b.checksum)
+        {
+            failures.push(format!(
+                "{name}: {} rows with checksum {:x} and {} rows with checksum {:x}",
+                a.rows, a.checksum, b.rows, b.checksum
+            ));
+        }
+        report.case(rows)?;
+    }
+
+    let other = whole.and_then(|before| before.other_cpu());
+    let total = |peer: &Peer| {
+        let mut params = params(arguments);
+        params.insert("runs".into(), json!(runs));
+        params.insert("failed".into(), json!(failures.len()));
+        if let Some(other) = other {
+            params.insert("other_cpu".into(), json!(rounded(other)));
+        }
+        Row::new(peer.name(), "total", *totals.get(peer.name()).unwrap_or(&0.0), "s", params)
+    };
+    report.case(peers.iter().map(total).collect())?;
+    // The peak is the process's, so it means something for one peer alone only.
+    if let [peer] = &peers[..]
+        && let Some(peak) = peak_megabytes()
+    {
+        report.case(vec![Row::new(peer.name(), "peak_rss", peak, "MB", params(arguments))])?;
+    }
+    match failures.is_empty() {
+        true => Ok(()),
+        false => Err(failures.join("\n").into()),
+    }
+}
+
+/// One run of each peer that is timed as the first, then `runs` more in changing order.
+fn in_turns(peers: &[Peer], query: &str, runs: usize) -> Vec<Timing> {
+    let mut timings: Vec<Timing> = peers.iter().map(|_| Timing::default()).collect();
+    for turn in 0..=runs {
+        for step in 0..peers.len() {
+            let at = (turn + step) % peers.len();
+            let (peer, timing) = (&peers[at], &mut timings[at]);
+            if timing.failure.is_some() {
+                continue;
+            }
+            let begin = Instant::now();
+            let result = peer.run(query);
+            let time = begin.elapsed().as_secs_f64();
+            match result {
+                Err(error) => timing.failure = Some(error.to_string()),
+                Ok(batches) if turn == 0 => {
+                    timing.first = time;
+                    timing.rows = batches.iter().map(RecordBatch::num_rows).sum();
+                    match checksum(&batches) {
+                        Ok(checksum) => timing.checksum = checksum,
+                        Err(error) => timing.failure = Some(error.to_string()),
+                    }
+                }
+                Ok(_) => timing.runs.push(time),
+            }
+        }
+    }
+    timings
+}
+
+fn params(arguments: &Arguments) -> Map<String, serde_json::Value> {
+    let mut params = Map::new();
+    params.insert("suite".into(), json!("tpch"));
+    params.insert("sf".into(), json!(arguments.scale));
+    params.insert("workers".into(), json!(arguments.workers));
+    if let Some(memory) = &arguments.memory {
+        params.insert("memory".into(), json!(memory));
+    }
+    params
+}
+
+fn default_dir(scale: f64) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tpch").join(format!("sf{scale}"))
+}
+
+/// A number that two results share if they hold the same rows in any order; floats count to six digits,
+/// because their sums depend on the order of addition.
+fn checksum(batches: &[RecordBatch]) -> Result<u64> {
+    let mut sum = 0u64;
+    for batch in batches {
+        let columns =
+            batch.columns().iter().map(|column| texts(column.as_ref())).collect::<Result<Vec<_>>>()?;
+        for row in 0..batch.num_rows() {
+            let mut hasher = DefaultHasher::new();
+            for column in &columns {
+                column[row].hash(&mut hasher);
+            }
+            sum = sum.wrapping_add(hasher.finish());
+        }
+    }
+    Ok(sum)
+}
+
+fn texts(column: &dyn Array) -> Result<Vec<String>> {
+    if column.data_type().is_floating() {
+        let wide = cast(column, &DataType::Float64)?;
+        let values = wide.as_primitive::<Float64Type>();
+        return Ok(values.iter().map(|value| value.map_or("null".into(), |v| format!("{v:.5e}"))).collect());
+    }
+    let options = FormatOptions::default().with_null("null");
+    let formatter = ArrayFormatter::try_new(column, &options)?;
+    Ok((0..column.len()).map(|row| formatter.value(row).to_string()).collect())
+}
+
+/// The most memory this process ever had, in MB; Linux only.
+fn peak_megabytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{Float64Array, Int64Array};
+    use std::sync::Arc;
+
+    fn batch(ints: Vec<i64>, floats: Vec<f64>) -> RecordBatch {
+        RecordBatch::try_from_iter([
+            ("i", Arc::new(Int64Array::from(ints)) as _),
+            ("f", Arc::new(Float64Array::from(floats)) as _),
+        ])
+        .unwrap()
+    }
+
+    #[test]
+    fn checksums_ignore_order_batches_and_last_digits() {
+        let one = checksum(&[batch(vec![1, 2], vec![0.1, 0.5])]).unwrap();
+        let other = checksum(&[batch(vec![2], vec![0.5]), batch(vec![1], vec![0.1 + 1e-12])]).unwrap();
+        assert_eq!(one, other);
+        assert_ne!(one, checksum(&[batch(vec![1, 2], vec![0.5, 0.1])]).unwrap());
+        assert_ne!(one, checksum(&[batch(vec![1], vec![0.1])]).unwrap());
+    }
+
+    #[test]
+    fn two_queries_of_tiny_tables_agree() {
+        let dir = std::env::temp_dir().join(format!("trefoil-bench-tpch-{}", std::process::id()));
+        let data = dir.to_string_lossy().into_owned();
+        let texts = ["sql", "--scale", "0.001", "--repeat", "1", "--case", "q06,q13", "--data", &data];
+        let result = run(&Arguments::parse(texts.map(str::to_owned)).unwrap());
+        std::fs::remove_dir_all(&dir).unwrap();
+        result.unwrap();
+    }
+}
