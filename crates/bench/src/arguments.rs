@@ -19,7 +19,7 @@ options
   --json FILE       also write JSON lines; `-` writes them to standard output, and the table to standard error
   --case TEXTS      only cases whose name contains one of these, separated by commas
   --peer NAMES      only these peers, separated by commas
-  --repeat N        rounds of each case, at least (default 7; sql 5; start 20)
+  --repeat N        rounds of each case (default: core at least 7 and 0.3 s a peer, sql 5, start 20)
   --workers N       threads of each peer (default: the cores this process may use)
   --scale F         sql: scale factor of TPC-H (default 0.1)
   --data DIR        sql: where the tables are, or are made (default target/tpch/sfF)

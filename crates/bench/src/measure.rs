@@ -11,7 +11,7 @@ use crate::Result;
 use crate::arguments::Arguments;
 use crate::report::{Report, Row};
 
-/// Rounds of a case unless `--repeat` says otherwise.
+/// Rounds of a case, at least, unless `--repeat` says how many.
 const ROUNDS: usize = 7;
 /// Time spent on each peer of a case, at least; short rounds are repeated more often.
 const TIME: Duration = Duration::from_millis(300);
@@ -97,7 +97,7 @@ impl<'a> Case<'a> {
         if !arguments.wants_case(&self.name) || self.peers.is_empty() {
             return Ok(());
         }
-        let least = arguments.repeat.unwrap_or(ROUNDS);
+        let (least, most) = arguments.repeat.map_or((ROUNDS, MOST_ROUNDS), |count| (count, count));
         let failed = |peer: &str, error| format!("{} of {peer}: {error}", self.name);
         let calls = if matches!(self.kind, Kind::Latency) { self.ops } else { 1 };
         let round = |work: &mut Round<'a>| -> Result<f64> {
@@ -118,7 +118,7 @@ impl<'a> Case<'a> {
         let count = self.peers.len();
         let mut rounds = vec![Vec::new(); count];
         let begin = Instant::now();
-        for turn in 0..MOST_ROUNDS {
+        for turn in 0..most {
             if turn >= least && begin.elapsed() >= TIME * count as u32 {
                 break;
             }

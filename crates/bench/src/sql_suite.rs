@@ -15,7 +15,8 @@ use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use serde_json::{Map, json};
-use trefoil_plan::{DataFrame, Session};
+use trefoil_plan::Session;
+use trefoil_sql::SqlSession;
 
 use crate::arguments::Arguments;
 use crate::measure::{Machine, median, rounded};
@@ -74,10 +75,9 @@ impl Peer {
 
     fn run(&self, query: &str) -> Result<Vec<RecordBatch>> {
         match self {
-            Self::Trefoil(session) => session.block_on(async {
-                let frame = session.context().sql(query).await?;
-                Ok(DataFrame::new(session.clone(), frame).collect().await?)
-            }),
+            Self::Trefoil(session) => {
+                session.block_on(async { Ok(session.sql(query).await?.collect().await?) })
+            }
             Self::Plain(runtime, context) => {
                 runtime.block_on(async { Ok(context.sql(query).await?.collect().await?) })
             }

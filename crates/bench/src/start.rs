@@ -13,7 +13,8 @@ use datafusion::arrow::datatypes::Int64Type;
 use datafusion::prelude::{CsvReadOptions, SessionContext};
 use serde_json::{Map, json};
 use trefoil_core::Engine;
-use trefoil_plan::{DataFrame, Session};
+use trefoil_plan::Session;
+use trefoil_sql::SqlSession;
 
 use crate::arguments::Arguments;
 use crate::measure::{Machine, median, percentile, rounded};
@@ -103,8 +104,7 @@ pub fn child(arguments: &[String]) -> Result<()> {
             let session = Session::local()?;
             session.block_on(async {
                 session.register("t", &session.read_csv(file).await?)?;
-                let frame = session.context().sql(QUERY).await?;
-                single(&DataFrame::new(session.clone(), frame).collect().await?)
+                single(&session.sql(QUERY).await?.collect().await?)
             })?
         }
         "datafusion-sql" => {

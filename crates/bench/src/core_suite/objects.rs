@@ -25,8 +25,14 @@ fn small(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Result<()
     const MANY: u64 = 1000;
     let engine = &peers.engine;
     Case::latency("put_small", 2000)
-        .peer("trefoil", || Ok(drop(black_box(engine.put(black_box(0u64))?))))
-        .peer("arc", || Ok(drop(black_box(Arc::new(black_box(0u64))))))
+        .peer("trefoil", || {
+            drop(black_box(engine.put(black_box(0u64))?));
+            Ok(())
+        })
+        .peer("arc", || {
+            drop(black_box(Arc::new(black_box(0u64))));
+            Ok(())
+        })
         .run(arguments, report)?;
     let (stored, plain) = (engine.put(7u64)?, Arc::new(7u64));
     Case::latency("get_small", 5000)
