@@ -7,7 +7,8 @@ use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use std::sync::Arc;
 use trefoil_plan::{DataFrame, Error, ErrorKind, Result, plan_error};
 
 pub(super) use super::types::{Class, class, resolve, type_of, unify};
@@ -86,7 +87,14 @@ pub(super) fn column(op: &'static str, frame: &DataFrame, name: &str) -> Result<
 
 /// Every column of a frame under its own name.
 pub(super) fn all(op: &'static str, frame: &DataFrame) -> Result<Vec<Named>> {
-    names(op, frame)?.into_iter().map(|name| Ok((name.clone(), column(op, frame, &name)?))).collect()
+    names(op, frame)?;
+    let columns = schema(frame).iter();
+    Ok(columns
+        .map(|(relation, field)| {
+            let name = field.name().clone();
+            (name.clone(), Expr::Column(Column::new(relation.cloned(), name)))
+        })
+        .collect())
 }
 
 /// The name and the checked form of an expression of the user.
@@ -190,8 +198,13 @@ pub(super) fn project(op: &'static str, frame: &DataFrame, columns: Vec<Named>) 
             _ => expr.alias(name),
         })
         .collect();
-    let inner = frame.inner().clone().select(exprs).map_err(|e| plan_error(e, op))?;
-    Ok(DataFrame::new(frame.session().clone(), inner))
+    if exprs.iter().any(has_window) {
+        let inner = frame.inner().clone().select(exprs).map_err(|e| plan_error(e, op))?;
+        return Ok(DataFrame::new(frame.session().clone(), inner));
+    }
+    // the names are looked up already; `select` would do it again, in time quadratic in the columns
+    let projection = Projection::try_new(exprs, Arc::new(plan(frame))).map_err(|e| plan_error(e, op))?;
+    Ok(with_plan(frame, LogicalPlan::Projection(projection)))
 }
 
 /// A frame of the same session with another plan.
