@@ -106,9 +106,7 @@ fn translate(error: &DataFusionError, operation: &'static str) -> Error {
         DataFusionError::SQL(parser, _) => syntax_error(parser, operation),
         DataFusionError::ResourcesExhausted(text) => new(OutOfMemory, text)
             .with_help("raise the engine's memory limit, or ask for fewer columns and rows"),
-        DataFusionError::NotImplemented(text) => {
-            new(Unsupported, text.strip_prefix("This feature is not implemented: ").unwrap_or(text))
-        }
+        DataFusionError::NotImplemented(text) => unsupported(text, operation),
         DataFusionError::Plan(text) => new(plan_kind(text), text),
         DataFusionError::Configuration(text) | DataFusionError::Execution(text) => {
             new(if is_type_message(text) { TypeMismatch } else { InvalidArgument }, text)
@@ -135,11 +133,28 @@ fn translate(error: &DataFusionError, operation: &'static str) -> Error {
     }
 }
 
+/// Some of DataFusion's messages are just the clause, some a dump of the syntax tree.
+fn unsupported(text: &str, operation: &'static str) -> Error {
+    let new = |text: &str| Error::new(ErrorKind::Unsupported, operation, text);
+    if text.starts_with("Hive formats not supported") {
+        return new("CREATE TABLE with USING, STORED AS or LOCATION is not supported")
+            .with_help("write CREATE EXTERNAL TABLE t STORED AS PARQUET LOCATION 'path'");
+    }
+    if text.starts_with("Hive distribution not supported") {
+        return new("CREATE TABLE with PARTITIONED BY is not supported");
+    }
+    match text.chars().any(char::is_lowercase) {
+        true => new(text),
+        false => new(&format!("{text} is not supported")),
+    }
+}
+
 fn plan_kind(text: &str) -> ErrorKind {
+    let function =
+        text.starts_with("Invalid function") || (text.contains("function") && text.contains("not found"));
     if is_type_message(text) {
         ErrorKind::TypeMismatch
-    } else if text.starts_with("Invalid function") || text.contains("function") && text.contains("not found")
-    {
+    } else if function || text.starts_with("No files found at") {
         ErrorKind::NotFound
     } else if text.contains("already exists") {
         ErrorKind::AlreadyExists

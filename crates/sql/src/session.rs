@@ -7,6 +7,7 @@ use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -97,13 +98,23 @@ fn parse(session: &Session, text: &str) -> Result<Statement> {
         .and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| syntax(session, error, text))?;
     match (statements.pop_front(), statements.len()) {
-        (Some(statement), 0) => Ok(statement),
+        (Some(statement), 0) => Ok(session_wide(statement)),
         (None, _) => Err(Error::new(ErrorKind::Syntax, "sql", "the text holds no statement")),
         (Some(_), more) => {
             Err(Error::new(ErrorKind::Unsupported, "sql", format!("the text holds {} statements", more + 1))
                 .with_help("call `sql` once for each"))
         }
     }
+}
+
+/// Every view lives as long as its session, so a temporary one is a view.
+fn session_wide(mut statement: Statement) -> Statement {
+    if let Statement::Statement(inner) = &mut statement
+        && let SqlStatement::CreateView(view) = inner.as_mut()
+    {
+        view.temporary = false;
+    }
+    statement
 }
 
 fn syntax(session: &Session, error: DataFusionError, text: &str) -> Error {

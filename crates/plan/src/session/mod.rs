@@ -93,12 +93,31 @@ impl Session {
 
     /// As [`plan_error`], and with the names of the catalog for a table that is not there.
     pub fn error(&self, error: DataFusionError, operation: &'static str) -> trefoil_core::Error {
-        if let DataFusionError::Plan(text) = crate::error::root(&error)
-            && let Some(name) = missing_table(text)
-        {
-            return trefoil_core::Error::unknown_table(operation, name, self.tables()).with_source(error);
+        let missing = match crate::error::root(&error) {
+            DataFusionError::Plan(text) | DataFusionError::Execution(text) => missing_table(text),
+            _ => None,
+        };
+        if let Some(name) = missing {
+            return self.unknown_table(operation, name).with_source(error);
         }
         plan_error(error, operation)
+    }
+
+    fn unknown_table(&self, operation: &'static str, name: &str) -> trefoil_core::Error {
+        let name = name.strip_prefix("datafusion.").unwrap_or(name);
+        let name = name.strip_prefix("public.").unwrap_or(name);
+        let error = trefoil_core::Error::unknown_table(operation, name, self.tables());
+        match name.split_once('.') {
+            Some((schema, _)) if !self.has_schema(schema) => error.with_help(format!(
+                "there is no schema `{schema}`; files are read as parquet.`path`, csv.`path`, json.`path` or \
+                 arrow.`path`"
+            )),
+            _ => error,
+        }
+    }
+
+    fn has_schema(&self, name: &str) -> bool {
+        self.context().catalog("datafusion").is_some_and(|catalog| catalog.schema(name).is_some())
     }
 }
 
@@ -120,11 +139,15 @@ impl From<DataFusionError> for PlanFailure {
     }
 }
 
-/// The name in DataFusion's two messages about a table that is not there.
+/// The name in DataFusion's messages about a table that is not there.
 fn missing_table(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix("table '").or_else(|| text.strip_prefix("No table named '"))?;
-    let name = rest.split_once('\'')?.0;
-    Some(name.strip_prefix("datafusion.public.").unwrap_or(name))
+    const FORMS: [(&str, &str); 4] = [
+        ("table '", "' not found"),
+        ("No table named '", "'"),
+        ("Table '", "' doesn't exist."),
+        ("View '", "' doesn't exist."),
+    ];
+    FORMS.iter().find_map(|(start, end)| text.strip_prefix(start)?.strip_suffix(end))
 }
 
 impl Deref for Session {

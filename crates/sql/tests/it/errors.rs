@@ -40,7 +40,20 @@ fn wrong_statements() {
             "    SELECT price FROM diamonts\n                      ^",
         ],
     );
-    check_error("SELECT * FROM other.place", UnknownTable, &["no table `"]);
+    check_error(
+        "SELECT * FROM other.place",
+        UnknownTable,
+        &["no table `other.place`; there is no schema `other`; files are read as parquet.`path`"],
+    );
+    check_error("DROP TABLE diamonts", UnknownTable, &["did you mean `diamonds`?"]);
+    check_error(
+        "CREATE EXTERNAL TABLE e STORED AS PARQUET LOCATION '/nowhere/at/all/'",
+        NotFound,
+        &["/nowhere/at/all/"],
+    );
+    check_error("CREATE TABLE u (a INT) USING parquet", Unsupported, &["USING", "CREATE EXTERNAL TABLE"]);
+    check_error("CREATE TABLE u (a INT) PARTITIONED BY (a)", Unsupported, &["PARTITIONED BY"]);
+    check_error("SELECT cut FROM diamonds SORT BY cut", Unsupported, &["SORT BY is not supported"]);
     check_error(
         "SELECT * FORM diamonds",
         Syntax,

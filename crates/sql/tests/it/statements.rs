@@ -17,6 +17,8 @@ fn commands_are_carried_out_at_once() {
     check(&session, "SELECT n, s FROM t ORDER BY n", &["1|x", "2|y", "3|null"]);
     run("CREATE VIEW big AS SELECT n FROM t WHERE n > 1");
     check(&session, "SELECT count(*) FROM big", &["2"]);
+    run("CREATE OR REPLACE TEMP VIEW big AS SELECT n FROM t WHERE n > 2");
+    check(&session, "SELECT count(*) FROM big", &["1"]);
     check(
         &session,
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1",
