@@ -1,6 +1,7 @@
 //! Keeping a computed frame in the engine's store, and its partitions as refs.
 
 use super::DataFrame;
+use super::run::new_bytes;
 use crate::stored::StoredTable;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -12,6 +13,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use trefoil_core::{Dataset, Engine, Error, ErrorKind, Partition, Ref, Result};
@@ -131,13 +133,14 @@ async fn store_one(
     mut stream: SendableRecordBatchStream,
 ) -> PlanResult<Vec<Partition>> {
     let mut partitions = Vec::new();
-    let (mut batches, mut bytes) = (Vec::new(), 0);
+    let (mut batches, mut bytes, mut seen) = (Vec::new(), 0, HashSet::new());
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }
-        bytes += batch.get_array_memory_size();
+        // Operators hand out slices of one large batch; those belong in one partition.
+        bytes += new_bytes(&batch, &mut seen);
         batches.push(batch);
         if bytes >= PARTITION_BYTES {
             partitions.push(put(engine, schema, std::mem::take(&mut batches))?);

@@ -150,7 +150,7 @@ async fn gather(
     let (mut batches, mut seen) = (Vec::new(), HashSet::new());
     while let Some(batch) = stream.next().await {
         let batch = batch?;
-        let bytes: usize = batch.columns().iter().map(|column| new_bytes(&column.to_data(), &mut seen)).sum();
+        let bytes = new_bytes(&batch, &mut seen);
         let mut used = 0;
         let _ = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
             used = free.min(bytes);
@@ -163,16 +163,19 @@ async fn gather(
 }
 
 /// Bytes of the buffers that were not seen before: batches are often slices of one.
-fn new_bytes(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
-    let nulls = data.nulls().map(|nulls| nulls.buffer());
-    let own: usize = data
-        .buffers()
-        .iter()
-        .chain(nulls)
-        .filter(|buffer| seen.insert(buffer.data_ptr().as_ptr() as usize))
-        .map(|buffer| buffer.capacity())
-        .sum();
-    own + data.child_data().iter().map(|child| new_bytes(child, seen)).sum::<usize>()
+pub(super) fn new_bytes(batch: &RecordBatch, seen: &mut HashSet<usize>) -> usize {
+    fn of(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
+        let nulls = data.nulls().map(|nulls| nulls.buffer());
+        let own: usize = data
+            .buffers()
+            .iter()
+            .chain(nulls)
+            .filter(|buffer| seen.insert(buffer.data_ptr().as_ptr() as usize))
+            .map(|buffer| buffer.capacity())
+            .sum();
+        own + data.child_data().iter().map(|child| of(child, seen)).sum::<usize>()
+    }
+    batch.columns().iter().map(|column| of(&column.to_data(), seen)).sum()
 }
 
 fn stored_bytes(plan: &Arc<dyn ExecutionPlan>) -> usize {
