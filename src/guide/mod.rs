@@ -13,6 +13,10 @@ pub mod tutorials {
     pub mod quick_tour {}
 }
 
+/// Figures beside peers, with the commands that made them.
+#[doc = include_str!("../../docs/benchmarks.md")]
+pub mod benchmarks {}
+
 /// Why things are as they are: `docs/design/`.
 pub mod design {
     #[doc = include_str!("../../docs/design/decisions.md")]

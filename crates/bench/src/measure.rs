@@ -222,7 +222,8 @@ impl Machine {
         let own = std::fs::read_to_string("/proc/self/stat").ok()?;
         let own: Vec<f64> =
             own.rsplit_once(')')?.1.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect();
-        let own = own.get(11)? + own.get(12)?;
+        // user and system, of this process and of the children it has waited for
+        let own = own.get(11..15)?.iter().sum::<f64>();
         Some(Self { at: Instant::now(), busy: busy / TICKS, own: own / TICKS })
     }
 

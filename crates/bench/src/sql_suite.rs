@@ -222,7 +222,9 @@ fn params(arguments: &Arguments) -> Map<String, serde_json::Value> {
 }
 
 fn default_dir(scale: f64) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tpch").join(format!("sf{scale}"))
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest.ancestors().nth(2).unwrap_or(manifest);
+    root.join("target/tpch").join(format!("sf{scale}"))
 }
 
 /// A number that two results share if they hold the same rows in any order; floats count to six digits,
