@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     if let [first, rest @ ..] = &texts[..]
         && first == start::CHILD
     {
-        return exit_code(start::child(rest));
+        return exit_code(start::child(rest, std::io::stdout()));
     }
     match Arguments::parse(texts) {
         Ok(arguments) => exit_code(run(arguments)),

@@ -96,8 +96,8 @@ fn start(program: &Path, what: &str, file: &Path) -> Result<(f64, f64)> {
     Ok((answer, end))
 }
 
-/// What the started process does.
-pub fn child(arguments: &[String]) -> Result<()> {
+/// What the started process does; its answer goes to `output`.
+pub fn child(arguments: &[String], mut output: impl Write) -> Result<()> {
     let [what, file] = arguments else { return Err("the hidden argument takes two more".into()) };
     let answer = match &**what {
         "trefoil-sql" => {
@@ -123,7 +123,7 @@ pub fn child(arguments: &[String]) -> Result<()> {
         "nothing" => ANSWER,
         other => return Err(format!("nothing is called `{other}`").into()),
     };
-    writeln!(std::io::stdout(), "{answer}")?;
+    writeln!(output, "{answer}")?;
     Ok(())
 }
 
@@ -161,8 +161,10 @@ mod tests {
         let file = TinyCsv::make().unwrap();
         let file = file.0.to_string_lossy().into_owned();
         for (_, what) in CASES.iter().flat_map(|(_, peers)| peers.iter()) {
-            child(&[what.to_string(), file.clone()]).unwrap();
+            let mut answer = Vec::new();
+            child(&[what.to_string(), file.clone()], &mut answer).unwrap();
+            assert_eq!(answer, format!("{ANSWER}\n").into_bytes(), "{what}");
         }
-        assert!(child(&["other".into(), file]).unwrap_err().to_string().contains("other"));
+        assert!(child(&["other".into(), file], Vec::new()).unwrap_err().to_string().contains("other"));
     }
 }
