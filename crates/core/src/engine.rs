@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use futures::FutureExt;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
@@ -297,28 +298,39 @@ impl Engine {
                 format!("cannot wait for {count} of {} refs", refs.len()),
             ));
         }
-        let mut done: Vec<usize> = Vec::new();
-        let collect = std::future::poll_fn(|context| {
-            for (at, reference) in refs.iter().enumerate() {
-                if done.len() < count && !done.contains(&at) && reference.poll_done(context).is_ready() {
+        let mut done: Vec<usize> = (0..refs.len()).filter(|&at| refs[at].is_done()).take(count).collect();
+        if done.len() < count {
+            // All that are done are in `done` here, or have become so since: those are ready at once.
+            let mut listed = vec![false; refs.len()];
+            done.iter().for_each(|&at| listed[at] = true);
+            let pending = (0..refs.len()).filter(|&at| !listed[at]).map(|at| async move {
+                std::future::poll_fn(|context| refs[at].poll_done(context)).await;
+                at
+            });
+            // Each has a waker of its own, so that one completion does not look at all of them again.
+            let mut pending: FuturesUnordered<_> = pending.collect();
+            let collect = async {
+                while done.len() < count {
+                    let Some(at) = pending.next().await else { break };
                     done.push(at);
                 }
-            }
-            if done.len() >= count { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        });
-        match timeout {
-            None => collect.await,
-            // The timer lives on the control runtime, so that any executor may await this.
-            Some(timeout) => {
-                let timer = {
-                    let _inside = self.0.control.enter();
-                    tokio::time::sleep(timeout)
-                };
-                let timer = std::pin::pin!(timer);
-                futures::future::select(std::pin::pin!(collect), timer).await;
+            };
+            match timeout {
+                None => collect.await,
+                // The timer is a task of the control runtime, so that any executor may await this, and so
+                // that a shutdown meanwhile ends it instead of breaking it.
+                Some(timeout) => {
+                    let mut timer = AbortOnDrop(self.0.control.spawn(async move {
+                        tokio::time::sleep(timeout).await;
+                    }));
+                    futures::future::select(std::pin::pin!(collect), &mut timer.0).await;
+                }
             }
         }
-        let rest = (0..refs.len()).filter(|at| !done.contains(at)).map(|at| refs[at].clone()).collect();
+        let mut waited_for = vec![false; refs.len()];
+        done.iter().for_each(|&at| waited_for[at] = true);
+        let rest =
+            refs.iter().zip(waited_for).filter(|(_, waited)| !waited).map(|(rest, _)| rest.clone()).collect();
         Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
     }
 

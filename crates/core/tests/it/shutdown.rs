@@ -72,3 +72,23 @@ fn engines_side_by_side_share_nothing() {
     a.shutdown();
     assert_eq!(b.map([x], Vec::len).remove(0).get().unwrap(), 1000);
 }
+
+#[test]
+fn a_wait_with_a_timer_survives_the_shutdown() {
+    let engine = engine(1);
+    let pending: Ref<()> = engine.spawn_async(std::future::pending());
+    let (waiting, begin) = mpsc::channel();
+    let inner = engine.clone();
+    let waiter = std::thread::spawn(move || {
+        let refs = [pending];
+        let wait = inner.wait(&refs, 1, Some(std::time::Duration::from_secs(600)));
+        waiting.send(()).unwrap();
+        futures::executor::block_on(wait).unwrap().0.len()
+    });
+    begin.recv().unwrap();
+    engine.shutdown();
+    assert!(waiter.join().unwrap() <= 1, "the ref failed, or the timer ended with the runtime");
+    let (done, rest) =
+        engine.block_on(engine.wait(&[Ref::ready(1)], 1, Some(std::time::Duration::MAX))).unwrap();
+    assert_eq!((done.len(), rest.len()), (1, 0));
+}
