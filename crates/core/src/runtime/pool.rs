@@ -136,14 +136,14 @@ impl PoolShared {
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
         let local = Worker::new_lifo();
         self.stealers.write().push((number, local.stealer()));
-        self.threads.fetch_add(1, Ordering::AcqRel);
+        self.threads.fetch_add(1, Ordering::SeqCst);
         let pool = Arc::clone(self);
         let started = std::thread::Builder::new()
             .name(format!("{}-task-{number}", self.name))
             .stack_size(STACK_BYTES)
             .spawn(move || pool.work(number, local));
         if started.is_err() {
-            self.threads.fetch_sub(1, Ordering::AcqRel);
+            self.threads.fetch_sub(1, Ordering::SeqCst);
             self.stealers.write().retain(|(other, _)| *other != number);
         }
         started.map(drop)
@@ -235,19 +235,30 @@ impl PoolShared {
         self.stealers.write().retain(|(other, _)| *other != number);
         if self.is_down() {
             self.fail_queued();
-            self.threads.fetch_sub(1, Ordering::AcqRel);
+            self.threads.fetch_sub(1, Ordering::SeqCst);
         }
         self.notify();
     }
 
     /// Whether this thread is one too many; if so it has been counted out.
+    ///
+    /// A thread that blocks counts itself as blocked and then looks at the threads; one that retires counts
+    /// itself out and then looks at the blocked. One of the two sees the other, so that the last unblocked
+    /// thread does not go while another relies on it.
     fn retire(&self) -> bool {
-        self.threads
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |threads| {
-                let active = threads - self.blocked.load(Ordering::Acquire).min(threads);
-                (active > self.workers).then(|| threads - 1)
-            })
-            .is_ok()
+        let unblocked = || {
+            let threads = self.threads.load(Ordering::SeqCst);
+            threads - self.blocked.load(Ordering::SeqCst).min(threads)
+        };
+        if unblocked() <= self.workers {
+            return false;
+        }
+        self.threads.fetch_sub(1, Ordering::SeqCst);
+        if unblocked() < self.workers {
+            self.threads.fetch_add(1, Ordering::SeqCst);
+            return false;
+        }
+        true
     }
 
     fn find(&self) -> Option<Task> {
@@ -282,15 +293,15 @@ impl PoolShared {
         let milli = current_task_cpus();
         self.release_cpus(milli);
         // Work in this thread's deque stays stealable; the others only need to be awake.
-        let blocked = self.blocked.fetch_add(1, Ordering::AcqRel) + 1;
-        let threads = self.threads.load(Ordering::Acquire);
+        let blocked = self.blocked.fetch_add(1, Ordering::SeqCst) + 1;
+        let threads = self.threads.load(Ordering::SeqCst);
         if threads - blocked.min(threads) < self.workers && threads < self.workers + MAX_SPARES {
             // Without a thread to spare the wait goes on without a replacement.
             let _ = self.start_thread();
         }
         self.notify();
         let result = wait();
-        self.blocked.fetch_sub(1, Ordering::AcqRel);
+        self.blocked.fetch_sub(1, Ordering::SeqCst);
         if milli > 0 {
             self.gate.lock().reclaim(milli);
         }
