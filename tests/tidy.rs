@@ -47,6 +47,7 @@ const WITHOUT_DATAFUSION: &[(&str, &[&str])] = &[
     ("trefoil-frames", &["--no-default-features"]),
     ("trefoil", &["--no-default-features"]),
     ("trefoil", &["--no-default-features", "--features", "tasks"]),
+    ("trefoil", &["--no-default-features", "--features", "arrays"]),
 ];
 
 /// The data of the tour: file or directory, rows, and how the data's README writes that number.
