@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::call::{Call, Launch, Node};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::refs::{Ref, Runnable, Value, Waiter};
 
 /// An argument of a [`Call`].
@@ -161,8 +161,8 @@ pub trait ArgSlot: sealed::Sealed + Clone + Send + Sync + 'static {
 pub struct Subscriber<'a>(pub(crate) SubscriberKind<'a>);
 
 pub(crate) enum SubscriberKind<'a> {
-    /// A task that counts its dependencies.
-    Task(&'a Arc<dyn Runnable>),
+    /// A task that counts its dependencies; notes the failure of one that is done already.
+    Task(&'a Arc<dyn Runnable>, &'a mut Option<Error>),
     /// Collects the unfinished tasks.
     Upstream(&'a mut dyn FnMut(Arc<dyn Runnable>)),
     /// Registers a waker; notes whether anything is unfinished.
@@ -171,15 +171,15 @@ pub(crate) enum SubscriberKind<'a> {
 
 impl Subscriber<'_> {
     pub(crate) fn see<T>(&mut self, reference: &Ref<T>) {
-        if reference.is_done() {
-            return;
-        }
         match &mut self.0 {
-            SubscriberKind::Task(task) => {
+            SubscriberKind::Task(task, failure) => {
                 task.base().add_dependency();
                 if reference.cell().base().register(Waiter::Task(Arc::clone(task))).is_some() {
-                    // Done meanwhile. This cannot be the last count: the registration holds one.
+                    // Done already. This cannot be the last count: the registration holds one.
                     task.base().dependency_done();
+                    if failure.is_none() {
+                        **failure = reference.failure();
+                    }
                 }
             }
             SubscriberKind::Upstream(visit) => {

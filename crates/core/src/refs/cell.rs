@@ -236,12 +236,17 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         })
     }
 
-    /// Registers the task with what it depends on, and queues it if that is done already. The hold counted
-    /// by `Base::new` keeps it from starting in between.
+    /// Registers the task with what it depends on, and queues it if that is done already, or fails it if
+    /// some of that has failed. The hold counted by `Base::new` keeps it from starting in between.
     pub(crate) fn wire(self: &Arc<Self>) {
         let task = Arc::clone(self) as Arc<dyn Runnable>;
+        let mut failure = None;
         if let Some(job) = &*self.job.lock() {
-            job.subscribe(&mut Subscriber(SubscriberKind::Task(&task)));
+            job.subscribe(&mut Subscriber(SubscriberKind::Task(&task, &mut failure)));
+        }
+        // Only now: failing the task takes the lock of its job.
+        if let Some(error) = failure {
+            return task.fail_unstarted(error);
         }
         if self.base.dependency_done() {
             task.ready();

@@ -52,6 +52,11 @@ impl<T> Ref<T> {
         Arc::clone(&self.0).as_runnable()
     }
 
+    /// The error of a ref that has failed.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.0.peek()?.as_ref().err().cloned()
+    }
+
     /// The value of a finished ref, borrowed; the handle becomes the borrow.
     pub(crate) fn into_value(self) -> Result<Value<T>> {
         match self.0.peek() {

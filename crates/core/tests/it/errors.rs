@@ -1,6 +1,6 @@
 //! Failures of tasks and of the configuration: typed, named, and the engine works on.
 
-use trefoil_core::{Arg, Call, Engine, ErrorKind, TaskSpec};
+use trefoil_core::{Arg, Call, Engine, ErrorKind, Ref, TaskSpec};
 
 use crate::{Counter, engine};
 
@@ -58,4 +58,31 @@ fn configuration_is_checked() {
     std::fs::write(&file, "not a directory").unwrap();
     check(Engine::builder().spill_dir(file.join("below")), Io, "cannot write to");
     check(Engine::builder().spill_dir("/proc/trefoil"), Io, "choose a writable directory");
+}
+
+/// Both a dependency that fails later and one that has failed already: no worker is free to run anything.
+#[test]
+fn a_failure_needs_no_worker_to_reach_dependents() {
+    let engine = engine(1);
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let (started, begin) = std::sync::mpsc::channel();
+    let blocker = engine.spawn_fn(move || {
+        started.send(()).unwrap();
+        gate.recv().unwrap();
+    });
+    begin.recv().unwrap();
+    let (promise, pending) = Ref::<i32>::promise("late");
+    let next = |r: &Ref<i32>| {
+        let call = Call::new(TaskSpec::new("next"), (Arg::Ref(r.clone()),), |(x,)| Ok(*x + 1));
+        engine.spawn(call.cpus(1.0))
+    };
+    let later = next(&next(&pending));
+    promise.fulfil(Err(trefoil_core::Error::user("gone")));
+    let already = next(&next(&pending));
+    for r in [later, already] {
+        assert!(r.get().unwrap_err().same_as(&pending.get().unwrap_err()));
+    }
+    release.send(()).unwrap();
+    blocker.get().unwrap();
+    assert_eq!(next(&Ref::ready(1)).get().unwrap(), 2, "no declared cpu was lost");
 }
