@@ -97,7 +97,13 @@ impl Engine {
 
     /// Starts the configuration of an engine.
     pub fn builder() -> EngineBuilder {
-        EngineBuilder { workers: None, memory: Memory::Default, spill_dir: None, name: None }
+        EngineBuilder {
+            workers: None,
+            memory: Memory::Default,
+            spill_dir: None,
+            name: None,
+            resources: Vec::new(),
+        }
     }
 
     /// A number no other engine of this process has.
@@ -441,6 +447,7 @@ pub struct EngineBuilder {
     memory: Memory,
     spill_dir: Option<PathBuf>,
     name: Option<String>,
+    resources: Vec<(String, f64)>,
 }
 
 impl EngineBuilder {
@@ -476,12 +483,22 @@ impl EngineBuilder {
         self
     }
 
+    /// Declares how much there is of a resource that tasks ask for with
+    /// [`TaskSpec::resource`](crate::TaskSpec::resource), such as `("gpu", 2.0)`; counted in steps of
+    /// 1/10,000. The name says what it is, the engine only counts. Given twice, the last amount counts.
+    pub fn resource(mut self, name: impl Into<String>, amount: f64) -> Self {
+        let name = name.into();
+        self.resources.retain(|(known, _)| *known != name);
+        self.resources.push((name, amount));
+        self
+    }
+
     /// Checks the configuration and starts the engine.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidArgument`] for zero or more than 4,096 workers, or a memory limit that is not a
-    /// byte count or is under 1 MiB; [`ErrorKind::Io`] if the spill directory cannot be written or threads
+    /// [`ErrorKind::InvalidArgument`] for zero or more than 4,096 workers, a memory limit that is not a
+    /// byte count or is under 1 MiB, or an amount of a resource below 0; [`ErrorKind::Io`] if the spill directory cannot be written or threads
     /// cannot be started.
     pub fn build(self) -> Result<Engine> {
         const MAX_WORKERS: usize = 4096;
@@ -504,6 +521,12 @@ impl EngineBuilder {
         if limit < MIN_MEMORY {
             return Err(wrong(format!("a memory limit of {} is too small", format_bytes(limit)))
                 .with_help("give at least 1 MiB; 64 MiB and more let queries run"));
+        }
+        for (resource, amount) in &self.resources {
+            if resource.is_empty() || !amount.is_finite() || *amount < 0.0 {
+                return Err(wrong(format!("cannot declare {amount} of the resource `{resource}`"))
+                    .with_help("give a name and an amount from 0 up"));
+            }
         }
         let name = self.name.unwrap_or_else(|| format!("trefoil-{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
         let spill_parent = self.spill_dir.unwrap_or_else(std::env::temp_dir);

@@ -45,8 +45,10 @@ pub enum ErrorKind {
     Panicked,
     /// The work was cancelled.
     Cancelled,
-    /// A deadline passed.
+    /// A wait took longer than its caller allows; the work goes on.
     TimedOut,
+    /// A task's own deadline passed before it ended.
+    DeadlineExceeded,
     /// A queue with a limit is full; the work was not taken.
     Overloaded,
     /// The actor has ended.

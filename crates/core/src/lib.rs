@@ -35,6 +35,7 @@ pub use graph::{Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, TaskGraph, T
 pub use id::RefId;
 pub use memory::{Budget, Reservation, format_bytes, parse_bytes};
 pub use refs::{Promise, Ref, Value};
+pub use schedule::Backoff;
 pub use store::Store;
 
 /// Whether the task running on this thread was asked to stop with [`Ref::cancel`]; long synchronous work

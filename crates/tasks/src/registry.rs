@@ -161,10 +161,7 @@ pub fn methods<A: Actor>(handle: &(dyn Any + Send + Sync)) -> Result<&A::Methods
 #[doc(hidden)]
 #[track_caller]
 pub fn spec(name: impl Into<Cow<'static, str>>, retries: u32, cpus: f64) -> TaskSpec {
-    let mut spec = TaskSpec::new(name);
-    spec.retries = retries;
-    spec.cpus = cpus;
-    spec
+    TaskSpec::new(name).retries(retries).cpus(cpus)
 }
 
 /// Finds a task by its name.

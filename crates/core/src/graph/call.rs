@@ -12,44 +12,20 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::args::{Arg, Args, Input, Subscriber};
+use super::options::TaskSpec;
 use super::task_graph::{NodeKind, TaskGraph};
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::id::next_number;
 use crate::refs::{Job, Outcome, Ref, Started, TaskCell};
 use crate::runtime::PoolShared;
-
-/// What is known of a task besides its arguments and its work.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TaskSpec {
-    /// The name in errors, drawings and reports.
-    pub name: Cow<'static, str>,
-    /// Where the call was written.
-    pub location: &'static Location<'static>,
-    /// How often the task is run again after it returned an error or panicked; 0 by default.
-    pub retries: u32,
-    /// Cpus the task declares, such as 0.5: while it runs, others may use only the rest. 0, the default,
-    /// declares nothing, and the number of worker threads is the only limit.
-    pub cpus: f64,
-}
-
-impl TaskSpec {
-    /// A spec with this name, the caller's location and defaults for the rest.
-    #[track_caller]
-    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
-        Self { name: name.into(), location: Location::caller(), retries: 0, cpus: 0.0 }
-    }
-
-    fn info(&self, attempt: u32) -> TaskInfo {
-        TaskInfo { name: self.name.clone(), location: self.location, attempt }
-    }
-}
+use crate::schedule::Backoff;
 
 /// The work of a call: made by [`Call::new`] and [`Call::new_async`] from closures.
 #[doc(hidden)]
@@ -96,7 +72,7 @@ pub trait Node: Send + Sync {
 
 /// A node of a call graph whose result is a `T`.
 trait TypedNode<T>: Node {
-    fn change_spec(self: Arc<Self>, change: &mut dyn FnMut(&mut TaskSpec)) -> Arc<dyn TypedNode<T>>;
+    fn change_spec(self: Arc<Self>, change: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<T>>;
     fn upcast(self: Arc<Self>) -> Arc<dyn Node>;
     /// Starts the node's task; everything below is in `launch`. `take` gives the arguments away.
     fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<T>;
@@ -165,9 +141,8 @@ where
     A: Args,
     B: Body<A::Inputs, T>,
 {
-    fn change_spec(self: Arc<Self>, change: &mut dyn FnMut(&mut TaskSpec)) -> Arc<dyn TypedNode<T>> {
-        let mut spec = self.spec.clone();
-        change(&mut spec);
+    fn change_spec(self: Arc<Self>, change: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<T>> {
+        let spec = change(self.spec.clone());
         let take = Arc::strong_count(&self) == 1;
         Arc::new(FnNode {
             id: next_number(),
@@ -224,7 +199,7 @@ impl<T: Send + Sync + 'static> Node for ValueNode<T> {
 }
 
 impl<T: Send + Sync + 'static> TypedNode<T> for ValueNode<T> {
-    fn change_spec(self: Arc<Self>, _: &mut dyn FnMut(&mut TaskSpec)) -> Arc<dyn TypedNode<T>> {
+    fn change_spec(self: Arc<Self>, _: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<T>> {
         self
     }
 
@@ -337,9 +312,9 @@ impl<T> Call<T> {
         Arc::clone(self.typed()).upcast()
     }
 
-    fn change_spec(mut self, mut change: impl FnMut(&mut TaskSpec)) -> Self {
+    fn change_spec(mut self, change: impl Fn(TaskSpec) -> TaskSpec) -> Self {
         match self.0.take() {
-            Some(node) => Self(Some(node.change_spec(&mut change))),
+            Some(node) => Self(Some(node.change_spec(&change))),
             None => unreachable!("a call has its node until it is dropped"),
         }
     }
@@ -347,18 +322,61 @@ impl<T> Call<T> {
     /// Names the task in errors and drawings; by default it is named after its function.
     pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
         let name = name.into();
-        self.change_spec(|spec| spec.name = name.clone())
+        self.change_spec(|mut spec| {
+            spec.name = name.clone();
+            spec
+        })
+    }
+
+    /// Declares the cpus the task uses, a fraction or more; see [`TaskSpec::cpus`].
+    pub fn cpus(self, cpus: f64) -> Self {
+        self.change_spec(|spec| spec.cpus(cpus))
+    }
+
+    /// Declares the memory the task uses, in bytes; see [`TaskSpec::memory`].
+    pub fn memory(self, bytes: usize) -> Self {
+        self.change_spec(|spec| spec.memory(bytes))
+    }
+
+    /// Declares an amount of a named resource the task uses; see [`TaskSpec::resource`].
+    pub fn resource(self, name: impl Into<Cow<'static, str>>, amount: f64) -> Self {
+        let name = name.into();
+        self.change_spec(|spec| spec.resource(name.clone(), amount))
+    }
+
+    /// Runs the task before (or, below 0, after) others that are ready; see [`TaskSpec::priority`].
+    pub fn priority(self, priority: i32) -> Self {
+        self.change_spec(|spec| spec.priority(priority))
+    }
+
+    /// The longest the task may take from when it is spawned; see [`TaskSpec::deadline`].
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.change_spec(|spec| spec.deadline(deadline))
     }
 
     /// Runs the task again, up to `count` times, if it returns an error or panics. Default 0.
     /// A failed argument is not retried here: its own task was.
     pub fn retries(self, count: u32) -> Self {
-        self.change_spec(|spec| spec.retries = count)
+        self.change_spec(|spec| spec.retries(count))
     }
 
-    /// Declares the cpus the task uses, a fraction or more; see [`TaskSpec::cpus`].
-    pub fn cpus(self, cpus: f64) -> Self {
-        self.change_spec(|spec| spec.cpus = cpus)
+    /// Runs the task again only after errors for which `predicate` is true; see [`TaskSpec::retry_if`].
+    pub fn retry_if(self, predicate: impl Fn(&Error) -> bool + Send + Sync + 'static) -> Self {
+        let predicate = Arc::new(predicate);
+        self.change_spec(|spec| {
+            let predicate = Arc::clone(&predicate);
+            spec.retry_if(move |error| predicate(error))
+        })
+    }
+
+    /// How long to wait before each further attempt; see [`TaskSpec::backoff`].
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.change_spec(|spec| spec.backoff(backoff))
+    }
+
+    /// Lets the task go on when the task that spawned it is cancelled; see [`TaskSpec::detached`].
+    pub fn detached(self) -> Self {
+        self.change_spec(TaskSpec::detached)
     }
 
     /// The graph of this call and everything below it, for drawing.
@@ -524,13 +542,14 @@ fn milli_cpus(spec: &TaskSpec, pool: &PoolShared) -> Result<u32> {
             .with_help(format!("this engine has {} workers", pool.workers()))
             .in_task(spec.info(1)))
     };
-    if !spec.cpus.is_finite() || spec.cpus < 0.0 {
-        return wrong(format!("{} is no number of cpus", spec.cpus));
+    let cpus = spec.managed().map_or(0.0, |options| options.cpus);
+    if !cpus.is_finite() || cpus < 0.0 {
+        return wrong(format!("{cpus} is no number of cpus"));
     }
-    if spec.cpus > pool.workers() as f64 {
-        return wrong(format!("{} cpus can never be granted", spec.cpus));
+    if cpus > pool.workers() as f64 {
+        return wrong(format!("{cpus} cpus can never be granted"));
     }
-    Ok((spec.cpus * 1000.0).round() as u32)
+    Ok((cpus * 1000.0).round() as u32)
 }
 
 /// Makes the task of a job, wires its dependencies, and queues it when the last of them is done.
@@ -572,7 +591,7 @@ where
         };
         let mut inputs = Some(inputs);
         let mut next = move |last: bool| if last { inputs.take() } else { inputs.clone() };
-        let retries = spec.retries;
+        let retries = spec.managed().map_or(0, |options| options.retries);
         for number in 1..=retries.saturating_add(1) {
             let last = number > retries;
             let Some(given) = next(last) else { break };
@@ -611,6 +630,7 @@ async fn retry_async<T: Send + 'static, I, B: Body<I, T>>(
     mut number: u32,
     mut next: impl FnMut(bool) -> Option<I>,
 ) -> Result<T> {
+    let retries = spec.managed().map_or(0, |options| options.retries);
     let mut future = first;
     loop {
         let result = match AssertUnwindSafe(future).catch_unwind().await {
@@ -621,11 +641,11 @@ async fn retry_async<T: Send + 'static, I, B: Body<I, T>>(
             Ok(value) => return Ok(value),
             Err(error) => error.in_task(spec.info(number)),
         };
-        if number > spec.retries {
+        if number > retries {
             return Err(error);
         }
         number += 1;
-        let Some(inputs) = next(number > spec.retries) else { return Err(error) };
+        let Some(inputs) = next(number > retries) else { return Err(error) };
         future = match attempt(&*body, inputs) {
             Ok(BodyStart::Future(future)) => future,
             Ok(BodyStart::Done(result)) => futures::future::ready(result).boxed(),

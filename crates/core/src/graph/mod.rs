@@ -9,10 +9,12 @@ mod args;
 mod call;
 mod draw;
 mod ops;
+mod options;
 mod task_graph;
 
 pub use args::{Arg, ArgSlot, Args, Input, IntoArg};
 pub(crate) use args::{Subscriber, SubscriberKind};
-pub use call::{Call, TaskSpec};
+pub use call::Call;
 pub(crate) use call::{FnJob, MapJob, spawn_call, spawn_calls, start};
+pub use options::TaskSpec;
 pub use task_graph::{NodeKind, TaskGraph};

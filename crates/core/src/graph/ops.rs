@@ -3,7 +3,8 @@
 use std::ops::{Add, Div, Mul, Sub};
 
 use super::args::{Arg, Input};
-use super::call::{Call, TaskSpec};
+use super::call::Call;
+use super::options::TaskSpec;
 
 macro_rules! operator {
     ($trait:ident, $method:ident, $name:literal) => {

@@ -9,7 +9,11 @@
 //! back for the time (`release`) and takes them again without asking (`reclaim`), as a blocked task uses
 //! none; only then may more be granted than there are.
 
+mod backoff;
+
 use std::collections::VecDeque;
+
+pub use backoff::Backoff;
 
 /// Who may run, given declared cpus.
 #[derive(Debug)]
