@@ -27,6 +27,7 @@ mod refs;
 mod runtime;
 mod schedule;
 mod store;
+mod sync;
 
 pub use data::{Batches, Dataset, Partition};
 pub use engine::{Engine, EngineBuilder, WeakEngine};

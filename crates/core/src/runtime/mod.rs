@@ -8,6 +8,7 @@
 //! Order of shutdown: the pool refuses new tasks and fails queued ones, then both runtimes drop their
 //! futures (whose guards complete their refs), without waiting for running code. No ref is left pending.
 
+mod idle;
 mod park;
 mod pool;
 mod wait;

@@ -1,10 +1,10 @@
 //! The task pool: threads of our own with work-stealing deques.
 //!
-//! A push from a worker goes to its own deque, one from outside to the shared injector; then, if a worker
-//! sleeps, one is woken. A worker looks in its own deque, the injector, the others' deques, and sleeps on a
-//! condition variable when all are empty: idle costs nothing. Lost wake-ups are ruled out by order: a
-//! sleeper announces itself and then looks once more, a pusher pushes and then looks for sleepers, with a
-//! sequentially consistent fence between on both sides.
+//! A push from a worker goes to its own deque, one from outside to the shared injector; `idle` tells when a
+//! push has to wake someone. A worker looks in its own deque, the injector and the others' deques, searches
+//! for a bounded time when all are empty, and then sleeps. Its own deque is last in, first out, which keeps
+//! what was just made in the cache; every `FAIR` tasks it takes the oldest instead, from the injector and
+//! its own deque by turns, so that neither a flood nor a chain starves the rest.
 //!
 //! A worker that blocks (a task waiting for something no one here can run inline) is counted; while fewer
 //! than `workers` threads are unblocked, a spare thread takes its place. Spares retire when they are too
@@ -12,12 +12,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
+use super::idle::Idle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refs::{Runnable, current_task_cpus};
 use crate::schedule::CpuGate;
@@ -30,15 +31,25 @@ const MAX_SPARES: usize = 512;
 /// Tasks may nest: a waiting task runs the awaited one on its stack.
 const STACK_BYTES: usize = 8 << 20;
 
+/// Every so many tasks a worker takes the oldest task instead of its newest.
+const FAIR: u32 = 61;
+
+/// Looks for work before sleeping; the first few without giving the processor away.
+const ROUNDS: usize = 64;
+const BUSY_ROUNDS: usize = 8;
+
+/// The deques of all threads, each with its thread's number.
+type Stealers = Arc<Vec<(usize, Stealer<Task>)>>;
+
 pub(crate) struct PoolShared {
     name: String,
     workers: usize,
     injector: Injector<Task>,
     /// One per thread, spares included; a retired thread's entry is removed.
-    stealers: RwLock<Vec<(usize, Stealer<Task>)>>,
-    sleepers: AtomicUsize,
-    sleep: Mutex<()>,
-    wake: Condvar,
+    stealers: RwLock<Stealers>,
+    /// Grows with every change of `stealers`, so that workers can keep a copy.
+    stealers_version: AtomicUsize,
+    idle: Idle,
     /// Threads that exist, and how many of them are blocked.
     threads: AtomicUsize,
     blocked: AtomicUsize,
@@ -48,14 +59,25 @@ pub(crate) struct PoolShared {
     cpu: Handle,
 }
 
+/// What a worker thread keeps to itself.
+struct Local {
+    pool: Arc<PoolShared>,
+    deque: Worker<Task>,
+    number: usize,
+    stealers: Stealers,
+    stealers_version: usize,
+    /// Tasks taken, for fairness.
+    tick: u32,
+}
+
 thread_local! {
-    static WORKER: RefCell<Option<(Arc<PoolShared>, Worker<Task>)>> = const { RefCell::new(None) };
+    static WORKER: RefCell<Option<Local>> = const { RefCell::new(None) };
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The pool whose worker the calling thread is.
 pub(super) fn worker_pool() -> Option<Arc<PoolShared>> {
-    WORKER.with_borrow(|worker| worker.as_ref().map(|(pool, _)| Arc::clone(pool)))
+    WORKER.with_borrow(|worker| worker.as_ref().map(|local| Arc::clone(&local.pool)))
 }
 
 /// Counts tasks run inside a waiting task on this thread.
@@ -100,9 +122,8 @@ impl PoolShared {
             workers,
             injector: Injector::new(),
             stealers: RwLock::default(),
-            sleepers: AtomicUsize::new(0),
-            sleep: Mutex::new(()),
-            wake: Condvar::new(),
+            stealers_version: AtomicUsize::new(0),
+            idle: Idle::new(workers.div_ceil(2)),
             threads: AtomicUsize::new(0),
             blocked: AtomicUsize::new(0),
             next_thread: AtomicUsize::new(0),
@@ -134,19 +155,25 @@ impl PoolShared {
 
     fn start_thread(self: &Arc<Self>) -> std::io::Result<()> {
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
-        let local = Worker::new_lifo();
-        self.stealers.write().push((number, local.stealer()));
+        let deque = Worker::new_lifo();
+        let stealer = deque.stealer();
+        self.change_stealers(|stealers| stealers.push((number, stealer)));
         self.threads.fetch_add(1, Ordering::SeqCst);
         let pool = Arc::clone(self);
         let started = std::thread::Builder::new()
             .name(format!("{}-task-{number}", self.name))
             .stack_size(STACK_BYTES)
-            .spawn(move || pool.work(number, local));
+            .spawn(move || pool.work(number, deque));
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::SeqCst);
-            self.stealers.write().retain(|(other, _)| *other != number);
+            self.change_stealers(|stealers| stealers.retain(|(other, _)| *other != number));
         }
         started.map(drop)
+    }
+
+    fn change_stealers(&self, change: impl FnOnce(&mut Vec<(usize, Stealer<Task>)>)) {
+        change(Arc::make_mut(&mut *self.stealers.write()));
+        self.stealers_version.fetch_add(1, Ordering::Release);
     }
 
     /// A task whose dependencies are done: queue it, or let it wait for its declared cpus.
@@ -193,8 +220,8 @@ impl PoolShared {
             return false;
         }
         let rest = WORKER.with_borrow(|worker| match worker {
-            Some((pool, local)) if Arc::ptr_eq(pool, self) => {
-                local.push(task);
+            Some(local) if Arc::ptr_eq(&local.pool, self) => {
+                local.deque.push(task);
                 None
             }
             _ => Some(task),
@@ -202,42 +229,45 @@ impl PoolShared {
         if let Some(task) = rest {
             self.injector.push(task);
         }
-        self.notify();
+        self.idle.pushed();
         if self.is_down() {
             self.fail_queued();
         }
         true
     }
 
-    fn notify(&self) {
-        fence(Ordering::SeqCst);
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
-            // The lock orders this wake-up after the sleeper's last look.
-            drop(self.sleep.lock());
-            self.wake.notify_one();
-        }
-    }
-
-    fn work(self: Arc<Self>, number: usize, local: Worker<Task>) {
-        WORKER.set(Some((Arc::clone(&self), local)));
+    fn work(self: Arc<Self>, number: usize, deque: Worker<Task>) {
+        let stealers = Arc::default();
+        let local =
+            Local { pool: Arc::clone(&self), deque, number, stealers, stealers_version: usize::MAX, tick: 0 };
+        WORKER.set(Some(local));
+        let mut searching = false;
         while !self.is_down() && !self.retire() {
-            match self.find() {
-                Some(task) => run(task),
-                None => self.sleep(),
+            match self.find().or_else(|| self.search(&mut searching)) {
+                Some(task) => {
+                    if std::mem::take(&mut searching) {
+                        self.idle.found(|| !self.is_idle());
+                    }
+                    run(task);
+                }
+                None => searching = self.idle.sleep(searching, || !self.is_idle() || self.is_down()),
             }
         }
+        if searching {
+            self.idle.found(|| !self.is_idle());
+        }
         // What is left in this thread's deque must not be lost with it.
-        if let Some((_, local)) = WORKER.take() {
-            while let Some(task) = local.pop() {
+        if let Some(local) = WORKER.take() {
+            while let Some(task) = local.deque.pop() {
                 self.injector.push(task);
             }
         }
-        self.stealers.write().retain(|(other, _)| *other != number);
+        self.change_stealers(|stealers| stealers.retain(|(other, _)| *other != number));
         if self.is_down() {
             self.fail_queued();
             self.threads.fetch_sub(1, Ordering::SeqCst);
         }
-        self.notify();
+        self.idle.pushed();
     }
 
     /// Whether this thread is one too many; if so it has been counted out.
@@ -261,31 +291,55 @@ impl PoolShared {
         true
     }
 
+    /// The next task for this worker, if any queue has one.
     fn find(&self) -> Option<Task> {
-        let own = WORKER.with_borrow(|worker| {
-            let (_, local) = worker.as_ref()?;
-            local.pop().or_else(|| retry(|| self.injector.steal_batch_and_pop(local)))
-        });
-        own.or_else(|| self.steal())
+        WORKER.with_borrow_mut(|worker| {
+            let local = worker.as_mut()?;
+            let injected = |local: &Local| retry(|| self.injector.steal_batch_and_pop(&local.deque));
+            local.tick = local.tick.wrapping_add(1);
+            if local.tick.is_multiple_of(FAIR) {
+                local.refresh(self);
+                let oldest = || {
+                    let own = local.stealers.iter().find(|(number, _)| *number == local.number);
+                    own.and_then(|(_, stealer)| retry(|| stealer.steal()))
+                };
+                let fair = match (local.tick / FAIR) % 2 {
+                    0 => retry(|| self.injector.steal()).or_else(oldest),
+                    _ => oldest(),
+                };
+                if fair.is_some() {
+                    return fair;
+                }
+            }
+            local.deque.pop().or_else(|| injected(local)).or_else(|| {
+                local.refresh(self);
+                // Each starts behind itself, so that not all take from the first.
+                let behind = local.stealers.iter().filter(|(number, _)| *number > local.number);
+                let before = local.stealers.iter().filter(|(number, _)| *number < local.number);
+                let mut others = behind.chain(before).map(|(_, stealer)| stealer);
+                others.find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&local.deque)))
+            })
+        })
     }
 
-    fn steal(&self) -> Option<Task> {
-        let stealers = self.stealers.read();
-        stealers.iter().find_map(|(_, stealer)| retry(|| stealer.steal()))
+    /// Looks for work a bounded number of times, if not enough others do.
+    fn search(&self, searching: &mut bool) -> Option<Task> {
+        *searching = *searching || self.idle.search();
+        if !*searching {
+            return None;
+        }
+        (0..ROUNDS).find_map(|round| {
+            if round < BUSY_ROUNDS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::yield_now();
+            }
+            if self.is_idle() { None } else { self.find() }
+        })
     }
 
     fn is_idle(&self) -> bool {
         self.injector.is_empty() && self.stealers.read().iter().all(|(_, stealer)| stealer.is_empty())
-    }
-
-    fn sleep(&self) {
-        let mut guard = self.sleep.lock();
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        if self.is_idle() && !self.is_down() {
-            self.wake.wait(&mut guard);
-        }
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Runs `wait`, which blocks this worker, while another thread may work in its place.
@@ -299,7 +353,7 @@ impl PoolShared {
             // Without a thread to spare the wait goes on without a replacement.
             let _ = self.start_thread();
         }
-        self.notify();
+        self.idle.pushed();
         let result = wait();
         self.blocked.fetch_sub(1, Ordering::SeqCst);
         if milli > 0 {
@@ -320,13 +374,25 @@ impl PoolShared {
         for task in waiting {
             task.fail_unstarted(shut_down());
         }
-        drop(self.sleep.lock());
-        self.wake.notify_all();
+        self.idle.wake_all();
     }
 
     fn fail_queued(&self) {
-        while let Some(task) = retry(|| self.injector.steal()).or_else(|| self.steal()) {
+        let stealers = Arc::clone(&*self.stealers.read());
+        let steal = || stealers.iter().find_map(|(_, stealer)| retry(|| stealer.steal()));
+        while let Some(task) = retry(|| self.injector.steal()).or_else(steal) {
             task.fail_unstarted(shut_down());
+        }
+    }
+}
+
+impl Local {
+    /// Renews the copy of the others' deques if threads came or went.
+    fn refresh(&mut self, pool: &PoolShared) {
+        let version = pool.stealers_version.load(Ordering::Acquire);
+        if version != self.stealers_version {
+            self.stealers = Arc::clone(&*pool.stealers.read());
+            self.stealers_version = version;
         }
     }
 }
@@ -351,4 +417,27 @@ fn retry(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
 pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::ShutDown, "engine", "the engine has been shut down")
         .with_help("start a new one; values that were computed stay readable")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clock-free: a worker on the condition variable uses no processor time until it is woken.
+    #[test]
+    fn idle_workers_end_up_asleep() {
+        let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let pool = PoolShared::start("idle", 3, cpu.handle().clone()).unwrap();
+        let all_asleep = || {
+            while pool.idle.sleeping() < 3 {
+                std::thread::yield_now();
+            }
+        };
+        all_asleep();
+        for _ in 0..100 {
+            pool.idle.pushed();
+            all_asleep();
+        }
+        pool.shut_down();
+    }
 }

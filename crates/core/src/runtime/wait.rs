@@ -6,7 +6,7 @@
 //!   to run, the worker blocks and the pool lets another thread work in its place.
 //! - On a thread of our tokio runtimes, the wait goes through `block_in_place`, so the runtime moves its
 //!   other work to another thread.
-//! - Elsewhere the thread parks.
+//! - Elsewhere the thread gives way to others for a moment, then parks.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -18,6 +18,10 @@ use std::time::Instant;
 use super::park::Parker;
 use super::pool::{Inline, worker_pool};
 use crate::refs::{Ref, Runnable, Waiter};
+
+/// How often a thread outside the engine lets others run before it sleeps: a result that is about to come,
+/// as those of a flood are, then costs neither side a system call that wakes.
+const YIELDS: usize = 32;
 
 /// How deep tasks run inside waiting tasks before the wait moves to another thread: bounds the stack.
 const MAX_INLINE_DEPTH: usize = 128;
@@ -60,7 +64,15 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) {
             }
         }
         None if RUNTIME_THREAD.get() => tokio::task::block_in_place(park),
-        None => park(),
+        None => {
+            for _ in 0..YIELDS {
+                std::thread::yield_now();
+                if reference.is_done() {
+                    return;
+                }
+            }
+            park();
+        }
     }
 }
 

@@ -5,8 +5,10 @@
 mod calls;
 mod contexts;
 mod errors;
+mod models;
 mod shutdown;
 mod store;
+mod sync;
 mod tasks;
 
 use std::sync::Arc;
