@@ -47,7 +47,7 @@ impl Idle {
     pub(crate) fn pushed(&self) {
         fence(Ordering::SeqCst);
         let counts = self.counts.load(Ordering::Relaxed);
-        if counts >= SLEEPING && counts % SLEEPING == 0 {
+        if counts >= SLEEPING && counts.is_multiple_of(SLEEPING) {
             self.wake_one();
         }
     }
