@@ -40,6 +40,7 @@
 //! - Frames: [`DataFrame`] with the verbs of [`FrameMethods`](frame::FrameMethods) and expressions of
 //!   [`col`](frame::col) and [`lit`](frame::lit).
 //! - Arrays: `session.array()` ([`ArraySession`](array::ArraySession)), [`Array`](array::Array).
+//! - Bags: `session.bag()` ([`BagSession`](bag::BagSession)), [`Bag`](bag::Bag).
 //! - Tasks: [`#[task]`](macro@task), [`Call`], [`Ref`], [`Engine::spawn`], [`Engine::wait`].
 //! - Actors: [`#[actor]`](macro@actor), [`ActorHandle`].
 //! - Delayed graphs: [`Call`] is one; [`delayed()`](fn@delayed::delayed) makes calls of closures.
@@ -53,7 +54,7 @@
 //! | `sql` | yes | the SQL leaf; builds DataFusion |
 //! | `frames` | yes | frames, and everything of `arrays`; builds DataFusion |
 //! | `tasks` | yes | tasks and actors |
-//! | `arrays` | with `frames` | chunked arrays and delayed graphs, without DataFusion |
+//! | `arrays` | with `frames` | chunked arrays, bags and delayed graphs, without DataFusion |
 //!
 //! # Not here
 //!
@@ -84,7 +85,7 @@ pub use trefoil_tasks::{
 #[cfg(feature = "frames")]
 pub use trefoil_frames::frame;
 #[cfg(feature = "arrays")]
-pub use trefoil_frames::{Seed, array, delayed, seed};
+pub use trefoil_frames::{Seed, array, bag, delayed, seed};
 
 /// What the macros name. Not for users: it changes without notice.
 #[cfg(feature = "tasks")]

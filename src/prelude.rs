@@ -17,6 +17,8 @@ pub use crate::{ActorHandle, ActorSession, actor, task};
 #[cfg(feature = "arrays")]
 pub use crate::array::{Array, ArraySession, auto, chunks};
 #[cfg(feature = "arrays")]
+pub use crate::bag::{Bag, BagSession};
+#[cfg(feature = "arrays")]
 pub use crate::delayed::DelayedSession;
 #[cfg(feature = "frames")]
 pub use crate::frame::{ExprMethods, FrameMethods, FrameReports, asc, col, desc, lit};

@@ -46,5 +46,6 @@ pub use join::{concatenate, stack};
 pub use lazy::Array;
 pub use ndarray::s;
 pub use ops::Operand;
+pub(crate) use random::ElementRng;
 pub use reduce::{Axes, axes};
 pub use shape::IntoReshape;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod array;
+mod bag;
 mod delayed;
 #[cfg(feature = "frame")]
 mod frame;
