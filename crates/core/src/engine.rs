@@ -23,6 +23,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::data::{Partition, check_schema};
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{EventKind, EventStream, Hub, Label};
 use crate::graph::{Call, FnJob, MapJob, spawn_call, spawn_calls, start};
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
@@ -41,6 +42,7 @@ struct Inner {
     name: String,
     budget: Budget,
     store: Store,
+    events: Arc<Hub>,
     pool: Arc<PoolShared>,
     cpu: Handle,
     control: Handle,
@@ -57,6 +59,7 @@ impl Inner {
             cpu.shutdown_background();
             control.shutdown_background();
         }
+        self.events.close();
     }
 }
 
@@ -103,6 +106,7 @@ impl Engine {
             spill_dir: None,
             name: None,
             resources: Vec::new(),
+            events: None,
         }
     }
 
@@ -386,6 +390,40 @@ impl Engine {
         }
     }
 
+    /// What happens in the engine from now on, as a stream of events; see [`EventStream`].
+    ///
+    /// ```
+    /// use trefoil_core::{Engine, EventKind};
+    ///
+    /// let engine = Engine::new()?;
+    /// let mut events = engine.events().blocking();
+    /// engine.spawn_fn(|| 6 * 7).get()?;
+    /// let finished = events.find(|event| matches!(event.kind, EventKind::TaskFinished { .. }));
+    /// assert!(finished.is_some());
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn events(&self) -> EventStream {
+        self.0.events.subscribe()
+    }
+
+    /// Runs `work` as a named stretch of the calling thread: it shows in traces, around the tasks it starts.
+    ///
+    /// Spans may be nested. While nothing is recorded this only calls `work`.
+    ///
+    /// ```
+    /// let engine = trefoil_core::Engine::new()?;
+    /// let sum = engine.span("load and add", || (1..=100).sum::<i32>());
+    /// assert_eq!(sum, 5050);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn span<R>(&self, name: impl Into<Label>, work: impl FnOnce() -> R) -> R {
+        if !self.0.events.on() {
+            return work();
+        }
+        let _span = SpanGuard { events: &self.0.events, name: name.into(), started: self.0.events.now() };
+        work()
+    }
+
     fn check_up(&self) -> Result<()> {
         if self.is_shut_down() { Err(shut_down()) } else { Ok(()) }
     }
@@ -425,6 +463,20 @@ impl fmt::Debug for WeakEngine {
     }
 }
 
+/// Ends a span, also when its work panics.
+struct SpanGuard<'a> {
+    events: &'a Hub,
+    name: Label,
+    started: Duration,
+}
+
+impl Drop for SpanGuard<'_> {
+    fn drop(&mut self) {
+        let (name, started) = (self.name.clone(), self.started);
+        self.events.emit(|| EventKind::Span { name, started });
+    }
+}
+
 /// A tokio task that stops when nobody waits for it any more.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
@@ -448,6 +500,7 @@ pub struct EngineBuilder {
     spill_dir: Option<PathBuf>,
     name: Option<String>,
     resources: Vec<(String, f64)>,
+    events: Option<usize>,
 }
 
 impl EngineBuilder {
@@ -493,6 +546,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Records what happens, from the start on: each thread keeps the last `capacity` events in a ring and
+    /// counts those it overwrites. An event takes about 120 bytes; rings grow as they fill. Default: nothing
+    /// is recorded until someone asks with [`Engine::events`], and then with a capacity of 4,096.
+    pub fn events(mut self, capacity: usize) -> Self {
+        self.events = Some(capacity);
+        self
+    }
+
     /// Checks the configuration and starts the engine.
     ///
     /// # Errors
@@ -533,14 +594,17 @@ impl EngineBuilder {
 
         let budget = Budget::new(limit);
         let store = Store::new(budget.clone(), SpillDir::create(&spill_parent)?);
+        let events = Hub::new(self.events);
+        budget.set_events(Arc::clone(&events));
         let cpu = runtime(&format!("{name}-cpu"), workers)?;
         let control = runtime(&format!("{name}-control"), CONTROL_THREADS)?;
-        let pool = PoolShared::start(&name, workers, cpu.handle().clone())?;
+        let pool = PoolShared::start(&name, workers, cpu.handle().clone(), Arc::clone(&events))?;
         Ok(Engine(Arc::new(Inner {
             id: next_number(),
             name,
             budget,
             store,
+            events,
             pool,
             cpu: cpu.handle().clone(),
             control: control.handle().clone(),

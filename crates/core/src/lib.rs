@@ -20,6 +20,7 @@
 mod data;
 mod engine;
 mod error;
+mod events;
 mod graph;
 mod id;
 mod memory;
@@ -32,6 +33,7 @@ mod sync;
 pub use data::{Batches, Dataset, Partition};
 pub use engine::{Engine, EngineBuilder, WeakEngine};
 pub use error::{Error, ErrorKind, Result, TaskInfo, suggest};
+pub use events::{BlockingEvents, Event, EventKind, EventStream, Label, OperatorMetrics, Outcome, Running};
 pub use graph::{Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, TaskGraph, TaskSpec};
 pub use id::RefId;
 pub use memory::{Budget, Reservation, format_bytes, parse_bytes};

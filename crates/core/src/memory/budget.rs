@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::format_bytes;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::{EventKind, Hub};
 
 /// Frees budget on demand; the store is the only one.
 pub(crate) trait Relief: Send + Sync {
@@ -25,6 +26,8 @@ struct Inner {
     accounts: Mutex<HashMap<String, usize>>,
     /// Weak, because the store owns a budget.
     relief: OnceLock<Weak<dyn Relief>>,
+    /// Of the engine the budget belongs to.
+    events: OnceLock<Arc<Hub>>,
 }
 
 /// A byte budget shared by queries, the object store and tasks. A clone is the same budget.
@@ -40,11 +43,29 @@ impl Budget {
             peak: AtomicUsize::new(0),
             accounts: Mutex::default(),
             relief: OnceLock::new(),
+            events: OnceLock::new(),
         }))
     }
 
     pub(crate) fn set_relief(&self, relief: Weak<dyn Relief>) {
         let _ = self.0.relief.set(relief);
+    }
+
+    pub(crate) fn set_events(&self, events: Arc<Hub>) {
+        let _ = self.0.events.set(events);
+    }
+
+    /// Writes an event of the engine down, if events are recorded.
+    pub(crate) fn emit(&self, kind: impl FnOnce(&Hub) -> EventKind) {
+        if let Some(events) = self.0.events.get() {
+            events.emit(|| kind(events));
+        }
+    }
+
+    fn emit_pressure(&self, consumer: &str, asked: usize, refused: bool) {
+        let reserved = self.reserved();
+        let consumer = || consumer.to_owned().into();
+        self.emit(|_| EventKind::MemoryPressure { consumer: consumer(), asked, reserved, refused });
     }
 
     /// The limit in bytes.
@@ -97,6 +118,7 @@ impl Budget {
                     let relief = self.0.relief.get().and_then(Weak::upgrade);
                     // Every round with relief frees something, so the loop ends.
                     let freed = relief.map_or(0, |relief| relief.relieve(missing));
+                    self.emit_pressure(consumer, bytes, freed == 0);
                     if freed == 0 {
                         return Err(self.refusal(consumer, bytes));
                     }

@@ -242,6 +242,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         let task = Arc::clone(self) as Arc<dyn Runnable>;
         let mut failure = None;
         if let Some(job) = &*self.job.lock() {
+            self.pool.events().submitted(self.base.id.number(), || job.info());
             job.subscribe(&mut Subscriber(SubscriberKind::Task(&task, &mut failure)));
         }
         // Only now: failing the task takes the lock of its job.
@@ -261,6 +262,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         }
         let job = self.job.lock().take();
         let error = error(job.as_ref().map(Job::info));
+        self.pool.events().never_ran(self.base.id.number(), job.as_ref().map(Job::info), &error);
         drop(job);
         self.complete(Err(error));
         true
@@ -298,6 +300,8 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
         }
         let info = job.info();
         let milli_cpus = self.base.milli_cpus;
+        let (events, id) = (Arc::clone(self.pool.events()), self.base.id.number());
+        let begun = events.begin(id, &info);
         let started = {
             let _current = CurrentTask::enter(Arc::clone(&self) as Arc<dyn Runnable>);
             // Nothing of ours is left half-changed by a panic here: the job is consumed.
@@ -306,27 +310,34 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
         let future = match started {
             Ok(Started::Done(result)) => {
                 self.pool.release_cpus(milli_cpus);
-                return self.complete(result.map_err(|e| e.in_task(info)));
+                let result = result.map_err(|e| e.in_task(info.clone()));
+                events.end(begun, id, &info, &result);
+                return self.complete(result);
             }
             Err(payload) => {
                 self.pool.release_cpus(milli_cpus);
-                return self.complete(Err(Error::panicked("task", &*payload).in_task(info)));
+                let result = Err(Error::panicked("task", &*payload).in_task(info.clone()));
+                events.end(begun, id, &info, &result);
+                return self.complete(result);
             }
             Ok(Started::Future(future)) => future,
         };
         // The guard completes the cell if the runtime drops the future, on abort or shutdown.
         let guard =
             super::promise::CompletionGuard::new(Arc::clone(&self) as Arc<dyn Completion<T>>, info.clone());
+        let begun = events.detach(begun, id);
         let pool = Arc::clone(&self.pool);
         let release = crate::runtime::ReleaseOnDrop::new(pool, milli_cpus);
         let task = self.pool.cpu().spawn(async move {
             use futures::FutureExt;
             let outcome = AssertUnwindSafe(future).catch_unwind().await;
             drop(release);
-            guard.complete(match outcome {
-                Ok(result) => result.map_err(|e| e.in_task(info)),
-                Err(payload) => Err(Error::panicked("task", &*payload).in_task(info)),
-            });
+            let result = match outcome {
+                Ok(result) => result.map_err(|e| e.in_task(info.clone())),
+                Err(payload) => Err(Error::panicked("task", &*payload).in_task(info.clone())),
+            };
+            events.end_detached(begun, id, &info, &result);
+            guard.complete(result);
         });
         *self.abort.lock() = Some(task.abort_handle());
         if self.base.cancelled.load(Ordering::Acquire) {

@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use super::idle::Idle;
 use crate::error::{Error, ErrorKind, Result};
+use crate::events::Hub;
 use crate::refs::{Runnable, current_task_cpus};
 use crate::schedule::CpuGate;
 
@@ -57,6 +58,7 @@ pub(crate) struct PoolShared {
     down: AtomicBool,
     gate: Mutex<CpuGate<Task>>,
     cpu: Handle,
+    events: Arc<Hub>,
 }
 
 /// What a worker thread keeps to itself.
@@ -116,7 +118,7 @@ impl Drop for ReleaseOnDrop {
 
 impl PoolShared {
     /// Starts the worker threads.
-    pub(crate) fn start(name: &str, workers: usize, cpu: Handle) -> Result<Arc<Self>> {
+    pub(crate) fn start(name: &str, workers: usize, cpu: Handle, events: Arc<Hub>) -> Result<Arc<Self>> {
         let pool = Arc::new(Self {
             name: name.to_owned(),
             workers,
@@ -130,6 +132,7 @@ impl PoolShared {
             down: AtomicBool::new(false),
             gate: Mutex::new(CpuGate::new(workers)),
             cpu,
+            events,
         });
         for _ in 0..workers {
             if let Err(error) = pool.start_thread() {
@@ -147,6 +150,10 @@ impl PoolShared {
 
     pub(crate) fn cpu(&self) -> &Handle {
         &self.cpu
+    }
+
+    pub(crate) fn events(&self) -> &Arc<Hub> {
+        &self.events
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -250,7 +257,10 @@ impl PoolShared {
                     }
                     run(task);
                 }
-                None => searching = self.idle.sleep(searching, || !self.is_idle() || self.is_down()),
+                None => {
+                    self.events.idle();
+                    searching = self.idle.sleep(searching, || !self.is_idle() || self.is_down());
+                }
             }
         }
         if searching {
@@ -427,7 +437,7 @@ mod tests {
     #[test]
     fn idle_workers_end_up_asleep() {
         let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let pool = PoolShared::start("idle", 3, cpu.handle().clone()).unwrap();
+        let pool = PoolShared::start("idle", 3, cpu.handle().clone(), Hub::new(None)).unwrap();
         let all_asleep = || {
             while pool.idle.sleeping() < 3 {
                 std::thread::yield_now();

@@ -22,6 +22,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -29,6 +30,7 @@ use parking_lot::Mutex;
 
 use crate::data::{Batches, unique_bytes};
 use crate::error::Result;
+use crate::events::EventKind;
 use crate::id::next_number;
 use crate::memory::{Budget, Relief};
 pub(crate) use spill::SpillDir;
@@ -78,7 +80,9 @@ impl Entry {
                 if let Some(shared) = mapped.upgrade() {
                     return Ok(Batches(shared));
                 }
+                let started = Instant::now();
                 let batches = Arc::new(file.read()?);
+                self.store.note_restore(self.id, self.bytes, started);
                 *mapped = Arc::downgrade(&batches);
                 Ok(Batches(batches))
             }
@@ -96,10 +100,11 @@ impl Entry {
         if !batches.is_unshared() {
             return Ok(0);
         }
+        let started = Instant::now();
         let file = SpillFile::write(&self.store.dir, &self.schema, batches)?;
         *state = State::Spilled { file, mapped: Weak::new() };
         drop(state);
-        self.store.note_spill(self.bytes);
+        self.store.note_spill(self.id, self.bytes, started);
         self.store.budget.shrink(CONSUMER, self.bytes);
         Ok(self.bytes)
     }
@@ -119,9 +124,14 @@ impl Inner {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn note_spill(&self, bytes: usize) {
+    fn note_spill(&self, object: u64, bytes: usize, started: Instant) {
         self.spilled_count.fetch_add(1, Ordering::Relaxed);
         self.spilled_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.budget.emit(|hub| EventKind::Spilled { object, bytes, started: hub.at(started) });
+    }
+
+    fn note_restore(&self, object: u64, bytes: usize, started: Instant) {
+        self.budget.emit(|hub| EventKind::Restored { object, bytes, started: hub.at(started) });
     }
 }
 
@@ -167,15 +177,17 @@ impl Store {
     pub(crate) fn put(&self, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Arc<Entry>> {
         let bytes = unique_bytes(&batches);
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let id = next_number();
         let state = if self.0.budget.try_grow(CONSUMER, bytes).is_ok() {
             State::Resident(Batches(Arc::new(batches)))
         } else {
+            let started = Instant::now();
             let file = SpillFile::write(&self.0.dir, &schema, &batches)?;
-            self.0.note_spill(bytes);
+            self.0.note_spill(id, bytes, started);
             State::Spilled { file, mapped: Weak::new() }
         };
         let entry = Arc::new(Entry {
-            id: next_number(),
+            id,
             schema,
             rows,
             bytes,

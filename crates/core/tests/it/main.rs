@@ -5,6 +5,7 @@
 mod calls;
 mod contexts;
 mod errors;
+mod events;
 mod models;
 mod shutdown;
 mod store;
