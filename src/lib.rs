@@ -66,9 +66,10 @@ pub mod guide;
 pub mod prelude;
 
 pub use trefoil_core::{
-    Arg, ArgSlot, Args, Backoff, Batches, Budget, Call, Dataset, Engine, EngineBuilder, Error, ErrorKind,
-    Input, IntoArg, NodeKind, Partition, Promise, Ref, RefId, Reservation, Result, Store, TaskGraph,
-    TaskInfo, TaskSpec, Value, format_bytes, parse_bytes, suggest, task_is_cancelled,
+    Arg, ArgSlot, Args, Backoff, Batches, Budget, Call, Compression, Dataset, Engine, EngineBuilder, Error,
+    ErrorKind, Input, IntoArg, Lineage, NodeKind, ObjectInfo, ObjectKind, Partition, Place, Promise, Ref,
+    RefId, Reservation, Result, Store, Stored, TaskGraph, TaskInfo, TaskSpec, Value, format_bytes,
+    parse_bytes, suggest, task_is_cancelled,
 };
 
 #[cfg(any(feature = "sql", feature = "frames"))]

@@ -14,14 +14,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
-use crate::data::{Partition, check_schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{EventKind, EventStream, Hub, Label};
 use crate::graph::{Call, FnJob, MapJob, spawn_call, spawn_calls, start};
@@ -29,7 +26,7 @@ use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
 use crate::refs::Ref;
 use crate::runtime::{PoolShared, block_on, mark_runtime_thread, shut_down};
-use crate::store::{SpillDir, Store};
+use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
 
 /// Threads of the control runtime: one may write a spill file while the other stays prompt.
 const CONTROL_THREADS: usize = 2;
@@ -104,6 +101,8 @@ impl Engine {
             workers: None,
             memory: Memory::Default,
             spill_dir: None,
+            compression: Compression::None,
+            disk: Arc::new(OsDisk),
             name: None,
             resources: Vec::new(),
             events: None,
@@ -158,8 +157,8 @@ impl Engine {
     /// Stores a value and charges its size to the budget until the last handle is dropped.
     ///
     /// Counted are the value's own size and, for strings, bytes and vectors of numbers or strings, their
-    /// heap; other types' heap is not known. The value stays in memory; tables that may be spilled go in
-    /// with [`Engine::put_batches`].
+    /// heap; other types' heap is not known. The value stays in memory; what may be spilled goes in with
+    /// [`Engine::put_batches`] (tables) and [`Engine::put_spillable`] (values of serde types).
     ///
     /// # Errors
     ///
@@ -178,21 +177,8 @@ impl Engine {
     pub fn put_sized<T: Send + Sync + 'static>(&self, value: T, heap: usize) -> Result<Ref<T>> {
         self.check_up()?;
         let bytes = size_of::<T>().saturating_add(heap);
-        let reservation = self.0.budget.reserve("put values", bytes)?;
+        let reservation = self.0.budget.reserve(PINNED, bytes)?;
         Ok(Ref::stored(value, reservation))
-    }
-
-    /// Stores record batches as one partition, charged to the budget and spilled to disk when memory is
-    /// short. Nothing is copied.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::TypeMismatch`] if a batch has other columns than `schema`; [`ErrorKind::Io`] if the
-    /// batches fit neither in memory nor on disk; [`ErrorKind::ShutDown`].
-    pub fn put_batches(&self, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<Partition> {
-        self.check_up()?;
-        check_schema(&schema, &batches)?;
-        self.0.store.put(schema, batches).map(Partition::stored)
     }
 
     /// Starts a call and every call it needs; calls used twice run once. Errors are in the refs.
@@ -424,7 +410,7 @@ impl Engine {
         work()
     }
 
-    fn check_up(&self) -> Result<()> {
+    pub(crate) fn check_up(&self) -> Result<()> {
         if self.is_shut_down() { Err(shut_down()) } else { Ok(()) }
     }
 
@@ -498,6 +484,9 @@ pub struct EngineBuilder {
     workers: Option<usize>,
     memory: Memory,
     spill_dir: Option<PathBuf>,
+    compression: Compression,
+    /// The machine's; tests put one in its place that fails.
+    disk: Arc<dyn Disk>,
     name: Option<String>,
     resources: Vec<(String, f64)>,
     events: Option<usize>,
@@ -527,6 +516,18 @@ impl EngineBuilder {
     /// Default: the system's directory for temporary files.
     pub fn spill_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.spill_dir = Some(path.into());
+        self
+    }
+
+    /// Whether spill files are compressed. Default: not, so that they are mapped back without a copy.
+    pub fn spill_compression(mut self, compression: Compression) -> Self {
+        self.compression = compression;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
         self
     }
 
@@ -593,7 +594,8 @@ impl EngineBuilder {
         let spill_parent = self.spill_dir.unwrap_or_else(std::env::temp_dir);
 
         let budget = Budget::new(limit);
-        let store = Store::new(budget.clone(), SpillDir::create(&spill_parent)?);
+        let dir = SpillDir::create(&spill_parent, self.disk, self.compression)?;
+        let store = Store::new(budget.clone(), dir);
         let events = Hub::new(self.events);
         budget.set_events(Arc::clone(&events));
         let cpu = runtime(&format!("{name}-cpu"), workers)?;

@@ -39,7 +39,7 @@ pub use id::RefId;
 pub use memory::{Budget, Reservation, format_bytes, parse_bytes};
 pub use refs::{Promise, Ref, Value};
 pub use schedule::Backoff;
-pub use store::Store;
+pub use store::{Compression, Lineage, ObjectInfo, ObjectKind, Place, Store, Stored};
 
 /// Whether the task running on this thread was asked to stop with [`Ref::cancel`]; long synchronous work
 /// should look now and then and return early.

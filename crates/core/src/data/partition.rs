@@ -5,14 +5,14 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{ArrowError, SchemaRef};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Entry;
+use crate::store::{Entry, address, each};
 
 /// Record batches in memory. While a clone of this lives, they stay there.
 #[derive(Clone)]
@@ -107,11 +107,12 @@ impl Partition {
         matches!(self.0, Held::Stored(_))
     }
 
-    /// The data; read back by mapping its file if it was spilled.
+    /// The data; read back by mapping its file if it was spilled, computed again if it was lost and came
+    /// from a call or a query.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::DataLost`] if the spill file is gone or damaged.
+    /// [`ErrorKind::DataLost`] if the spill file is gone or damaged and the data cannot be computed again.
     pub fn batches(&self) -> Result<Batches> {
         match &self.0 {
             Held::Loose { batches, .. } => Ok(batches.clone()),
@@ -190,23 +191,11 @@ fn names(schema: &SchemaRef) -> Vec<String> {
 
 /// Bytes held by the batches, each buffer counted once however many columns or slices share it.
 pub(crate) fn unique_bytes(batches: &[RecordBatch]) -> usize {
-    fn add(data: &arrow_array::ArrayRef, seen: &mut HashSet<usize>, total: &mut usize) {
-        let mut stack = vec![data.to_data()];
-        while let Some(data) = stack.pop() {
-            let nulls = data.nulls().map(|nulls| nulls.buffer());
-            for buffer in data.buffers().iter().chain(nulls) {
-                if seen.insert(buffer.data_ptr().as_ptr() as usize) {
-                    *total += buffer.capacity();
-                }
-            }
-            stack.extend(data.child_data().iter().cloned());
-        }
-    }
     let (mut seen, mut total) = (HashSet::new(), 0);
-    for batch in batches {
-        for column in batch.columns() {
-            add(column, &mut seen, &mut total);
+    each(batches, &mut |buffer| {
+        if seen.insert(address(buffer)) {
+            total += buffer.capacity();
         }
-    }
+    });
     total
 }

@@ -91,6 +91,11 @@ impl Budget {
         list
     }
 
+    /// Bytes reserved by one consumer.
+    pub(crate) fn held_by(&self, consumer: &str) -> usize {
+        self.0.accounts.lock().get(consumer).copied().unwrap_or(0)
+    }
+
     /// Reserves `bytes` for `consumer` until the reservation is dropped.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod events;
 mod models;
 mod shutdown;
 mod store;
+mod stored;
 mod sync;
 mod tasks;
 

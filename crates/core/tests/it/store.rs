@@ -97,7 +97,7 @@ fn a_damaged_or_missing_file_is_told_not_read() {
         }
         let error = partition.batches().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::DataLost, "{damage}: {error}");
-        assert!(error.to_string().contains("compute the value again"), "{error}");
+        assert!(error.to_string().contains("store them again"), "{error}");
     }
     assert_eq!(files(&engine), 0);
 }
