@@ -21,7 +21,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{EventKind, EventStream, Hub, Label};
-use crate::graph::{Call, FnJob, MapJob, spawn_call, spawn_calls, start};
+use crate::graph::{Call, FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start};
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
 use crate::refs::Ref;
@@ -408,6 +408,18 @@ impl Engine {
         }
         let _span = SpanGuard { events: &self.0.events, name: name.into(), started: self.0.events.now() };
         work()
+    }
+
+    /// Starts everything below some nodes as one graph.
+    pub(crate) fn launch(&self, roots: &[Arc<dyn Node>]) -> Launch<'_> {
+        launch_all(&self.0.pool, roots)
+    }
+
+    /// Completes after `time`, or when the engine is shut down; on any executor.
+    pub(crate) async fn timer(&self, time: Duration) {
+        let mut timer = AbortOnDrop(self.0.control.spawn(async move { tokio::time::sleep(time).await }));
+        // An error means shutdown: there is nothing to wait for then.
+        let _ = (&mut timer.0).await;
     }
 
     pub(crate) fn check_up(&self) -> Result<()> {

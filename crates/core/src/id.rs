@@ -17,6 +17,10 @@ impl RefId {
         Self { process: process_id(), number: next_number() }
     }
 
+    pub(crate) fn parts(&self) -> (u64, u64) {
+        (self.process, self.number)
+    }
+
     /// The value's number within the process that made it, from 1.
     pub fn number(&self) -> u64 {
         self.number

@@ -17,6 +17,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod combine;
 mod data;
 mod engine;
 mod error;
@@ -30,11 +31,15 @@ mod schedule;
 mod store;
 mod sync;
 
+pub use combine::Either;
 pub use data::{Batches, Dataset, Partition};
 pub use engine::{Engine, EngineBuilder, WeakEngine};
 pub use error::{Error, ErrorKind, Result, TaskInfo, suggest};
 pub use events::{BlockingEvents, Event, EventKind, EventStream, Label, OperatorMetrics, Outcome, Running};
-pub use graph::{Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, TaskGraph, TaskSpec};
+pub use graph::{
+    Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, RefIter, RefStream, Split, StreamCall, StreamSink,
+    TaskGraph, TaskSpec,
+};
 pub use id::RefId;
 pub use memory::{Budget, Reservation, format_bytes, parse_bytes};
 pub use refs::{Promise, Ref, Value};
@@ -45,4 +50,10 @@ pub use store::{Compression, Lineage, ObjectInfo, ObjectKind, Place, Store, Stor
 /// should look now and then and return early.
 pub fn task_is_cancelled() -> bool {
     refs::current_task_cancelled()
+}
+
+/// Drives a future to its end on the calling thread: in plain code, in tasks (another thread works in their
+/// place meanwhile) and on the threads of an engine's runtimes.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    runtime::block_on(future)
 }

@@ -20,6 +20,7 @@ use parking_lot::Mutex;
 
 use super::args::{Arg, Args, Input, Subscriber};
 use super::options::TaskSpec;
+use super::then::Work;
 use super::task_graph::{NodeKind, TaskGraph};
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::id::next_number;
@@ -66,16 +67,24 @@ pub trait Node: Send + Sync {
     fn label(&self) -> String;
     fn below(&self) -> Vec<Arc<dyn Node>>;
     fn external_refs(&self) -> Vec<String>;
+    /// Whether the arguments are held by this node alone.
+    fn is_sole_owner(&self) -> bool {
+        true
+    }
     /// Starts the node's task and remembers its ref in `launch`; everything below is launched already.
     fn launch(&self, launch: &mut Launch<'_>);
 }
 
 /// A node of a call graph whose result is a `T`.
-trait TypedNode<T>: Node {
+pub(super) trait TypedNode<T>: Node {
     fn change_spec(self: Arc<Self>, change: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<T>>;
     fn upcast(self: Arc<Self>) -> Arc<dyn Node>;
     /// Starts the node's task; everything below is in `launch`. `take` gives the arguments away.
     fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<T>;
+    /// Name and options, if the node is a task.
+    fn spec(&self) -> Option<&TaskSpec>;
+    /// What `start` would start, for a node that does it inside its own task.
+    fn work(&self, launch: &Launch<'_>, take: bool) -> Result<Work<T>>;
 }
 
 struct FnNode<T, A, B> {
@@ -96,6 +105,14 @@ where
     fn args(&self, take: bool) -> Option<A> {
         let mut args = self.args.lock();
         if take { args.take() } else { args.clone() }
+    }
+
+    fn job(&self, launch: &Launch<'_>, take: bool) -> Result<CallJob<A, B>> {
+        let Some(mut args) = self.args(take) else {
+            return Err(Error::new(ErrorKind::Internal, "spawn", "the call was started twice"));
+        };
+        args.launch(launch);
+        Ok(CallJob { spec: self.spec.clone(), args, body: Arc::clone(&self.body) })
     }
 }
 
@@ -131,7 +148,7 @@ where
 
     fn launch(&self, launch: &mut Launch<'_>) {
         let reference = self.start(launch, launch.may_take(self.id));
-        launch.refs.insert(self.id, Box::new(reference));
+        launch.insert(self.id, reference);
     }
 }
 
@@ -158,15 +175,18 @@ where
     }
 
     fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<T> {
-        let Some(mut args) = self.args(take) else {
-            return Ref::failed(Error::new(ErrorKind::Internal, "spawn", "the call was started twice"));
-        };
-        args.launch(launch);
-        let job = CallJob { spec: self.spec.clone(), args, body: Arc::clone(&self.body) };
-        match milli_cpus(&self.spec, launch.pool) {
-            Ok(milli) => start(launch.pool, milli, job),
+        match self.job(launch, take) {
+            Ok(job) => start_with_spec(launch, Some(&self.spec), job),
             Err(error) => Ref::failed(error),
         }
+    }
+
+    fn spec(&self) -> Option<&TaskSpec> {
+        Some(&self.spec)
+    }
+
+    fn work(&self, launch: &Launch<'_>, take: bool) -> Result<Work<T>> {
+        self.job(launch, take).map(|job| Work::Job(Box::new(job)))
     }
 }
 
@@ -194,7 +214,7 @@ impl<T: Send + Sync + 'static> Node for ValueNode<T> {
     }
 
     fn launch(&self, launch: &mut Launch<'_>) {
-        launch.refs.insert(self.id, Box::new(self.value.clone()));
+        launch.insert(self.id, self.value.clone());
     }
 }
 
@@ -210,6 +230,14 @@ impl<T: Send + Sync + 'static> TypedNode<T> for ValueNode<T> {
     fn start(&self, _: &Launch<'_>, _: bool) -> Ref<T> {
         self.value.clone()
     }
+
+    fn spec(&self) -> Option<&TaskSpec> {
+        None
+    }
+
+    fn work(&self, _: &Launch<'_>, _: bool) -> Result<Work<T>> {
+        Ok(Work::Value(self.value.clone()))
+    }
 }
 
 /// One spawn in progress: the refs of the nodes launched so far.
@@ -221,7 +249,11 @@ pub struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    fn may_take(&self, id: u64) -> bool {
+    pub(super) fn insert<T: Send + Sync + 'static>(&mut self, id: u64, reference: Ref<T>) {
+        self.refs.insert(id, Box::new(reference));
+    }
+
+    pub(super) fn may_take(&self, id: u64) -> bool {
         self.exclusive.contains(&id)
     }
 
@@ -301,7 +333,11 @@ impl<T> Drop for Call<T> {
 }
 
 impl<T> Call<T> {
-    fn typed(&self) -> &Arc<dyn TypedNode<T>> {
+    pub(super) fn from_node(node: Arc<dyn TypedNode<T>>) -> Self {
+        Self(Some(node))
+    }
+
+    pub(super) fn typed(&self) -> &Arc<dyn TypedNode<T>> {
         match &self.0 {
             Some(node) => node,
             None => unreachable!("a call has its node until it is dropped"),
@@ -312,7 +348,7 @@ impl<T> Call<T> {
         Arc::clone(self.typed()).upcast()
     }
 
-    fn change_spec(mut self, change: impl Fn(TaskSpec) -> TaskSpec) -> Self {
+    pub(super) fn change_spec(mut self, change: impl Fn(TaskSpec) -> TaskSpec) -> Self {
         match self.0.take() {
             Some(node) => Self(Some(node.change_spec(&change))),
             None => unreachable!("a call has its node until it is dropped"),
@@ -488,7 +524,7 @@ fn exclusive_nodes(order: &[Arc<dyn Node>], roots: &HashMap<u64, usize>) -> Hash
         // `order` holds one handle; a root has one more for each call of it being spawned.
         let ours = 1 + roots.get(&node.id()).copied().unwrap_or(0);
         let parents = from_exclusive.get(&node.id()).copied().unwrap_or(0);
-        if Arc::strong_count(node) == ours + parents {
+        if Arc::strong_count(node) == ours + parents && node.is_sole_owner() {
             exclusive.insert(node.id());
             for below in node.below() {
                 *from_exclusive.entry(below.id()).or_default() += 1;
@@ -503,11 +539,11 @@ pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, call:
     let node = call.typed();
     // The usual call of a task takes values and refs only: there is no graph to walk.
     if node.below().is_empty() {
-        let take = Arc::strong_count(node) == 1;
+        let take = Arc::strong_count(node) == 1 && node.is_sole_owner();
         let launch = Launch { pool, refs: HashMap::new(), exclusive: HashSet::new() };
         return node.start(&launch, take);
     }
-    let launch = launch_all(pool, std::slice::from_ref(&call));
+    let launch = launch_all(pool, &[call.node()]);
     launch.launched(&call)
 }
 
@@ -516,16 +552,17 @@ pub(crate) fn spawn_calls<T: Send + Sync + 'static>(
     pool: &Arc<PoolShared>,
     calls: Vec<Call<T>>,
 ) -> Vec<Ref<T>> {
-    let launch = launch_all(pool, &calls);
+    let roots: Vec<Arc<dyn Node>> = calls.iter().map(Call::node).collect();
+    let launch = launch_all(pool, &roots);
     calls.iter().map(|call| launch.launched(call)).collect()
 }
 
-fn launch_all<'p, T>(pool: &'p Arc<PoolShared>, calls: &[Call<T>]) -> Launch<'p> {
-    let roots: Vec<Arc<dyn Node>> = calls.iter().map(Call::node).collect();
-    let order = below_first(&roots);
+/// Starts the nodes `roots` and everything below them. Each root is held by us, and by the call it is of.
+pub(crate) fn launch_all<'p>(pool: &'p Arc<PoolShared>, roots: &[Arc<dyn Node>]) -> Launch<'p> {
+    let order = below_first(roots);
     let mut handles: HashMap<u64, usize> = HashMap::with_capacity(roots.len());
     for root in roots {
-        *handles.entry(root.id()).or_default() += 1;
+        *handles.entry(root.id()).or_default() += 2;
     }
     let exclusive = exclusive_nodes(&order, &handles);
     let mut launch = Launch { pool, refs: HashMap::with_capacity(order.len()), exclusive };
@@ -550,6 +587,18 @@ fn milli_cpus(spec: &TaskSpec, pool: &PoolShared) -> Result<u32> {
         return wrong(format!("{cpus} cpus can never be granted"));
     }
     Ok((cpus * 1000.0).round() as u32)
+}
+
+/// Starts a job under the options of its node.
+pub(super) fn start_with_spec<T: Send + Sync + 'static, J: Job<T>>(
+    launch: &Launch<'_>,
+    spec: Option<&TaskSpec>,
+    job: J,
+) -> Ref<T> {
+    match spec.map_or(Ok(0), |spec| milli_cpus(spec, launch.pool)) {
+        Ok(milli) => start(launch.pool, milli, job),
+        Err(error) => Ref::failed(error),
+    }
 }
 
 /// Makes the task of a job, wires its dependencies, and queues it when the last of them is done.

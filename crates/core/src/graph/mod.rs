@@ -10,11 +10,16 @@ mod call;
 mod draw;
 mod ops;
 mod options;
+mod split;
+mod stream;
 mod task_graph;
+mod then;
 
 pub use args::{Arg, ArgSlot, Args, Input, IntoArg};
 pub(crate) use args::{Subscriber, SubscriberKind};
 pub use call::Call;
-pub(crate) use call::{FnJob, MapJob, spawn_call, spawn_calls, start};
+pub(crate) use call::{FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start};
 pub use options::TaskSpec;
+pub use split::Split;
+pub use stream::{RefIter, RefStream, StreamCall, StreamSink};
 pub use task_graph::{NodeKind, TaskGraph};

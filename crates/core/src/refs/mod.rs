@@ -15,6 +15,7 @@
 mod cell;
 mod promise;
 mod reference;
+mod travel;
 
 pub(crate) use cell::{
     Job, Outcome, Runnable, Started, TaskCell, Waiter, current_task_cancelled, current_task_cpus,

@@ -47,6 +47,10 @@ impl<T> Ref<T> {
         &*self.0
     }
 
+    pub(super) fn shared(&self) -> &Arc<dyn Outcome<T>> {
+        &self.0
+    }
+
     /// The unfinished task that will complete this ref.
     pub(crate) fn runnable(&self) -> Option<Arc<dyn Runnable>> {
         Arc::clone(&self.0).as_runnable()

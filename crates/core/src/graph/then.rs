@@ -1,0 +1,183 @@
+//! A node that goes on with the result of another inside the same task: no second task, no copy.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+
+use super::args::{Input, Subscriber};
+use super::call::{Call, Launch, Node, TypedNode, start_with_spec};
+use super::options::TaskSpec;
+use crate::error::{Result, TaskInfo};
+use crate::id::next_number;
+use crate::refs::{Job, Ref, Started};
+
+/// A job without the type of its work.
+pub(crate) trait DynJob<T>: Send {
+    fn run(self: Box<Self>) -> Started<T>;
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>);
+    fn info(&self) -> TaskInfo;
+}
+
+impl<T, J: Job<T>> DynJob<T> for J {
+    fn run(self: Box<Self>) -> Started<T> {
+        Job::run(*self)
+    }
+
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        Job::subscribe(self, subscriber);
+    }
+
+    fn info(&self) -> TaskInfo {
+        Job::info(self)
+    }
+}
+
+/// What a node would do if it were started: run a job, or hand out a value.
+pub(crate) enum Work<T> {
+    Job(Box<dyn DynJob<T>>),
+    Value(Ref<T>),
+}
+
+struct ThenNode<T, F> {
+    id: u64,
+    inner: Call<T>,
+    finish: Arc<F>,
+}
+
+impl<T, S, F> Node for ThenNode<T, F>
+where
+    T: Send + Sync + 'static,
+    S: Send + Sync + 'static,
+    F: Fn(Input<T>) -> Result<S> + Send + Sync + 'static,
+{
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn label(&self) -> String {
+        self.inner.node().label()
+    }
+
+    fn below(&self) -> Vec<Arc<dyn Node>> {
+        self.inner.node().below()
+    }
+
+    fn external_refs(&self) -> Vec<String> {
+        self.inner.node().external_refs()
+    }
+
+    fn is_sole_owner(&self) -> bool {
+        Arc::strong_count(self.inner.typed()) == 1 && self.inner.typed().is_sole_owner()
+    }
+
+    fn launch(&self, launch: &mut Launch<'_>) {
+        let reference = self.start(launch, launch.may_take(self.id));
+        launch.insert(self.id, reference);
+    }
+}
+
+impl<T, S, F> TypedNode<S> for ThenNode<T, F>
+where
+    T: Send + Sync + 'static,
+    S: Send + Sync + 'static,
+    F: Fn(Input<T>) -> Result<S> + Send + Sync + 'static,
+{
+    fn change_spec(self: Arc<Self>, change: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<S>> {
+        let inner = self.inner.clone();
+        let finish = Arc::clone(&self.finish);
+        drop(self);
+        Arc::new(Self { id: next_number(), inner: inner.change_spec(change), finish })
+    }
+
+    fn upcast(self: Arc<Self>) -> Arc<dyn Node> {
+        self
+    }
+
+    fn spec(&self) -> Option<&TaskSpec> {
+        self.inner.typed().spec()
+    }
+
+    fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<S> {
+        match self.work(launch, take) {
+            Ok(Work::Value(value)) => value,
+            Ok(Work::Job(job)) => start_with_spec(launch, self.spec(), Boxed(job)),
+            Err(error) => Ref::failed(error),
+        }
+    }
+
+    fn work(&self, launch: &Launch<'_>, take: bool) -> Result<Work<S>> {
+        let work = self.inner.typed().work(launch, take && self.is_sole_owner())?;
+        let name = self.label();
+        Ok(Work::Job(Box::new(ThenJob { work, name, finish: Arc::clone(&self.finish) })))
+    }
+}
+
+/// A boxed job as a job.
+struct Boxed<T>(Box<dyn DynJob<T>>);
+
+impl<T: Send + Sync + 'static> Job<T> for Boxed<T> {
+    fn run(self) -> Started<T> {
+        self.0.run()
+    }
+
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        self.0.subscribe(subscriber);
+    }
+
+    fn info(&self) -> TaskInfo {
+        self.0.info()
+    }
+}
+
+struct ThenJob<T, F> {
+    work: Work<T>,
+    name: String,
+    finish: Arc<F>,
+}
+
+impl<T, S, F> Job<S> for ThenJob<T, F>
+where
+    T: Send + Sync + 'static,
+    S: Send + Sync + 'static,
+    F: Fn(Input<T>) -> Result<S> + Send + Sync + 'static,
+{
+    fn run(self) -> Started<S> {
+        let finish = self.finish;
+        match self.work {
+            Work::Value(value) => {
+                Started::Done(value.into_value().and_then(|value| finish(Input::Shared(value))))
+            }
+            Work::Job(job) => match job.run() {
+                Started::Done(result) => Started::Done(result.and_then(|value| finish(Input::Owned(value)))),
+                Started::Future(future) => Started::Future(
+                    future.map(move |result| result.and_then(|value| finish(Input::Owned(value)))).boxed(),
+                ),
+            },
+        }
+    }
+
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        match &self.work {
+            Work::Value(value) => subscriber.see(value),
+            Work::Job(job) => job.subscribe(subscriber),
+        }
+    }
+
+    fn info(&self) -> TaskInfo {
+        match &self.work {
+            Work::Job(job) => job.info(),
+            Work::Value(_) => TaskSpec::new(self.name.clone()).info(1),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Call<T> {
+    /// The call that goes on with this one's result inside the same task, which keeps its name and options.
+    /// The result is owned unless this call is a value.
+    pub(super) fn then_in_place<S: Send + Sync + 'static>(
+        self,
+        finish: impl Fn(Input<T>) -> Result<S> + Send + Sync + 'static,
+    ) -> Call<S> {
+        Call::from_node(Arc::new(ThenNode { id: next_number(), inner: self, finish: Arc::new(finish) }))
+    }
+}
