@@ -71,6 +71,9 @@ pub use trefoil_core::{
     RefId, Reservation, Result, Store, Stored, TaskGraph, TaskInfo, TaskSpec, Value, format_bytes,
     parse_bytes, suggest, task_is_cancelled,
 };
+pub use trefoil_core::{
+    Either, RefIter, RefStream, Split, StreamCall, StreamSink, block_on, block_on_timeout,
+};
 
 #[cfg(any(feature = "sql", feature = "frames"))]
 pub use trefoil_plan::{CsvOptions, DataFrame, FrameStream, Session, SessionBuilder, WriteOptions, arrow};
@@ -80,7 +83,8 @@ pub use trefoil_sql::SqlSession;
 
 #[cfg(feature = "tasks")]
 pub use trefoil_tasks::{
-    Actor, ActorBuilder, ActorEnd, ActorHandle, ActorId, ActorSession, TaskValue, actor, registry, task,
+    Actor, ActorBuilder, ActorEnd, ActorHandle, ActorId, ActorSession, TaskValue, actor, group, registry,
+    sync, task,
 };
 
 #[cfg(feature = "frames")]

@@ -51,6 +51,10 @@ pub enum ErrorKind {
     DeadlineExceeded,
     /// A queue with a limit is full; the work was not taken.
     Overloaded,
+    /// A queue or a semaphore was closed.
+    Closed,
+    /// A worker group was destroyed, or one of its ranks ended or broke the protocol.
+    GroupBroken,
     /// The actor has ended.
     ActorDead,
     /// The engine has been shut down.

@@ -57,3 +57,11 @@ pub fn task_is_cancelled() -> bool {
 pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime::block_on(future)
 }
+
+/// [`block_on`] for `timeout` at most; then the future is dropped and there is no output.
+pub fn block_on_timeout<F: Future>(future: F, timeout: std::time::Duration) -> Option<F::Output> {
+    match std::time::Instant::now().checked_add(timeout) {
+        Some(deadline) => runtime::block_on_until(future, deadline),
+        None => Some(runtime::block_on(future)),
+    }
+}

@@ -8,6 +8,7 @@ mod actor;
 mod options;
 mod signature;
 mod task;
+mod task_options;
 
 use proc_macro::TokenStream;
 
@@ -33,13 +34,33 @@ use proc_macro::TokenStream;
 ///
 /// Generic functions are refused: a task's name must mean one function.
 ///
+/// # Streams
+///
+/// `#[task(stream)]` is for functions that return `impl Iterator<Item = T>` or
+/// `impl Stream<Item = T>`. Calling one gives a `StreamCall<T>`, and
+/// `engine.spawn_stream` a `RefStream<T>`: items become refs as they are
+/// produced, at most `look_ahead` of them before they are read. When `T` is a
+/// `Result`, the first error is one failed ref and the end. Arguments may be
+/// borrowed, and the iterator may borrow from them.
+///
 /// # Options
+///
+/// The call's own setting wins over these: `fetch(url).retries(0)`.
 ///
 /// | option | meaning | default |
 /// |---|---|---|
 /// | `name = "text"` | name in errors, drawings and the table of tasks | the function's name; its path in the table |
-/// | `retries = 3` | run again up to so many times after an `Err` or a panic | 0 |
 /// | `cpus = 0.5` | processors that the scheduler counts for it | not declared |
+/// | `memory = "64MiB"` | bytes of the budget reserved while it runs | 0 |
+/// | `resources(gpu = 1)` | named resources it holds while it runs | none |
+/// | `priority = 5` | runs before (below 0: after) others that are ready | 0 |
+/// | `deadline = "30s"` | the longest it may take from when it is spawned | none |
+/// | `retries = 3` | run again up to so many times after an `Err` or a panic | 0 |
+/// | `retry_if = is_transient` | run again only after errors for which `fn(&Error) -> bool` is true | all |
+/// | `backoff = "100ms"` | pause before the first retry, doubling; or a `Backoff` | no pause |
+/// | `detached` | goes on when the task that spawned it is cancelled | cancelled with it |
+/// | `stream` | many results, one after another | one result |
+/// | `look_ahead = 16` | items a stream produces before they are read | 64 |
 /// | `fallible` | the result is a `Result` under another name | `Result` as the last path segment |
 #[proc_macro_attribute]
 pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {

@@ -1,4 +1,4 @@
-//! The options in the parentheses of `#[task(..)]` and `#[actor(..)]`.
+//! The options in the parentheses of `#[actor(..)]`, and what to say about an unknown one.
 
 use proc_macro2::TokenStream;
 use syn::parse::Parser;
@@ -10,9 +10,6 @@ use syn::{Error, Expr, ExprLit, Lit, Meta, MetaNameValue, Token};
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) name: Option<String>,
-    pub(crate) retries: u32,
-    pub(crate) cpus: f64,
-    pub(crate) fallible: bool,
 }
 
 /// Which keys an attribute knows.
@@ -22,7 +19,6 @@ pub(crate) struct Keys {
     pub(crate) known: &'static [&'static str],
 }
 
-pub(crate) const TASK: Keys = Keys { attribute: "#[task]", known: &["name", "retries", "cpus", "fallible"] };
 pub(crate) const ACTOR: Keys = Keys { attribute: "#[actor]", known: &["name"] };
 
 impl Options {
@@ -41,22 +37,14 @@ impl Options {
             if seen.contains(&key) {
                 return Err(Error::new(meta.path().span(), format!("`{key}` is given twice")));
             }
-            match key.as_str() {
-                "name" => options.name = Some(name(&meta)?),
-                "retries" => options.retries = retries(&meta)?,
-                "cpus" => options.cpus = cpus(&meta)?,
-                _ => match meta {
-                    Meta::Path(_) => options.fallible = true,
-                    other => return Err(Error::new(other.span(), "`fallible` takes no value")),
-                },
-            }
+            options.name = Some(name(&meta)?);
             seen.push(key);
         }
         Ok(options)
     }
 }
 
-fn unknown(key: &str, keys: &Keys) -> String {
+pub(crate) fn unknown(key: &str, keys: &Keys) -> String {
     let known: Vec<String> = keys.known.iter().map(|known| format!("`{known}`")).collect();
     let near = keys.known.iter().find(|known| near(key, known));
     let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -95,27 +83,5 @@ fn name(meta: &Meta) -> syn::Result<String> {
         Lit::Str(text) if text.value().trim().is_empty() => Err(Error::new(text.span(), "the name is empty")),
         Lit::Str(text) => Ok(text.value()),
         other => Err(Error::new(other.span(), EXPECTED)),
-    }
-}
-
-fn retries(meta: &Meta) -> syn::Result<u32> {
-    const EXPECTED: &str = "expected a whole number from 0 up, as in `retries = 3`";
-    match literal(meta, EXPECTED)? {
-        Lit::Int(number) => number.base10_parse().map_err(|_| Error::new(number.span(), EXPECTED)),
-        other => Err(Error::new(other.span(), EXPECTED)),
-    }
-}
-
-fn cpus(meta: &Meta) -> syn::Result<f64> {
-    const EXPECTED: &str = "expected a number of processors above 0, as in `cpus = 0.5`";
-    let lit = literal(meta, EXPECTED)?;
-    let value = match &lit {
-        Lit::Int(number) => number.base10_parse::<f64>().ok(),
-        Lit::Float(number) => number.base10_parse::<f64>().ok(),
-        _ => None,
-    };
-    match value {
-        Some(value) if value > 0.0 && value.is_finite() => Ok(value),
-        _ => Err(Error::new(lit.span(), EXPECTED)),
     }
 }

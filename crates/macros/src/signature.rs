@@ -53,16 +53,47 @@ impl Output {
     }
 }
 
+/// How a streaming task gives its items.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Items {
+    Iterator,
+    Stream,
+}
+
 /// A signature that a task or a method can have.
 pub(crate) struct Shape {
     pub(crate) params: Vec<Param>,
     pub(crate) output: Output,
     pub(crate) is_async: bool,
+    /// For a streaming task, whose output is then that of an item.
+    pub(crate) items: Option<Items>,
 }
 
 impl Shape {
     /// Checks `signature`; `what` is "a task" or "a method of an actor".
     pub(crate) fn read(signature: &Signature, what: &str, fallible: bool) -> syn::Result<Self> {
+        Self::read_with(signature, what, |ty| Ok((output(ty, what, fallible)?, None)))
+    }
+
+    /// Checks the signature of a streaming task, which gives `impl Iterator` or `impl Stream`.
+    pub(crate) fn read_stream(signature: &Signature, what: &str, fallible: bool) -> syn::Result<Self> {
+        if let Some(token) = &signature.asyncness {
+            return Err(Error::new_spanned(
+                token,
+                "a streaming task is a plain function: return `impl Stream<Item = T>`, which is asynchronous itself",
+            ));
+        }
+        Self::read_with(signature, what, |ty| {
+            let (item, items) = stream_item(ty)?;
+            Ok((output_type(&item, what, fallible)?, Some(items)))
+        })
+    }
+
+    fn read_with(
+        signature: &Signature,
+        what: &str,
+        read_output: impl FnOnce(&ReturnType) -> syn::Result<(Output, Option<Items>)>,
+    ) -> syn::Result<Self> {
         let mut errors = Errors::default();
         refuse_forms(signature, what, &mut errors);
         let mut params = Vec::new();
@@ -85,8 +116,7 @@ impl Shape {
                 format!("{what} has at most {MOST} parameters; put some of them in a struct or a tuple"),
             );
         }
-        let output = output(&signature.output, what, fallible);
-        let output = match output {
+        let output = match read_output(&signature.output) {
             Ok(output) => Some(output),
             Err(error) => {
                 errors.add(error);
@@ -95,7 +125,9 @@ impl Shape {
         };
         errors.finish()?;
         match output {
-            Some(output) => Ok(Self { params, output, is_async: signature.asyncness.is_some() }),
+            Some((output, items)) => {
+                Ok(Self { params, output, is_async: signature.asyncness.is_some(), items })
+            }
             None => Err(Error::new(signature.span(), "unreadable result type")),
         }
     }
@@ -237,8 +269,40 @@ fn output(output: &ReturnType, what: &str, fallible: bool) -> syn::Result<Output
         ReturnType::Default => {
             return Ok(Output { value: quote!(()), fallible: false, span: Span::call_site() });
         }
+        ReturnType::Type(_, ty) => ty,
+    };
+    output_type(ty, what, fallible)
+}
+
+/// The `T` of `impl Iterator<Item = T>` or `impl Stream<Item = T>`.
+fn stream_item(output: &ReturnType) -> syn::Result<(Type, Items)> {
+    const EXPECTED: &str = "a streaming task returns `impl Iterator<Item = T>` or `impl Stream<Item = T>`, where `T` may be a `Result`";
+    let ty = match output {
+        ReturnType::Default => return Err(Error::new(Span::call_site(), EXPECTED)),
         ReturnType::Type(_, ty) => unwrap_group(ty),
     };
+    let Type::ImplTrait(bounds) = ty else { return Err(Error::new_spanned(ty, EXPECTED)) };
+    let found = bounds.bounds.iter().find_map(|bound| {
+        let syn::TypeParamBound::Trait(bound) = bound else { return None };
+        let segment = bound.path.segments.last()?;
+        let items = match segment.ident.to_string().as_str() {
+            "Iterator" | "DoubleEndedIterator" | "ExactSizeIterator" => Items::Iterator,
+            "Stream" => Items::Stream,
+            _ => return None,
+        };
+        let syn::PathArguments::AngleBracketed(list) = &segment.arguments else { return None };
+        list.args.iter().find_map(|argument| match argument {
+            syn::GenericArgument::AssocType(assigned) if assigned.ident == "Item" => {
+                Some((assigned.ty.clone(), items))
+            }
+            _ => None,
+        })
+    });
+    found.ok_or_else(|| Error::new_spanned(ty, EXPECTED))
+}
+
+fn output_type(ty: &Type, what: &str, fallible: bool) -> syn::Result<Output> {
+    let ty = unwrap_group(ty);
     if let Type::Reference(_) = ty {
         return Err(Error::new_spanned(
             ty,

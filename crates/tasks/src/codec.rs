@@ -1,7 +1,7 @@
 //! Arguments and results as bytes: postcard, one tuple for the arguments.
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trefoil_core::{Error, ErrorKind, Ref, Result};
@@ -36,6 +36,21 @@ pub fn encode_ref<T: Serialize + Send + Sync + 'static>(
     reference: Ref<T>,
 ) -> BoxFuture<'static, Result<Vec<u8>>> {
     async move { encode(name, &*reference.value().await?) }.boxed()
+}
+
+/// The items of a streaming task that runs for another process, all of them.
+pub fn collect_iter<I: Iterator, T>(items: I, each: fn(I::Item) -> Result<T>) -> Result<Vec<T>> {
+    items.map(each).collect()
+}
+
+/// As [`collect_iter`] for an asynchronous stream.
+pub async fn collect_stream<S: Stream, T>(items: S, each: fn(S::Item) -> Result<T>) -> Result<Vec<T>> {
+    let mut items = std::pin::pin!(items);
+    let mut all = Vec::new();
+    while let Some(item) = items.next().await {
+        all.push(each(item)?);
+    }
+    Ok(all)
 }
 
 fn failed(name: &'static str, what: &str, error: postcard::Error) -> Error {

@@ -49,11 +49,15 @@
 mod actor;
 mod check;
 mod codec;
+pub mod group;
 pub mod registry;
+pub mod sync;
 
 pub use actor::{Actor, ActorBuilder, ActorEnd, ActorHandle, ActorId, ActorSession, FromFn, FromValue};
 pub use check::TaskValue;
-pub use trefoil_core::{Arg, Call, Engine, Error, ErrorKind, IntoArg, Ref, Result, TaskSpec};
+pub use trefoil_core::{
+    Arg, Backoff, Call, Engine, Error, ErrorKind, IntoArg, Ref, RefStream, Result, StreamCall, TaskSpec,
+};
 
 /// # Examples
 ///
@@ -153,9 +157,9 @@ pub use trefoil_macros::actor;
 pub mod __private {
     pub use crate::actor::{Actor, Port};
     pub use crate::check::{Fallible, check_value};
-    pub use crate::codec::{decode, encode, encode_ref};
-    pub use crate::registry::spec as task_spec;
+    pub use crate::codec::{collect_iter, collect_stream, decode, encode, encode_ref};
+    pub use crate::registry::spec_from_here;
     pub use crate::registry::{ACTORS, ActorEntry, MethodEntry, Runner, TASKS, TaskEntry, methods};
     pub use linkme;
-    pub use trefoil_core::{Call, Error, Input, IntoArg, Ref};
+    pub use trefoil_core::{Backoff, Call, Error, Input, IntoArg, Ref, StreamCall, StreamSink, TaskSpec};
 }

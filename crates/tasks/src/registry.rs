@@ -6,8 +6,8 @@
 //! (`use my_tasks as _;`).
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::collections::HashMap;
+use std::panic::Location;
 use std::sync::LazyLock;
 
 use futures::future::BoxFuture;
@@ -36,8 +36,7 @@ pub enum Runner {
 pub struct TaskEntry {
     name: &'static str,
     signature: &'static str,
-    retries: u32,
-    cpus: f64,
+    spec: fn() -> TaskSpec,
     runner: Runner,
 }
 
@@ -46,11 +45,10 @@ impl TaskEntry {
     pub const fn new(
         name: &'static str,
         signature: &'static str,
-        retries: u32,
-        cpus: f64,
+        spec: fn() -> TaskSpec,
         runner: Runner,
     ) -> Self {
-        Self { name, signature, retries, cpus, runner }
+        Self { name, signature, spec, runner }
     }
 
     /// The name: `module::path::function`, or the one in `#[task(name = "..")]`.
@@ -63,10 +61,13 @@ impl TaskEntry {
         self.signature
     }
 
-    /// The call of this task on a postcard tuple of its arguments; it gives the encoded result.
+    /// The call of this task on a postcard tuple of its arguments; it gives the encoded result, for a
+    /// streaming task the encoded list of its items.
     #[track_caller]
     pub fn call(&self, arguments: Vec<u8>) -> Call<Vec<u8>> {
-        let spec = spec(self.name, self.retries, self.cpus);
+        let mut spec = (self.spec)();
+        spec.name = self.name.into();
+        spec.location = Location::caller();
         match self.runner {
             Runner::Blocking(run) => Call::new(spec, (), move |()| run(&arguments)),
             Runner::Async(run) => Call::new_async(spec, (), move |()| run(arguments.clone())),
@@ -158,10 +159,13 @@ pub fn methods<A: Actor>(handle: &(dyn Any + Send + Sync)) -> Result<&A::Methods
     })
 }
 
+/// The options of a task for a call from here.
 #[doc(hidden)]
 #[track_caller]
-pub fn spec(name: impl Into<Cow<'static, str>>, retries: u32, cpus: f64) -> TaskSpec {
-    TaskSpec::new(name).retries(retries).cpus(cpus)
+pub fn spec_from_here(options: &TaskSpec) -> TaskSpec {
+    let mut spec = options.clone();
+    spec.location = Location::caller();
+    spec
 }
 
 /// Finds a task by its name.

@@ -20,8 +20,8 @@ use parking_lot::Mutex;
 
 use super::args::{Arg, Args, Input, Subscriber};
 use super::options::TaskSpec;
-use super::then::Work;
 use super::task_graph::{NodeKind, TaskGraph};
+use super::then::Work;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::id::next_number;
 use crate::refs::{Job, Outcome, Ref, Started, TaskCell};

@@ -15,4 +15,4 @@ mod wait;
 
 pub(crate) use park::Parker;
 pub(crate) use pool::{PoolShared, ReleaseOnDrop, shut_down};
-pub(crate) use wait::{block_on, mark_runtime_thread, wait_blocking};
+pub(crate) use wait::{block_on, block_on_until, mark_runtime_thread, wait_blocking};

@@ -93,6 +93,18 @@ fn first_claimable(task: Arc<dyn Runnable>) -> Option<Arc<dyn Runnable>> {
 
 /// Drives a future on the calling thread, wherever that is.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    match drive(future, None) {
+        Some(output) => output,
+        None => unreachable!("only a deadline ends the drive of a future early"),
+    }
+}
+
+/// Drives a future on the calling thread until the deadline, and drops it then.
+pub(crate) fn block_on_until<F: Future>(future: F, deadline: Instant) -> Option<F::Output> {
+    drive(future, Some(deadline))
+}
+
+fn drive<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut drive = || {
         let parker = Arc::new(Parker::default());
@@ -100,9 +112,11 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         let mut context = Context::from_waker(&waker);
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-                return output;
+                return Some(output);
             }
-            parker.park(None);
+            if !parker.park(deadline) {
+                return None;
+            }
         }
     };
     match worker_pool() {

@@ -7,6 +7,7 @@ mod contexts;
 mod errors;
 mod events;
 mod models;
+mod several;
 mod shutdown;
 mod store;
 mod stored;

@@ -12,8 +12,12 @@ mod actor_ends;
 mod actor_order;
 mod actors;
 mod dags;
+mod groups;
 mod hygiene;
+mod options;
 mod registry;
+mod shared;
+mod streams;
 mod tasks;
 mod ui;
 

@@ -5,7 +5,7 @@ use trefoil::task;
 #[task(retrys = 3)]
 fn misspelt() {}
 
-#[task(priority = 3)]
+#[task(gpus = 3)]
 fn unknown() {}
 
 #[task(retries = -1)]
@@ -28,5 +28,38 @@ fn valued() -> i64 { 1 }
 
 #[task(3)]
 fn number() {}
+
+#[task(priority = "high")]
+fn ranked() {}
+
+#[task(memory = "lots")]
+fn large() {}
+
+#[task(resources = 3)]
+fn resources() {}
+
+#[task(resources(gpu = "one"))]
+fn amount() {}
+
+#[task(deadline = "soon")]
+fn hurried() {}
+
+#[task(backoff = "1s")]
+fn backs_off_never() {}
+
+#[task(retry_if)]
+fn bare() {}
+
+#[task(retries = 1, retry_if = 3)]
+fn no_predicate() {}
+
+#[task(look_ahead = 3)]
+fn looks() {}
+
+#[task(stream, retries = 2)]
+fn stream_again() -> impl Iterator<Item = i64> { 0..3 }
+
+#[task(stream, look_ahead = 0)]
+fn stream_blind() -> impl Iterator<Item = i64> { 0..3 }
 
 fn main() {}
