@@ -32,7 +32,7 @@ mod stored;
 pub use datafusion::arrow;
 pub use error::{plan_error, span_of};
 pub use frame::{DataFrame, FrameStream, WriteOptions};
-pub use session::{Session, SessionBuilder};
+pub use session::{Dialect, Session, SessionBuilder};
 pub use source::CsvOptions;
 pub use stored::StoredTable;
 pub use trefoil_core::{Engine, Error, ErrorKind, Result};

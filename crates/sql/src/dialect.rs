@@ -97,7 +97,24 @@ impl Dialect for TrefoilDialect {
         true
     }
 
-    /// `7 DIV 2` is integer division; parsed so that the planner can name what it lacks.
+    // Escapes are read by `tokens`; the tokenizer only has to find the end of a string.
+    fn supports_string_literal_backslash_escape(&self) -> bool {
+        true
+    }
+
+    fn supports_bitwise_shift_operators(&self) -> bool {
+        true
+    }
+
+    fn supports_named_fn_args_with_rarrow_operator(&self) -> bool {
+        true
+    }
+
+    fn supports_pipe_operator(&self) -> bool {
+        true
+    }
+
+    /// `7 DIV 2` is integer division.
     fn parse_infix(
         &self,
         parser: &mut Parser,

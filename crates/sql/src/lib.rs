@@ -9,10 +9,11 @@
 //!
 //! # What the text means today
 //!
-//! The *syntax* is Spark's: back-ticks around names, single or double quotes around strings. The *meaning*
-//! is plain DataFusion's: `7 / 2` is 3, integers wrap on overflow, nulls sort last ascending and first
-//! descending, names without back-ticks are read in lower case. Spark's meaning (design, section 9) is yet
-//! to come.
+//! Syntax and meaning are those of Spark 4 in ANSI mode: back-ticks around names, single or double quotes
+//! around strings, `7 / 2` is 3.5, `1.5` is a decimal, overflow and bad casts are errors with Spark's
+//! condition and SQLSTATE (`try_add`, `try_cast` and their kin give null instead), nulls are the least
+//! values, names are found in upper or lower case. `Session::builder().dialect(Dialect::DataFusion)` gives
+//! DataFusion's own SQL.
 //!
 //! A clause is honoured or refused with an error that names it, never parsed and ignored. Refused are
 //! `TABLESAMPLE`, `VERSION AS OF` and `TIMESTAMP AS OF`, `GROUP BY .. WITH ROLLUP` (write
@@ -36,12 +37,26 @@
 //! })?;
 //! # Ok::<(), trefoil_plan::Error>(())
 //! ```
+#![allow(dead_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod aggregates;
+mod condition;
 mod dialect;
+mod functions;
+mod generate;
+mod install;
+mod interval;
+mod names;
 mod place;
+mod planner;
 mod refuse;
+mod repair;
+mod rewrite;
 mod session;
+pub mod spark_format;
+mod tokens;
+mod value;
 
 pub use session::SqlSession;
-pub use trefoil_plan::DataFrame;
+pub use trefoil_plan::{DataFrame, Dialect};

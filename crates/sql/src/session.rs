@@ -1,17 +1,19 @@
 //! `session.sql(text)`.
 
 use crate::dialect::TrefoilDialect;
-use crate::{place, refuse};
+use crate::{install, place, refuse, repair, rewrite, tokens};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::dialect::{Dialect as Dialects, GenericDialect};
+use datafusion::sql::sqlparser::parser::ParserError;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
-use trefoil_plan::{DataFrame, Session, span_of};
+use trefoil_plan::{DataFrame, Dialect, Session, span_of};
 
 mod sealed {
     pub trait Sealed {}
@@ -45,8 +47,15 @@ pub trait SqlSession: sealed::Sealed {
 
 impl SqlSession for Session {
     async fn sql(&self, text: &str) -> Result<DataFrame> {
-        let statement = parse(self, text)?;
+        let spark = self.dialect() == Dialect::Spark;
+        let mut statement = parse(self, text, spark)?;
         refuse::check(&statement)?;
+        if spark {
+            install::install(self);
+            if let Some(inner) = inner(&mut statement) {
+                rewrite::rewrite(inner);
+            }
+        }
         let context = self.context().clone();
         let planned = self.engine().on_cpu(async move { run(&context, statement).await }).await?;
         let done = planned.map_err(|error| {
@@ -69,8 +78,39 @@ enum Done {
     Answer(Vec<RecordBatch>),
 }
 
+/// The statement of the syntax tree, inside of an explanation too.
+fn inner(statement: &mut Statement) -> Option<&mut SqlStatement> {
+    match statement {
+        Statement::Statement(statement) => Some(statement),
+        Statement::Explain(explain) => inner(&mut explain.statement),
+        _ => None,
+    }
+}
+
+/// How often names are looked for in another spelling.
+const REPAIRS: usize = 256;
+
+/// Plans, and plans again with names that were not found in another spelling.
+async fn plan(context: &SessionContext, mut statement: Statement) -> PlanResult<LogicalPlan> {
+    let state = context.state();
+    let mut first = None;
+    for _ in 0..REPAIRS {
+        let error = match state.statement_to_plan(statement.clone()).await {
+            Ok(plan) => return Ok(plan),
+            Err(error) => error,
+        };
+        let repaired = inner(&mut statement).is_some_and(|inner| repair::repair(inner, &error));
+        // The error of the text as it was written is the one to show, unless a later one says more.
+        if !repaired {
+            return Err(error);
+        }
+        first.get_or_insert(error);
+    }
+    Err(first.unwrap_or_else(|| DataFusionError::Internal("no plan".into())))
+}
+
 async fn run(context: &SessionContext, statement: Statement) -> PlanResult<Done> {
-    let plan = context.state().statement_to_plan(statement).await?;
+    let plan = plan(context, statement).await?;
     // Commands that write: DataFusion would leave them for later, and a forgotten `collect` would lose them.
     // Explanations are the root of a plan or nothing, so that no limit could be put on them.
     let at_once = matches!(
@@ -89,13 +129,19 @@ async fn run(context: &SessionContext, statement: Statement) -> PlanResult<Done>
     Ok(Done::Answer(batches))
 }
 
-fn parse(session: &Session, text: &str) -> Result<Statement> {
+fn parse(session: &Session, text: &str, spark: bool) -> Result<Statement> {
     let limit = session.context().state().config().options().sql_parser.recursion_limit.get();
-    let parsed: PlanResult<VecDeque<Statement>> = DFParserBuilder::new(text)
-        .with_dialect(&TrefoilDialect)
-        .with_recursion_limit(limit)
-        .build()
-        .and_then(|mut parser| parser.parse_statements());
+    let dialect: &dyn Dialects = if spark { &TrefoilDialect } else { &GenericDialect {} };
+    let parsed: PlanResult<VecDeque<Statement>> = if spark {
+        tokens::tokens(&TrefoilDialect, text)
+            .map_err(|error| DataFusionError::SQL(Box::new(ParserError::from(error)), None))
+            .and_then(|tokens| {
+                DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(limit).build()
+            })
+    } else {
+        DFParserBuilder::new(text).with_dialect(dialect).with_recursion_limit(limit).build()
+    }
+    .and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| syntax(session, error, text))?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(session_wide(statement)),

@@ -8,6 +8,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 use trefoil_core::{Engine, Error, ErrorKind, Result};
@@ -22,6 +23,19 @@ pub struct SessionBuilder {
     memory_bytes: Option<usize>,
     spill_dir: Option<PathBuf>,
     name: Option<String>,
+    dialect: Dialect,
+}
+
+/// What the text of a query means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Spark 4's, in ANSI mode: `7 / 2` is 3.5, overflow is an error, nulls are the least values, names are
+    /// found in upper or lower case.
+    #[default]
+    Spark,
+    /// DataFusion's, as it comes.
+    DataFusion,
 }
 
 impl SessionBuilder {
@@ -62,6 +76,12 @@ impl SessionBuilder {
         self
     }
 
+    /// What the text of queries means; Spark's SQL by default.
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
+        self
+    }
+
     /// Starts the engine if none was given, and makes the session.
     ///
     /// # Errors
@@ -69,13 +89,14 @@ impl SessionBuilder {
     /// [`SessionBuilder::engine`], [`ErrorKind::Io`] when the spill directory cannot be written,
     /// [`ErrorKind::ShutDown`] when the engine given has been shut down.
     pub fn build(self) -> Result<Session> {
+        let dialect = self.dialect;
         let engine = match self.engine.clone() {
             Some(engine) => self.reuse(engine)?,
             None => self.start()?,
         };
         let context = context(&engine)?;
         source::register_file_schemas(&context)?;
-        Ok(Session { inner: Arc::new(Inner { engine, context }) })
+        Ok(Session { inner: Arc::new(Inner { engine, context, dialect, extensions: Mutex::default() }) })
     }
 
     fn reuse(self, engine: Engine) -> Result<Engine> {

@@ -4,12 +4,14 @@ mod builder;
 mod catalog;
 mod tables;
 
-pub use builder::SessionBuilder;
+pub use builder::{Dialect, SessionBuilder};
 
 use crate::error::plan_error;
 use datafusion::error::DataFusionError;
-use datafusion::execution::SessionState;
+use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -44,6 +46,9 @@ pub struct Session {
 struct Inner {
     engine: Engine,
     context: SessionContext,
+    dialect: Dialect,
+    /// What was installed by [`Session::extend`].
+    extensions: Mutex<HashSet<&'static str>>,
 }
 
 impl Session {
@@ -70,6 +75,26 @@ impl Session {
     /// Queries started directly on it run on the caller's runtime, with the engine's memory budget.
     pub fn context(&self) -> &SessionContext {
         &self.inner.context
+    }
+
+    /// What the text of queries means.
+    pub fn dialect(&self) -> Dialect {
+        self.inner.dialect
+    }
+
+    /// Installs functions, planners and rules, once for each `name`: calls after the first do nothing.
+    ///
+    /// Queries planned before keep the state they were planned with.
+    pub fn extend(
+        &self,
+        name: &'static str,
+        install: impl FnOnce(SessionStateBuilder) -> SessionStateBuilder,
+    ) {
+        let mut extensions = self.inner.extensions.lock();
+        if extensions.insert(name) {
+            let state = install(SessionStateBuilder::new_from_existing(self.context().state())).build();
+            *self.context().state_ref().write() = state;
+        }
     }
 
     /// Runs a planning step of DataFusion on the CPU runtime; awaitable from any executor.

@@ -83,9 +83,9 @@ proptest! {
         let grouped = query("SELECT k, sum(v) FROM l GROUP BY k");
         prop_assert_eq!(sorted(grouped), sums.into_iter().collect::<Vec<_>>());
 
-        // Nulls last on the way up; equal rows are equal, so the order is the only one.
+        // Nulls first on the way up; equal rows are equal, so the order is the only one.
         let mut ordered = left.clone();
-        ordered.sort_by_key(|(k, v)| (v.is_none(), *v, k.is_none(), k.clone()));
+        ordered.sort_by_key(|(k, v)| (*v, k.clone()));
         prop_assert_eq!(query("SELECT k, v FROM l ORDER BY v, k"), ordered);
 
         let mut joined = Vec::new();

@@ -1,0 +1,109 @@
+//! The functions of the Spark dialect, by family.
+
+pub(crate) mod row;
+
+mod arithmetic;
+mod array;
+mod conditional;
+mod date;
+mod map;
+mod math;
+mod pattern;
+mod string;
+mod timeparts;
+
+use crate::value::Value;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, ScalarUDF, expr::ScalarFunction};
+use row::{RowFn, Site};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+/// The scalar functions, by name.
+#[derive(Default)]
+pub(crate) struct Set {
+    all: BTreeMap<String, Arc<ScalarUDF>>,
+}
+
+impl Set {
+    /// A function with a fixed type of result; `names` are separated by spaces.
+    fn add(
+        &mut self,
+        names: &str,
+        spec: &str,
+        eval: impl Fn(&[Value], &Site) -> Result<Value> + Send + Sync + 'static,
+    ) {
+        self.insert(names, spec, None, Arc::new(eval));
+    }
+
+    /// A function whose type of result depends on its arguments.
+    fn typed(
+        &mut self,
+        names: &str,
+        spec: &str,
+        typer: impl Fn(&Site) -> Result<DataType> + Send + Sync + 'static,
+        eval: impl Fn(&[Value], &Site) -> Result<Value> + Send + Sync + 'static,
+    ) {
+        self.insert(names, spec, Some(Arc::new(typer)), Arc::new(eval));
+    }
+
+    fn insert(&mut self, names: &str, spec: &str, typer: Option<Arc<row::Typer>>, eval: Arc<row::Eval>) {
+        for name in names.split_whitespace() {
+            let function = RowFn::new(name, spec, typer.clone(), Arc::clone(&eval));
+            self.all.insert(name.to_owned(), Arc::new(ScalarUDF::new_from_impl(function)));
+        }
+    }
+
+    fn udf(&mut self, udf: ScalarUDF) {
+        self.all.insert(udf.name().to_owned(), Arc::new(udf));
+    }
+
+    /// `try_name`, which gives null where `name` fails.
+    fn also_try(&mut self, names: &str) {
+        for name in names.split_whitespace() {
+            let Some(inner) = self.all.get(name) else { continue };
+            let Some(inner) = inner.inner().downcast_ref::<RowFn>() else { continue };
+            let mut wrapped = inner.clone();
+            let eval = Arc::clone(&inner.eval);
+            wrapped.name = format!("try_{name}");
+            wrapped.eval =
+                Arc::new(move |row: &[Value], site: &Site| Ok(eval(row, site).unwrap_or(Value::Null)));
+            self.all.insert(wrapped.name.clone(), Arc::new(ScalarUDF::new_from_impl(wrapped)));
+        }
+    }
+}
+
+static SCALARS: LazyLock<Set> = LazyLock::new(|| {
+    let mut set = Set::default();
+    arithmetic::add(&mut set);
+    array::add(&mut set);
+    date::add(&mut set);
+    map::add(&mut set);
+    pattern::add(&mut set);
+    conditional::add(&mut set);
+    math::add(&mut set);
+    string::add(&mut set);
+    set
+});
+
+/// All scalar functions of the dialect.
+pub(crate) fn scalars() -> impl Iterator<Item = &'static Arc<ScalarUDF>> {
+    SCALARS.all.values()
+}
+
+/// A scalar function by name.
+pub(crate) fn scalar(name: &str) -> Option<&'static Arc<ScalarUDF>> {
+    SCALARS.all.get(name)
+}
+
+/// A call of a scalar function of the dialect.
+///
+/// # Errors
+/// When there is no such function, which is a defect.
+pub(crate) fn call(name: &str, arguments: Vec<Expr>) -> Result<Expr> {
+    match scalar(name) {
+        Some(udf) => Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::clone(udf), arguments))),
+        None => Err(datafusion::error::DataFusionError::Internal(format!("no function `{name}`"))),
+    }
+}

@@ -1,0 +1,131 @@
+//! Names that the planner did not find, found in another spelling.
+//!
+//! DataFusion compares names exactly. When it reports one that is not there, the tree is changed and planned
+//! again: the name takes the spelling of the only column that differs in case; a name of an earlier column
+//! of the same `SELECT` takes that column's expression (a lateral column alias). Each step changes at least
+//! one name, and their number is bounded.
+
+use datafusion::common::{Column, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::sql::sqlparser::ast::*;
+use std::ops::ControlFlow;
+
+/// The missing column of an error, and what there is instead.
+pub(crate) fn missing(error: &DataFusionError) -> Option<(&Column, &[Column])> {
+    match error {
+        DataFusionError::SchemaError(schema, _) => match schema.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => Some((field, valid_fields)),
+            _ => None,
+        },
+        DataFusionError::Context(_, inner) | DataFusionError::Diagnostic(_, inner) => missing(inner),
+        DataFusionError::Shared(inner) => missing(inner),
+        DataFusionError::Collection(all) => all.first().and_then(missing),
+        _ => None,
+    }
+}
+
+/// Changes the tree so that the missing column is found; whether something was changed.
+pub(crate) fn repair(statement: &mut Statement, error: &DataFusionError) -> bool {
+    let Some((field, valid)) = missing(error) else { return false };
+    let mut found: Vec<&str> = valid
+        .iter()
+        .filter(|column| column.name.eq_ignore_ascii_case(&field.name) && column.name != field.name)
+        .map(|column| column.name.as_str())
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    match found.as_slice() {
+        [only] => {
+            let mut spelling = Spelling { name: &field.name, right: only, changed: false };
+            let _ = statement.visit(&mut spelling);
+            spelling.changed
+        }
+        [] if field.relation.is_none() => {
+            let mut lateral = Lateral { name: &field.name, changed: false };
+            let _ = statement.visit(&mut lateral);
+            lateral.changed
+        }
+        _ => false,
+    }
+}
+
+fn normal(ident: &Ident) -> String {
+    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() }
+}
+
+struct Spelling<'a> {
+    name: &'a str,
+    right: &'a str,
+    changed: bool,
+}
+
+impl VisitorMut for Spelling<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let last = match expr {
+            Expr::Identifier(ident) => Some(ident),
+            Expr::CompoundIdentifier(parts) => parts.last_mut(),
+            _ => None,
+        };
+        if let Some(ident) = last
+            && normal(ident) == self.name
+        {
+            ident.value = self.right.to_owned();
+            ident.quote_style = Some('`');
+            self.changed = true;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `SELECT a + 1 AS b, b * 2`: in the columns after it, and in WHERE and GROUP BY, `b` is `a + 1`.
+struct Lateral<'a> {
+    name: &'a str,
+    changed: bool,
+}
+
+impl VisitorMut for Lateral<'_> {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let alias = select.projection.iter().enumerate().find_map(|(index, item)| match item {
+            SelectItem::ExprWithAlias { expr, alias } if alias.value.eq_ignore_ascii_case(self.name) => {
+                Some((index, expr.clone()))
+            }
+            _ => None,
+        });
+        let Some((index, expr)) = alias else { return ControlFlow::Continue(()) };
+        let mut replace = Replace { name: self.name, with: &expr, changed: false };
+        for item in &mut select.projection[index + 1..] {
+            match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                    let _ = expr.visit(&mut replace);
+                }
+                _ => {}
+            }
+        }
+        self.changed |= replace.changed;
+        ControlFlow::Continue(())
+    }
+}
+
+struct Replace<'a> {
+    name: &'a str,
+    with: &'a Expr,
+    changed: bool,
+}
+
+impl VisitorMut for Replace<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(ident) = expr
+            && normal(ident).eq_ignore_ascii_case(self.name)
+        {
+            *expr = Expr::Nested(Box::new(self.with.clone()));
+            self.changed = true;
+        }
+        ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,423 @@
+//! From Spark's syntax tree to one that DataFusion's planner gives Spark's meaning.
+//!
+//! What the planner would give a type or a meaning of its own (numbers, casts, intervals, functions that
+//! need the types of their arguments) becomes a *mark*: a dictionary literal `{'#what': argument, ..}`,
+//! which the planner hands to [`SparkPlanner`](crate::planner::SparkPlanner) together with the planned
+//! arguments and the schema. Names of result columns are fixed here too, from the text as it was written.
+
+use crate::names;
+use datafusion::sql::sqlparser::ast::*;
+use std::ops::ControlFlow;
+
+/// Prefix of the keys of a mark.
+pub(crate) const MARK: &str = "#";
+
+/// The tree with Spark's meaning.
+pub(crate) fn rewrite(statement: &mut Statement) {
+    // Values of settings are text.
+    if matches!(statement, Statement::Set(_)) {
+        return;
+    }
+    let _ = statement.visit(&mut Names);
+    let _ = statement.visit(&mut Rewriter);
+}
+
+/// A call that is planned with its arguments' types known.
+pub(crate) fn mark(what: &str, arguments: Vec<Expr>) -> Expr {
+    let mut fields = vec![field(&format!("{MARK}{what}"), text(""))];
+    fields.extend(arguments.into_iter().map(|argument| field("", argument)));
+    Expr::Dictionary(fields)
+}
+
+/// A literal, kept as text.
+fn literal(kind: &str, value: &str) -> Expr {
+    Expr::Dictionary(vec![field(&format!("{MARK}={kind}"), text(value))])
+}
+
+fn field(key: &str, value: Expr) -> DictionaryField {
+    DictionaryField { key: Ident::new(key), value: Box::new(value) }
+}
+
+fn text(value: &str) -> Expr {
+    Expr::value(Value::SingleQuotedString(value.to_owned()))
+}
+
+/// The text of a marked literal of a kind.
+fn unmarked<'a>(expr: &'a Expr, kind: &str) -> Option<&'a str> {
+    let Expr::Dictionary(fields) = expr else { return None };
+    let [only] = fields.as_slice() else { return None };
+    if only.key.value.strip_prefix(MARK)?.strip_prefix('=')? != kind {
+        return None;
+    }
+    match only.value.as_ref() {
+        Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) => Some(text),
+        _ => None,
+    }
+}
+
+/// Where a number is an ordinal or a count it stays a plain number.
+fn plain(expr: &mut Expr) {
+    if let Some(number) = unmarked(expr, "number") {
+        let (digits, long) = match number.strip_suffix('L') {
+            Some(digits) => (digits.to_owned(), false),
+            None => (number.to_owned(), false),
+        };
+        *expr = Expr::value(Value::Number(digits, long));
+    } else if let Some(interval) = unmarked(expr, "interval") {
+        *expr = Expr::Interval(Interval {
+            value: Box::new(text(interval)),
+            leading_field: None,
+            leading_precision: None,
+            last_field: None,
+            fractional_seconds_precision: None,
+        });
+    }
+}
+
+/// Gives every column of a result the name that Spark gives it.
+struct Names;
+
+impl VisitorMut for Names {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        let mut taken: Vec<String> = Vec::new();
+        for item in &mut select.projection {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                taken.push(alias.value.clone());
+                // As it was written: a quoted name is not put into lower case.
+                alias.quote_style = Some('`');
+            }
+        }
+        for item in &mut select.projection {
+            let SelectItem::UnnamedExpr(expr) = item else { continue };
+            if names::is_generator(expr) {
+                continue;
+            }
+            let Some(mut name) = names::of(expr) else { continue };
+            if taken.contains(&name) {
+                let mut number = 2;
+                while taken.contains(&format!("{name}_{number}")) {
+                    number += 1;
+                }
+                name = format!("{name}_{number}");
+            }
+            taken.push(name.clone());
+            let expr = std::mem::replace(expr, Expr::value(Value::Null));
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+struct Rewriter;
+
+impl VisitorMut for Rewriter {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        // Before the parts are visited: they must stay as they are written.
+        match expr {
+            Expr::Interval(interval) => {
+                if let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) =
+                    interval.value.as_ref()
+                    && interval.last_field.is_none()
+                {
+                    let text = match &interval.leading_field {
+                        Some(unit) => format!("{text} {unit}"),
+                        None => text.clone(),
+                    };
+                    *expr = literal("interval", &text);
+                } else if let Some(unit) = interval.leading_field.clone() {
+                    // INTERVAL expr unit
+                    let value = std::mem::replace(interval.value.as_mut(), Expr::value(Value::Null));
+                    *expr = mark("interval_of", vec![value, text(&unit.to_string())]);
+                }
+            }
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => {
+                if let Expr::Value(ValueWithSpan { value: Value::Number(number, long), .. }) = inner.as_ref()
+                {
+                    let suffix = if *long { "L" } else { "" };
+                    *expr = literal("number", &format!("-{number}{suffix}"));
+                }
+            }
+            Expr::TypedString(typed) => {
+                if let Some(value) = typed.value.value.clone().into_string() {
+                    let kind = match &typed.data_type {
+                        DataType::Date => Some("date"),
+                        DataType::Timestamp(..) | DataType::TimestampNtz(_) => Some("timestamp"),
+                        DataType::Time(..) => Some("time"),
+                        _ => None,
+                    };
+                    if let Some(kind) = kind {
+                        *expr = literal(kind, &value);
+                    }
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let taken = std::mem::replace(expr, Expr::value(Value::Null));
+        *expr = convert(taken);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        if let GroupByExpr::Expressions(expressions, _) = &mut select.group_by {
+            expressions.iter_mut().for_each(plain);
+        }
+        for named in &mut select.named_window {
+            if let NamedWindowExpr::WindowSpec(spec) = &mut named.1 {
+                window(spec);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(order_by) = &mut query.order_by {
+            if let OrderByKind::Expressions(expressions) = &mut order_by.kind {
+                expressions.iter_mut().for_each(|order| plain(&mut order.expr));
+            }
+            order_by_all(order_by, &query.body);
+        }
+        match &mut query.limit_clause {
+            Some(LimitClause::LimitOffset { limit, offset, .. }) => {
+                limit.iter_mut().for_each(plain);
+                offset.iter_mut().for_each(|offset| plain(&mut offset.value));
+            }
+            Some(LimitClause::OffsetCommaLimit { offset, limit }) => {
+                plain(offset);
+                plain(limit);
+            }
+            None => {}
+        }
+        if let Some(Fetch { quantity: Some(quantity), .. }) = &mut query.fetch {
+            plain(quantity);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `ORDER BY ALL` is by all columns from left to right.
+fn order_by_all(order_by: &mut OrderBy, body: &SetExpr) {
+    let OrderByKind::All(options) = &order_by.kind else { return };
+    let Some(select) = first_select(body) else { return };
+    let wild = select
+        .projection
+        .iter()
+        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    if wild {
+        return;
+    }
+    let ordinal = |index: usize| OrderByExpr {
+        expr: Expr::value(Value::Number((index + 1).to_string(), false)),
+        options: *options,
+        with_fill: None,
+    };
+    order_by.kind = OrderByKind::Expressions((0..select.projection.len()).map(ordinal).collect());
+}
+
+fn first_select(body: &SetExpr) -> Option<&Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        SetExpr::Query(query) => first_select(&query.body),
+        _ => None,
+    }
+}
+
+fn window(spec: &mut WindowSpec) {
+    if let Some(frame) = &mut spec.window_frame {
+        for bound in [Some(&mut frame.start_bound), frame.end_bound.as_mut()].into_iter().flatten() {
+            if let WindowFrameBound::Preceding(Some(expr)) | WindowFrameBound::Following(Some(expr)) = bound {
+                plain(expr);
+            }
+        }
+    }
+}
+
+/// The plain positional arguments of a call.
+pub(crate) fn positional(function: &Function) -> Option<Vec<Expr>> {
+    let FunctionArguments::List(list) = &function.args else {
+        return matches!(function.args, FunctionArguments::None).then(Vec::new);
+    };
+    if !list.clauses.is_empty() || list.duplicate_treatment.is_some() {
+        return None;
+    }
+    list.args
+        .iter()
+        .map(|argument| match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn convert(expr: Expr) -> Expr {
+    match expr {
+        Expr::Value(ValueWithSpan { value: Value::Number(number, long), .. }) => {
+            literal("number", &if long { format!("{number}L") } else { number })
+        }
+        Expr::Cast { kind, expr, data_type, array, format } if !array && format.is_none() => {
+            let what =
+                if matches!(kind, CastKind::TryCast | CastKind::SafeCast) { "try_cast" } else { "cast" };
+            mark(what, vec![*expr, typed_null(data_type)])
+        }
+        Expr::UnaryOp { op, expr } => match op {
+            UnaryOperator::Minus => mark("negative", vec![*expr]),
+            UnaryOperator::Plus => mark("positive", vec![*expr]),
+            UnaryOperator::BitwiseNot => mark("~", vec![*expr]),
+            UnaryOperator::BangNot => Expr::UnaryOp { op: UnaryOperator::Not, expr },
+            op => Expr::UnaryOp { op, expr },
+        },
+        Expr::Extract { field, expr, .. } => mark("date_part", vec![text(&field.to_string()), *expr]),
+        Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
+        Expr::Floor { expr, field } => rounded("floor", *expr, field),
+        Expr::Position { expr, r#in } => mark("locate", vec![*expr, *r#in]),
+        Expr::Substring { expr, substring_from, substring_for, .. } => {
+            let mut arguments = vec![*expr];
+            match (substring_from, substring_for) {
+                (from, Some(length)) => {
+                    arguments.push(from.map_or_else(|| number(1), |from| *from));
+                    arguments.push(*length);
+                }
+                (Some(from), None) => arguments.push(*from),
+                (None, None) => {}
+            }
+            mark("substring", arguments)
+        }
+        Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
+            let name = match trim_where {
+                Some(TrimWhereField::Leading) => "ltrim",
+                Some(TrimWhereField::Trailing) => "rtrim",
+                _ => "btrim",
+            };
+            let mut arguments = vec![*expr];
+            arguments.extend(trim_what.map(|what| *what));
+            arguments.extend(trim_characters.into_iter().flatten());
+            mark(name, arguments)
+        }
+        Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+            let mut arguments = vec![*expr, *overlay_what, *overlay_from];
+            arguments.extend(overlay_for.map(|length| *length));
+            mark("overlay", arguments)
+        }
+        Expr::RLike { negated, expr, pattern, .. } => not_if(negated, mark("rlike", vec![*expr, *pattern])),
+        Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+            not_if(negated, mark("like", like(*expr, *pattern, escape_char)))
+        }
+        Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+            not_if(negated, mark("ilike", like(*expr, *pattern, escape_char)))
+        }
+        Expr::Array(array) => mark("array", array.elem),
+        Expr::Between { expr, negated, low, high } => {
+            let both = Expr::BinaryOp {
+                left: Box::new(compare(expr.clone(), BinaryOperator::GtEq, low)),
+                op: BinaryOperator::And,
+                right: Box::new(compare(expr, BinaryOperator::LtEq, high)),
+            };
+            not_if(negated, Expr::Nested(Box::new(both)))
+        }
+        Expr::Collate { expr, collation } => mark("collate", vec![*expr, text(&collation.to_string())]),
+        Expr::Function(function) => call(function),
+        other => other,
+    }
+}
+
+fn compare(left: Box<Expr>, op: BinaryOperator, right: Box<Expr>) -> Expr {
+    Expr::BinaryOp { left, op, right }
+}
+
+fn not_if(negated: bool, expr: Expr) -> Expr {
+    if negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) } } else { expr }
+}
+
+fn like(expr: Expr, pattern: Expr, escape: Option<ValueWithSpan>) -> Vec<Expr> {
+    let mut arguments = vec![expr, pattern];
+    arguments.extend(escape.and_then(|e| e.value.into_string()).map(|e| text(&e)));
+    arguments
+}
+
+fn rounded(name: &str, expr: Expr, field: CeilFloorKind) -> Expr {
+    match field {
+        CeilFloorKind::Scale(scale) => mark(name, vec![expr, number_of(scale)]),
+        CeilFloorKind::DateTimeField(DateTimeField::NoDateTime) => mark(name, vec![expr]),
+        CeilFloorKind::DateTimeField(unit) => mark(name, vec![expr, text(&unit.to_string())]),
+    }
+}
+
+fn number_of(value: ValueWithSpan) -> Expr {
+    match value.value {
+        Value::Number(n, _) => literal("number", &n),
+        other => Expr::value(other),
+    }
+}
+
+fn number(n: i64) -> Expr {
+    literal("number", &n.to_string())
+}
+
+fn typed_null(data_type: DataType) -> Expr {
+    Expr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(Expr::value(Value::Null)),
+        data_type,
+        array: false,
+        format: None,
+    }
+}
+
+/// Calls: names in lower case, Spark's functions by mark, the others left to the registry.
+fn call(mut function: Function) -> Expr {
+    if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
+        window(spec);
+    }
+    let [ObjectNamePart::Identifier(name)] = function.name.0.as_mut_slice() else {
+        return Expr::Function(function);
+    };
+    name.value = name.value.to_lowercase();
+    name.quote_style = None;
+    let name = name.value.clone();
+    let bare = function.over.is_none() && function.filter.is_none() && function.within_group.is_empty();
+    if bare && let Some(arguments) = positional(&function) {
+        let lambda = arguments.iter().any(|argument| matches!(argument, Expr::Lambda(_)));
+        if let Some(target) = conversion(&name)
+            && let [argument] = arguments.as_slice()
+        {
+            return mark("cast", vec![argument.clone(), typed_null(target)]);
+        }
+        if !lambda && crate::planner::is_planned(&name) {
+            return mark(&name, arguments);
+        }
+        if lambda {
+            function.name = ObjectName::from(vec![Ident::new(format!("{name}_lambda"))]);
+            return Expr::Function(function);
+        }
+    }
+    crate::aggregates::rename(&mut function, &name);
+    Expr::Function(function)
+}
+
+/// `int(x)` is a cast.
+fn conversion(name: &str) -> Option<DataType> {
+    Some(match name {
+        "boolean" => DataType::Boolean,
+        "tinyint" => DataType::TinyInt(None),
+        "smallint" => DataType::SmallInt(None),
+        "int" => DataType::Int(None),
+        "bigint" => DataType::BigInt(None),
+        "float" => DataType::Float(ExactNumberInfo::None),
+        "double" => DataType::Double(ExactNumberInfo::None),
+        "decimal" => DataType::Decimal(ExactNumberInfo::None),
+        "string" => DataType::String(None),
+        "binary" => DataType::Binary(None),
+        "date" => DataType::Date,
+        "timestamp" => DataType::Timestamp(None, TimezoneInfo::None),
+        "time" => DataType::Time(None, TimezoneInfo::None),
+        _ => return None,
+    })
+}
