@@ -72,7 +72,7 @@ fn names_and_types() {
     check(&session, sql("SELECT prise FROM diamonds"), ErrorKind::UnknownColumn, &["prise", "`price`"]);
     check(&session, sql("SELECT * FROM diamond"), ErrorKind::UnknownTable, &["diamond", "`diamonds`"]);
     check(&session, sql("SELEC 1"), ErrorKind::Syntax, &["SELEC"]);
-    check(&session, sql("SELECT cut - true FROM diamonds"), ErrorKind::TypeMismatch, &["Boolean"]);
+    check(&session, sql("SELECT cut - true FROM diamonds"), ErrorKind::TypeMismatch, &["BOOLEAN"]);
     let frames = frame.select(["prise"]).map(|_| ());
     check(&session, frames, ErrorKind::UnknownColumn, &["prise", "did you mean `price`"]);
     let frames = frame.group_by(["cut"]).mean(["color"]).map(|_| ());
