@@ -75,6 +75,11 @@ pub use trefoil_core::{
     Either, RefIter, RefStream, Split, StreamCall, StreamSink, block_on, block_on_timeout,
 };
 
+pub use trefoil_core::{
+    ActorStatus, BlockingEvents, Event, EventKind, EventStream, Failure, Label, OperatorMetrics, Outcome,
+    QueryStatus, Running, Status, TaskRecord, Trace, TraceRecorder, WorkerStatus,
+};
+
 #[cfg(any(feature = "sql", feature = "frames"))]
 pub use trefoil_plan::{CsvOptions, DataFrame, FrameStream, Session, SessionBuilder, WriteOptions, arrow};
 

@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::{EventKind, EventStream, Hub, Label};
+use crate::events::Hub;
 use crate::graph::{Call, FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start};
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
@@ -106,6 +106,7 @@ impl Engine {
             name: None,
             resources: Vec::new(),
             events: None,
+            progress: false,
         }
     }
 
@@ -376,38 +377,13 @@ impl Engine {
         }
     }
 
-    /// What happens in the engine from now on, as a stream of events; see [`EventStream`].
-    ///
-    /// ```
-    /// use trefoil_core::{Engine, EventKind};
-    ///
-    /// let engine = Engine::new()?;
-    /// let mut events = engine.events().blocking();
-    /// engine.spawn_fn(|| 6 * 7).get()?;
-    /// let finished = events.find(|event| matches!(event.kind, EventKind::TaskFinished { .. }));
-    /// assert!(finished.is_some());
-    /// # Ok::<(), trefoil_core::Error>(())
-    /// ```
-    pub fn events(&self) -> EventStream {
-        self.0.events.subscribe()
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.0.events
     }
 
-    /// Runs `work` as a named stretch of the calling thread: it shows in traces, around the tasks it starts.
-    ///
-    /// Spans may be nested. While nothing is recorded this only calls `work`.
-    ///
-    /// ```
-    /// let engine = trefoil_core::Engine::new()?;
-    /// let sum = engine.span("load and add", || (1..=100).sum::<i32>());
-    /// assert_eq!(sum, 5050);
-    /// # Ok::<(), trefoil_core::Error>(())
-    /// ```
-    pub fn span<R>(&self, name: impl Into<Label>, work: impl FnOnce() -> R) -> R {
-        if !self.0.events.on() {
-            return work();
-        }
-        let _span = SpanGuard { events: &self.0.events, name: name.into(), started: self.0.events.now() };
-        work()
+    /// How many worker threads are awake, and how many tasks are ready and wait.
+    pub(crate) fn pool_load(&self) -> (usize, usize) {
+        self.0.pool.load()
     }
 
     /// Starts everything below some nodes as one graph.
@@ -461,20 +437,6 @@ impl fmt::Debug for WeakEngine {
     }
 }
 
-/// Ends a span, also when its work panics.
-struct SpanGuard<'a> {
-    events: &'a Hub,
-    name: Label,
-    started: Duration,
-}
-
-impl Drop for SpanGuard<'_> {
-    fn drop(&mut self) {
-        let (name, started) = (self.name.clone(), self.started);
-        self.events.emit(|| EventKind::Span { name, started });
-    }
-}
-
 /// A tokio task that stops when nobody waits for it any more.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
 
@@ -502,6 +464,7 @@ pub struct EngineBuilder {
     name: Option<String>,
     resources: Vec<(String, f64)>,
     events: Option<usize>,
+    progress: bool,
 }
 
 impl EngineBuilder {
@@ -567,6 +530,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Draws progress bars of running queries and tasks on standard error, if that is a terminal; as
+    /// [`Engine::progress`]. Default: no.
+    pub fn progress(mut self, on: bool) -> Self {
+        self.progress = on;
+        self
+    }
+
     /// Checks the configuration and starts the engine.
     ///
     /// # Errors
@@ -613,7 +583,7 @@ impl EngineBuilder {
         let cpu = runtime(&format!("{name}-cpu"), workers)?;
         let control = runtime(&format!("{name}-control"), CONTROL_THREADS)?;
         let pool = PoolShared::start(&name, workers, cpu.handle().clone(), Arc::clone(&events))?;
-        Ok(Engine(Arc::new(Inner {
+        let engine = Engine(Arc::new(Inner {
             id: next_number(),
             name,
             budget,
@@ -623,7 +593,11 @@ impl EngineBuilder {
             cpu: cpu.handle().clone(),
             control: control.handle().clone(),
             runtimes: Mutex::new(Some((cpu, control))),
-        })))
+        }));
+        if self.progress {
+            engine.progress(true);
+        }
+        Ok(engine)
     }
 }
 

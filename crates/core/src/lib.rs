@@ -35,7 +35,10 @@ pub use combine::Either;
 pub use data::{Batches, Dataset, Partition};
 pub use engine::{Engine, EngineBuilder, WeakEngine};
 pub use error::{Error, ErrorKind, Result, TaskInfo, suggest};
-pub use events::{BlockingEvents, Event, EventKind, EventStream, Label, OperatorMetrics, Outcome, Running};
+pub use events::{
+    ActorProbe, ActorStatus, BlockingEvents, Event, EventKind, EventStream, Failure, Label, OperatorMetrics,
+    Outcome, QueryGuard, QueryStatus, Running, Status, TaskRecord, Trace, TraceRecorder, WorkerStatus,
+};
 pub use graph::{
     Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, RefIter, RefStream, Split, StreamCall, StreamSink,
     TaskGraph, TaskSpec,

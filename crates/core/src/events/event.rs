@@ -132,6 +132,8 @@ pub struct OperatorMetrics {
     pub depth: usize,
     /// Rows it gave.
     pub rows: Option<u64>,
+    /// Rows it will give in all, if that is known before it runs.
+    pub expected_rows: Option<u64>,
     /// Time it computed, summed over its partitions.
     pub compute: Option<Duration>,
     /// Bytes it wrote to disk because memory was short.

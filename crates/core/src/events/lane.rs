@@ -141,7 +141,7 @@ thread_local! {
 
 /// What a started task must remember until its end.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Begun {
+pub(super) struct Begun {
     /// When; none in a flood.
     pub(super) started: Option<u64>,
     nested_before: u64,

@@ -16,11 +16,17 @@
 //! or a subscriber or trace lives. What must be known at any time, the queries and actors that live, is
 //! kept in registries of their own and does not depend on it.
 
+mod api;
 mod event;
 mod flood;
 mod lane;
+mod progress;
+mod registry;
 mod ring;
+mod status;
 mod stream;
+mod tasks;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
@@ -29,13 +35,18 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
+use tracing::span::EnteredSpan;
 
 use crate::error::{Error, TaskInfo};
 use crate::id::next_number;
 pub use event::{Event, EventKind, Label, OperatorMetrics, Outcome};
-pub(crate) use lane::Begun;
-use lane::Lane;
+use lane::{Begun, Lane};
+use registry::Registry;
+pub use registry::{ActorProbe, ActorStatus, Failure, QueryGuard, QueryStatus};
+pub use status::{Status, WorkerStatus};
 pub use stream::{BlockingEvents, EventStream};
+pub use tasks::TaskRecord;
+pub use trace::{Trace, TraceRecorder};
 
 /// Events each thread keeps if nobody says otherwise.
 pub(crate) const DEFAULT_CAPACITY: usize = 4096;
@@ -111,6 +122,9 @@ pub(crate) struct Hub {
     closed: AtomicBool,
     /// Events that could not be written: emitted by a destructor of what an event held.
     unwritten: AtomicU64,
+    registry: Registry,
+    /// Who draws progress bars.
+    drawer: Mutex<Option<tokio::task::AbortHandle>>,
 }
 
 impl Hub {
@@ -125,6 +139,8 @@ impl Hub {
             bell: Arc::default(),
             closed: AtomicBool::new(false),
             unwritten: AtomicU64::new(0),
+            registry: Registry::default(),
+            drawer: Mutex::default(),
         })
     }
 
@@ -200,34 +216,52 @@ impl Hub {
 
     /// The calling thread begins to run a task; to be followed by [`Hub::end`] or [`Hub::detach`].
     #[inline]
-    pub(crate) fn begin(&self, id: u64, info: &TaskInfo) -> Option<Begun> {
-        if self.on() { lane::with(self, |local| local.begin(id, info)) } else { None }
+    pub(crate) fn begin(&self, id: u64, info: &TaskInfo) -> Mark {
+        let span = if tracing::enabled!(target: "trefoil", tracing::Level::DEBUG) {
+            Some(
+                tracing::debug_span!(target: "trefoil", "task", id, name = %info.name, at = %info.location)
+                    .entered(),
+            )
+        } else {
+            None
+        };
+        let begun = if self.on() { lane::with(self, |local| local.begin(id, info)) } else { None };
+        Mark { begun, span }
     }
 
     /// A task that the calling thread began has ended.
     #[inline]
-    pub(crate) fn end<T>(&self, begun: Option<Begun>, id: u64, info: &TaskInfo, result: &Result<T, Error>) {
-        if let Some(begun) = begun {
+    pub(crate) fn end<T>(&self, mark: Mark, id: u64, info: &TaskInfo, result: &Result<T, Error>) {
+        if mark.span.is_some() {
+            tell(result);
+        }
+        if let Some(begun) = mark.begun {
+            self.note_task_failure(info, result);
             let attempt = attempt(info, result);
             lane::with(self, |local| local.end(id, info, attempt, begun, Outcome::of(result)));
         }
     }
 
     /// A task that the calling thread began goes on asynchronously; gives when it began.
-    pub(crate) fn detach(&self, begun: Option<Begun>, id: u64) -> Option<u64> {
-        let begun = begun?;
-        lane::with(self, |local| local.detach(id, begun))
+    pub(crate) fn detach(&self, mark: Mark, id: u64) -> Detached {
+        let begun = mark.begun;
+        let started = begun.and_then(|begun| lane::with(self, |local| local.detach(id, begun)));
+        Detached { started, span: mark.span.map(EnteredSpan::exit) }
     }
 
     /// The asynchronous part of a task has ended.
     pub(crate) fn end_detached<T>(
         &self,
-        started: Option<u64>,
+        detached: Detached,
         id: u64,
         info: &TaskInfo,
         result: &Result<T, Error>,
     ) {
-        let Some(started) = started else { return };
+        if let Some(span) = detached.span {
+            span.in_scope(|| tell(result));
+        }
+        let Some(started) = detached.started else { return };
+        self.note_task_failure(info, result);
         self.finish(Some(started), id, info, attempt(info, result), Outcome::of(result));
     }
 
@@ -237,6 +271,16 @@ impl Hub {
             && let Some(info) = info
         {
             self.finish(None, id, &info, 1, Outcome::of_error(error));
+        }
+    }
+
+    fn note_task_failure<T>(&self, info: &TaskInfo, result: &Result<T, Error>) {
+        // An error that an argument passed on was noted where it came from.
+        if let Err(error) = result
+            && let Outcome::Failed(_) = Outcome::of_error(error)
+            && error.task().is_some_and(|task| std::ptr::eq(task.location, info.location))
+        {
+            self.note_failure(Label::from(&info.name), error.clone());
         }
     }
 
@@ -271,6 +315,27 @@ impl Hub {
         self.closed.store(true, Ordering::Release);
         fence(Ordering::SeqCst);
         self.bell.wake();
+    }
+}
+
+/// A task that runs on this thread: what is remembered until its end.
+pub(crate) struct Mark {
+    begun: Option<Begun>,
+    span: Option<EnteredSpan>,
+}
+
+/// A task whose asynchronous part runs.
+pub(crate) struct Detached {
+    started: Option<u64>,
+    span: Option<tracing::Span>,
+}
+
+/// Tells subscribers of `tracing` how a task ended, within its span.
+#[cold]
+fn tell<T>(result: &Result<T, Error>) {
+    match result {
+        Ok(_) => tracing::trace!(target: "trefoil", "finished"),
+        Err(error) => tracing::debug!(target: "trefoil", %error, "failed"),
     }
 }
 

@@ -38,7 +38,6 @@ impl Idle {
     }
 
     /// How many sleep.
-    #[cfg(test)]
     pub(crate) fn sleeping(&self) -> usize {
         self.counts.load(Ordering::SeqCst) / SLEEPING
     }

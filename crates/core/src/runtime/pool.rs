@@ -152,6 +152,14 @@ impl PoolShared {
         &self.cpu
     }
 
+    /// How many workers are awake, and how many tasks are ready and wait.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let threads = self.threads.load(Ordering::Relaxed);
+        let away = self.idle.sleeping() + self.blocked.load(Ordering::Relaxed);
+        let queued = self.stealers.read().iter().map(|(_, stealer)| stealer.len()).sum::<usize>();
+        (threads.saturating_sub(away).min(self.workers), queued + self.injector.len())
+    }
+
     pub(crate) fn events(&self) -> &Arc<Hub> {
         &self.events
     }

@@ -9,10 +9,12 @@ mod events;
 mod models;
 mod several;
 mod shutdown;
+mod status;
 mod store;
 mod stored;
 mod sync;
 mod tasks;
+mod trace;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
