@@ -11,6 +11,9 @@ pub mod readme {}
 pub mod tutorials {
     #[doc = include_str!("../../docs/tutorials/01-quick-tour.md")]
     pub mod quick_tour {}
+
+    #[doc = include_str!("../../docs/tutorials/actors.md")]
+    pub mod actors {}
 }
 
 /// Figures beside peers, with the commands that made them.

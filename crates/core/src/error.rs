@@ -61,6 +61,8 @@ pub enum ErrorKind {
     ShutDown,
     /// A graph depends on itself.
     Cycle,
+    /// A wait that could never end: the one who waits is needed for what it waits for.
+    Deadlock,
     /// Something trefoil understands but does not do.
     Unsupported,
     /// A stored value is lost or its file is damaged.

@@ -3,8 +3,12 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
+use syn::punctuated::Punctuated;
 use syn::visit_mut::VisitMut;
-use syn::{Attribute, Error, Ident, ImplItem, ImplItemFn, ItemImpl, Type, Visibility};
+use syn::{
+    Attribute, Error, Expr, ExprLit, Ident, ImplItem, ImplItemFn, ItemImpl, Lit, LitStr, Meta, MetaNameValue,
+    Token, Type, Visibility,
+};
 
 use crate::options::{self, Options};
 use crate::signature::{self, Errors, Shape};
@@ -21,6 +25,11 @@ const RESERVED: &[&str] = &[
     "restarts",
     "pending",
     "methods",
+    "downgrade",
+    "in_group",
+    "reserve",
+    "every",
+    "after",
     "clone",
     "deref",
 ];
@@ -47,12 +56,13 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
     let mut errors = Errors::default();
     let mut twins = Vec::new();
     let mut entries = Vec::new();
+    let mut groups = Vec::new();
     for (item, marks) in block.items.iter().zip(marks) {
         let ImplItem::Fn(method) = item else { continue };
         if marks.skip || !is_remote(method) {
             continue;
         }
-        match twin(actor, &name, &short, method, marks.fallible) {
+        match twin(actor, &name, &short, method, &marks, &mut groups) {
             Ok((twin, entry)) => {
                 twins.push(twin);
                 entries.push(entry);
@@ -86,8 +96,14 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
             type Methods = #methods_type;
             const NAME: &'static str = #short;
 
+            const GROUPS: &'static [&'static str] = &[#(#groups),*];
+
             fn methods(port: ::trefoil::__private::Port<Self>) -> Self::Methods {
                 #methods_type(port)
+            }
+
+            fn port(methods: &Self::Methods) -> &::trefoil::__private::Port<Self> {
+                &methods.0
             }
         }
 
@@ -102,10 +118,45 @@ fn generate(options: TokenStream, block: &mut ItemImpl) -> syn::Result<TokenStre
 }
 
 /// What `#[actor(..)]` on a method says.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Marks {
     skip: bool,
     fallible: bool,
+    blocking: bool,
+    group: Option<LitStr>,
+}
+
+const MARKS: &str = "on a method, #[actor(skip)] keeps it local, #[actor(group = \"io\")] limits it with others of the group, #[actor(blocking)] says that it may block its thread, and #[actor(fallible)] that it returns a `Result` under another name";
+
+impl Marks {
+    fn read(&mut self, attribute: &Attribute) -> syn::Result<()> {
+        let wrong = || Error::new_spanned(attribute, MARKS);
+        let metas = attribute
+            .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+            .map_err(|_| wrong())?;
+        if metas.is_empty() {
+            return Err(wrong());
+        }
+        for meta in metas {
+            match &meta {
+                Meta::Path(path) if path.is_ident("skip") => self.skip = true,
+                Meta::Path(path) if path.is_ident("fallible") => self.fallible = true,
+                Meta::Path(path) if path.is_ident("blocking") => self.blocking = true,
+                Meta::NameValue(MetaNameValue {
+                    path,
+                    value: Expr::Lit(ExprLit { lit: Lit::Str(name), .. }),
+                    ..
+                }) if path.is_ident("group") => {
+                    if name.value().trim().is_empty() {
+                        return Err(Error::new_spanned(name, "the name of the group is empty"));
+                    }
+                    self.group = Some(name.clone());
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Removes `#[actor(..)]` from the methods and gives what it said, item by item.
@@ -115,16 +166,7 @@ fn take_marks(block: &mut ItemImpl) -> syn::Result<Vec<Marks>> {
         let mut marks = Marks::default();
         if let ImplItem::Fn(method) = item {
             for attribute in method.attrs.extract_if(.., |attribute| attribute.path().is_ident("actor")) {
-                match attribute.parse_args::<Ident>() {
-                    Ok(word) if word == "skip" => marks.skip = true,
-                    Ok(word) if word == "fallible" => marks.fallible = true,
-                    _ => {
-                        return Err(Error::new_spanned(
-                            attribute,
-                            "on a method, #[actor(skip)] keeps it local and #[actor(fallible)] says that it returns a `Result` under another name",
-                        ));
-                    }
-                }
+                marks.read(&attribute)?;
             }
         }
         all.push(marks);
@@ -172,7 +214,8 @@ fn twin(
     name: &Ident,
     short: &str,
     method: &ImplItemFn,
-    fallible: bool,
+    marks: &Marks,
+    groups: &mut Vec<String>,
 ) -> syn::Result<(TokenStream, TokenStream)> {
     let ident = &method.sig.ident;
     let plain = ident.unraw().to_string();
@@ -186,8 +229,15 @@ fn twin(
     }
     let mut signature = method.sig.clone();
     SelfType(name).visit_signature_mut(&mut signature);
-    let shape = Shape::read(&signature, "a method of an actor", fallible)?;
+    let shape = Shape::read(&signature, "a method of an actor", marks.fallible)?;
     let exclusive = method.sig.receiver().is_some_and(|receiver| receiver.mutability.is_some());
+    let group = group_number(marks, exclusive, groups)?;
+    let blocking = marks.blocking;
+    if blocking && shape.is_async {
+        let message =
+            "`blocking` is for methods that are not `async`: an `async fn` must not block its thread";
+        return Err(Error::new_spanned(method.sig.asyncness, message));
+    }
     let names = shape.names();
     let values = shape.values();
     let inputs = shape.params.iter().map(signature::Param::pass_input);
@@ -229,7 +279,7 @@ fn twin(
         ) -> ::trefoil::__private::Ref<#output> {
             #checks
             #call(
-                #label,
+                ::trefoil::__private::MethodInfo::new(#label, #group, #blocking),
                 (#(self.0.argument(::trefoil::__private::IntoArg::<#values>::into_arg(#names)),)*),
                 |__actor, (#(#names,)*): (#(::trefoil::__private::Input<#values>,)*)| #body,
             )
@@ -244,6 +294,22 @@ fn twin(
         })
     };
     Ok((twin, entry))
+}
+
+/// The place of the method's group among those of the actor, from 1; 0 if it has none.
+fn group_number(marks: &Marks, exclusive: bool, groups: &mut Vec<String>) -> syn::Result<u16> {
+    let Some(group) = &marks.group else { return Ok(0) };
+    if exclusive {
+        let message =
+            "a group limits methods that run beside each other: this one has `&mut self` and runs alone";
+        return Err(Error::new_spanned(group, message));
+    }
+    let name = group.value();
+    let at = groups.iter().position(|known| *known == name).unwrap_or_else(|| {
+        groups.push(name);
+        groups.len() - 1
+    });
+    u16::try_from(at + 1).map_err(|_| Error::new_spanned(group, "too many groups"))
 }
 
 /// Writes the actor's name for `Self`, which means another type beside the twins.

@@ -53,7 +53,11 @@ pub mod group;
 pub mod registry;
 pub mod sync;
 
-pub use actor::{Actor, ActorBuilder, ActorEnd, ActorHandle, ActorId, ActorSession, FromFn, FromValue};
+pub use actor::{
+    Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorInfo, ActorPool, ActorSession,
+    Checkpoint, FromFn, FromValue, Overflow, PoolIter, PoolResults, Reserved, Restart, Restarts, Timer,
+    WeakHandle,
+};
 pub use check::TaskValue;
 pub use trefoil_core::{
     Arg, Backoff, Call, Engine, Error, ErrorKind, IntoArg, Ref, RefStream, Result, StreamCall, TaskSpec,
@@ -155,7 +159,7 @@ pub use trefoil_macros::actor;
 /// What the macros name. Not for users: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::actor::{Actor, Port};
+    pub use crate::actor::{Actor, MethodInfo, Port};
     pub use crate::check::{Fallible, check_value};
     pub use crate::codec::{collect_iter, collect_stream, decode, encode, encode_ref};
     pub use crate::registry::spec_from_here;

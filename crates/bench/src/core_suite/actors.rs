@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use kameo::actor::Spawn;
+use kameo::message::{Context, Message};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use trefoil::{ActorHandle, ActorSession, actor};
@@ -10,7 +12,7 @@ use trefoil_core::Ref;
 use super::{Peers, check};
 use crate::arguments::Arguments;
 use crate::measure::Case;
-use crate::report::Report;
+use crate::report::{Report, Row};
 use crate::{Error, Result};
 
 #[derive(Clone)]
@@ -75,6 +77,43 @@ impl ByHand {
     }
 }
 
+/// The same actor of the crate kameo.
+#[derive(kameo::Actor)]
+struct Kameo {
+    calls: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Count;
+
+impl Message<Count> for Kameo {
+    type Reply = u64;
+
+    async fn handle(&mut self, _: Count, _: &mut Context<Self, u64>) -> u64 {
+        self.calls += 1;
+        self.calls
+    }
+}
+
+type KameoRef = kameo::actor::ActorRef<Kameo>;
+
+fn spawn_kameo(peers: &Peers) -> KameoRef {
+    let _runtime = peers.actors.enter();
+    Kameo::spawn_with_mailbox(Kameo { calls: 0 }, kameo::mailbox::unbounded())
+}
+
+fn batch_kameo(actor: &KameoRef, count: usize) -> Result<()> {
+    let answers = (0..count)
+        .map(|_| actor.ask(Count).blocking_enqueue())
+        .collect::<std::result::Result<Vec<_>, _>>()?;
+    for answer in answers {
+        if answer.recv()? == 0 {
+            return Err("an answer of 0".into());
+        }
+    }
+    Ok(())
+}
+
 fn new_actor(peers: &Peers) -> Result<ActorHandle<Counter>> {
     Ok(peers.engine.actor(Counter { calls: 0 }).spawn()?)
 }
@@ -101,6 +140,8 @@ fn batch_by_hand(answers: Vec<oneshot::Receiver<u64>>) -> Result<()> {
 /// Runs the cases.
 pub fn run(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Result<()> {
     creation(peers).run(arguments, report)?;
+    crowd(peers).run(arguments, report)?;
+    weight(peers, arguments, report)?;
     from_a_thread(peers, arguments, report)?;
     from_a_task(peers, arguments, report)?;
     several(peers, arguments, report)
@@ -118,6 +159,54 @@ fn creation(peers: &Peers) -> Case<'_> {
             let actors: Vec<ByHand> = (0..COUNT).map(|_| ByHand::spawn(peers.actors.handle())).collect();
             batch_by_hand(actors.iter().map(ByHand::count).collect())
         })
+        .peer("kameo", || {
+            let actors: Vec<KameoRef> = (0..COUNT).map(|_| spawn_kameo(peers)).collect();
+            let asked: std::result::Result<Vec<_>, _> =
+                actors.iter().map(|actor| actor.ask(Count).blocking_enqueue()).collect();
+            for answer in asked? {
+                answer.recv()?;
+            }
+            Ok(())
+        })
+}
+
+/// Many actors, each called once, then dropped; and what one of them weighs.
+fn crowd(peers: &Peers) -> Case<'_> {
+    const COUNT: usize = 100_000;
+    Case::rate("actor_create_100k", COUNT, "actors/s")
+        .param("note", "with the first call of each, and dropped")
+        .peer("trefoil", || {
+            let actors = (0..COUNT).map(|_| new_actor(peers)).collect::<Result<Vec<_>>>()?;
+            batch(actors.iter().map(|actor| actor.count()).collect())
+        })
+        .peer("mpsc", || {
+            let actors: Vec<ByHand> = (0..COUNT).map(|_| ByHand::spawn(peers.actors.handle())).collect();
+            batch_by_hand(actors.iter().map(ByHand::count).collect())
+        })
+}
+
+/// Resident bytes of each of a million idle actors that have answered a call; Linux only.
+fn weight(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Result<()> {
+    const COUNT: usize = 1_000_000;
+    const NAME: &str = "actor_idle_1m";
+    if !arguments.wants_case(NAME) || !arguments.wants_peer("trefoil") {
+        return Ok(());
+    }
+    let resident = || -> Option<f64> {
+        let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+        text.split_whitespace().nth(1)?.parse::<f64>().ok().map(|pages| pages * 4096.0)
+    };
+    let Some(before) = resident() else { return Ok(()) };
+    let mut actors = Vec::with_capacity(COUNT);
+    while actors.len() < COUNT {
+        let some = (0..COUNT / 100).map(|_| new_actor(peers)).collect::<Result<Vec<_>>>()?;
+        batch(some.iter().map(|actor| actor.count()).collect())?;
+        actors.extend(some);
+    }
+    let Some(after) = resident() else { return Ok(()) };
+    let mut params = serde_json::Map::new();
+    params.insert("n".into(), COUNT.into());
+    report.case(vec![Row::new("trefoil", NAME, (after - before) / COUNT as f64, "bytes/actor", params)])
 }
 
 /// The caller is a plain thread that blocks on answers.
@@ -125,13 +214,16 @@ fn from_a_thread(peers: &Peers, arguments: &Arguments, report: &mut Report) -> R
     const MANY: usize = 10_000;
     let actor = new_actor(peers)?;
     let by_hand = ByHand::spawn(peers.actors.handle());
+    let kameo = spawn_kameo(peers);
     Case::latency("actor_call_sync_1_1", 2000)
         .peer("trefoil", || batch(vec![actor.count()]))
         .peer("mpsc", || batch_by_hand(vec![by_hand.count()]))
+        .peer("kameo", || batch_kameo(&kameo, 1))
         .run(arguments, report)?;
     Case::rate("actor_call_async_1_1", MANY, "calls/s")
         .peer("trefoil", || batch((0..MANY).map(|_| actor.count()).collect()))
         .peer("mpsc", || batch_by_hand((0..MANY).map(|_| by_hand.count()).collect()))
+        .peer("kameo", || batch_kameo(&kameo, MANY))
         .run(arguments, report)?;
     Case::latency("asyncactor_call_sync_1_1", 1000)
         .param("note", "by hand: a task per call")
@@ -150,6 +242,7 @@ fn from_a_task(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Res
     const ASKS: usize = 10_000;
     let actor = new_actor(peers)?;
     let by_hand = ByHand::spawn(peers.actors.handle());
+    let kameo = spawn_kameo(peers);
     for (name, window) in [("actor_ask_task_1", 1), ("actor_ask_task_64", 64)] {
         Case::rate(name, ASKS, "calls/s")
             .param("in_flight", window)
@@ -183,6 +276,30 @@ fn from_a_task(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Res
                             oldest.await?;
                         }
                         answers.push_back(by_hand.count());
+                    }
+                    for answer in answers {
+                        answer.await?;
+                    }
+                    Ok::<(), Error>(())
+                };
+                peers.actors.block_on(peers.actors.spawn(asks))?
+            })
+            .peer("kameo", || {
+                let kameo = kameo.clone();
+                let asks = async move {
+                    let mut answers = VecDeque::with_capacity(window);
+                    for _ in 0..ASKS {
+                        if window == 1 {
+                            kameo.ask(Count).send().await?;
+                            continue;
+                        }
+                        if answers.len() == window
+                            && let Some(oldest) = answers.pop_front()
+                        {
+                            let oldest: kameo::request::PendingReply<Count, u64> = oldest;
+                            oldest.await?;
+                        }
+                        answers.push_back(kameo.ask(Count).enqueue().await?);
                     }
                     for answer in answers {
                         answer.await?;

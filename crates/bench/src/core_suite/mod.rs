@@ -8,6 +8,7 @@
 //! | `trefoil` | the way a user writes it: closures and `#[task]`s through `Ref`s |
 //! | `tokio` | `spawn` on a multi-thread runtime, results through `JoinHandle`s |
 //! | `rayon` | `spawn` on a pool, results through a cell (`Arc<OnceLock>`) each; `join` where the work is a tree |
+//! | `kameo` | actors of the crate of that name, with an unbounded mailbox |
 //! | `mpsc` | an actor by hand: a loop on an unbounded `mpsc`, answers through `oneshot` |
 //! | `arc` | a plain `Arc`: the floor of put and get |
 //!

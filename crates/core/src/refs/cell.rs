@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 
+use super::errand::WaitMark;
 use super::promise::Completion;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::graph::{Subscriber, SubscriberKind};
@@ -196,6 +197,11 @@ pub(crate) trait Outcome<T>: Send + Sync {
     fn cancel(&self) -> bool;
     /// The task behind the cell, if it is one that has not finished.
     fn as_runnable(self: Arc<Self>) -> Option<Arc<dyn Runnable>>;
+    /// Called before someone waits for an outcome that is not there: the error if it could never come. What
+    /// it gives is held while a thread `blocks`.
+    fn before_wait(&self, _blocks: bool) -> Result<WaitMark> {
+        Ok(None)
+    }
 }
 
 /// What running a job's first part gave.

@@ -13,6 +13,7 @@
 //! dataflow edge: a dependent task is itself a waiter.
 
 mod cell;
+mod errand;
 mod promise;
 mod reference;
 mod travel;
@@ -20,5 +21,6 @@ mod travel;
 pub(crate) use cell::{
     Job, Outcome, Runnable, Started, TaskCell, Waiter, current_task_cancelled, current_task_cpus,
 };
+pub use errand::{Errand, Note, WaitMark};
 pub use promise::Promise;
 pub use reference::{Ref, Value};

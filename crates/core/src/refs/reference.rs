@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::cell::{Outcome, Runnable, Waiter};
+use super::errand::WaitMark;
 use super::promise::{Promise, completed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RefId;
@@ -112,6 +113,7 @@ impl<T> Ref<T> {
     ///
     /// The error of the work.
     pub fn get_value(&self) -> Result<Value<T>> {
+        let _mark = self.before_blocking()?;
         runtime::wait_blocking(self, None);
         self.try_value().unwrap_or_else(|| Err(never_set()))
     }
@@ -123,11 +125,17 @@ impl<T> Ref<T> {
     ///
     /// [`ErrorKind::TimedOut`], or the error of the work.
     pub fn get_value_timeout(&self, timeout: Duration) -> Result<Value<T>> {
+        let _mark = self.before_blocking()?;
         runtime::wait_blocking(self, Instant::now().checked_add(timeout));
         self.try_value().unwrap_or_else(|| {
             Err(Error::new(ErrorKind::TimedOut, "get", format!("no value within {timeout:?}"))
                 .with_help("the work goes on: wait again, or stop it with `cancel`"))
         })
+    }
+
+    /// An error instead of a wait that could never end.
+    fn before_blocking(&self) -> Result<WaitMark> {
+        if self.is_done() { Ok(None) } else { self.0.before_wait(true) }
     }
 
     pub(crate) fn poll_done(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -207,7 +215,10 @@ impl<T: Clone> Future for Ref<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.poll_done(context) {
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => match self.0.before_wait(false) {
+                Ok(_) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
             Poll::Ready(()) => {
                 // A future is not polled after it is ready, but must stay sound if it is: it keeps a
                 // handle whenever it cannot take the value out.
@@ -231,7 +242,13 @@ impl<T> Future for ValueFuture<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let reference = Ref(Arc::clone(&self.0));
-        reference.poll_done(context).map(|()| reference.try_value().unwrap_or_else(|| Err(never_set())))
+        match reference.poll_done(context) {
+            Poll::Ready(()) => Poll::Ready(reference.try_value().unwrap_or_else(|| Err(never_set()))),
+            Poll::Pending => match self.0.before_wait(false) {
+                Ok(_) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            },
+        }
     }
 }
 

@@ -1,20 +1,18 @@
-//! An actor's life, as its handles, its mailbox and its callers see it: who it
-//! is, how many calls wait, and how it ended.
+//! An actor's life, as its handles, its loop and its callers see it: who it is and how it ended.
 //!
-//! An end is written once, before the first call fails because of it, so that
-//! whoever saw the failure finds the actor dead.
+//! An end is written once, before the first call fails because of it, so that whoever saw the failure finds
+//! the actor dead. [`Life::bury`] comes last, when the state is dropped and the queue is empty.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::Location;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use trefoil_core::{Error, ErrorKind, TaskInfo};
 
 /// The identifier of an actor: which process made it, and its number there.
@@ -59,10 +57,34 @@ pub enum ActorEnd {
     Stopped,
     /// [`kill`](crate::ActorHandle::kill) was called.
     Killed,
+    /// A method called [`ActorContext::exit`](crate::ActorContext::exit), and the calls that ran were done.
+    Exited,
     /// A method panicked and no restart was left.
     Panicked,
+    /// The function that makes the state returned an error or panicked.
+    Failed,
     /// The engine was shut down.
     ShutDown,
+}
+
+impl fmt::Display for ActorEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ActorEnd::Dropped => "ended when its last handle was dropped",
+            ActorEnd::Stopped => "was stopped",
+            ActorEnd::Killed => "was killed",
+            ActorEnd::Exited => "left: one of its methods called `exit`",
+            ActorEnd::Panicked => "panicked",
+            ActorEnd::Failed => "could not be made",
+            ActorEnd::ShutDown => "ended because the engine was shut down",
+        })
+    }
+}
+
+/// The name given to one actor, and where it counts.
+pub(crate) struct Name {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
 }
 
 /// What an actor is called, and where it stands.
@@ -70,154 +92,145 @@ pub(crate) struct Life {
     pub(crate) id: ActorId,
     /// The name of the type, or the one in `#[actor(name = "..")]`.
     pub(crate) kind: &'static str,
-    /// The name given to this one.
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<Box<Name>>,
     /// The engine it lives on.
     pub(crate) engine: u64,
-    pub(crate) capacity: Option<usize>,
+    /// The registry holds a handle of its own.
+    pub(crate) detached: bool,
     pub(crate) restarts: AtomicU32,
-    /// Calls that have been made and not started.
-    pub(crate) pending: AtomicUsize,
     /// Set while the calls that a panic interrupted are being given up.
     pub(crate) restarting: AtomicBool,
-    end: Mutex<Option<(ActorEnd, Option<Error>)>>,
-    over: watch::Sender<bool>,
-    abort: OnceLock<AbortHandle>,
+    /// `ALIVE`, `LEAVING` or `ENDED`: one look per call.
+    status: AtomicU8,
+    end: Mutex<Option<Box<(ActorEnd, Option<Error>)>>>,
+    over: Mutex<Over>,
+}
+
+const ALIVE: u8 = 0;
+const LEAVING: u8 = 1;
+const ENDED: u8 = 2;
+
+#[derive(Default)]
+struct Over {
+    over: bool,
+    waiters: Vec<Waker>,
 }
 
 impl Life {
-    pub(crate) fn new(
-        kind: &'static str,
-        name: Option<String>,
-        engine: u64,
-        capacity: Option<usize>,
-    ) -> Self {
+    pub(crate) fn new(kind: &'static str, name: Option<Box<Name>>, engine: u64, detached: bool) -> Self {
         Self {
             id: ActorId::next(),
             kind,
             name,
             engine,
-            capacity,
+            detached,
             restarts: AtomicU32::new(0),
-            pending: AtomicUsize::new(0),
             restarting: AtomicBool::new(false),
+            status: AtomicU8::new(ALIVE),
             end: Mutex::new(None),
-            over: watch::Sender::new(false),
-            abort: OnceLock::new(),
-        }
-    }
-
-    /// Hands over what aborts the actor's loop.
-    pub(crate) fn started(&self, abort: AbortHandle) {
-        let _ = self.abort.set(abort);
-        // Killed by someone who found it by name before it had started.
-        if self.end() == Some(ActorEnd::Killed) {
-            self.kill();
+            over: Mutex::default(),
         }
     }
 
     /// Writes down the end, unless there is one.
     pub(crate) fn finish(&self, end: ActorEnd, cause: Option<Error>) {
-        self.end.lock().get_or_insert((end, cause));
+        let mut written = self.end.lock();
+        if written.is_none() {
+            *written = Some(Box::new((end, cause)));
+            self.status.store(ENDED, Ordering::Release);
+        }
+    }
+
+    /// Asks the loop to end after the calls that run.
+    pub(crate) fn leave(&self) {
+        let _ = self.status.compare_exchange(ALIVE, LEAVING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// Whether the loop may go on as always.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.status.load(Ordering::Acquire) == ALIVE
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.status.load(Ordering::Acquire) == ENDED
     }
 
     /// Says that nothing of the actor is left; the end is known.
     pub(crate) fn bury(&self) {
-        self.over.send_replace(true);
+        let waiters = {
+            let mut over = self.over.lock();
+            over.over = true;
+            std::mem::take(&mut over.waiters)
+        };
+        waiters.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn end(&self) -> Option<ActorEnd> {
-        self.end.lock().as_ref().map(|(end, _)| *end)
+        if self.has_ended() { self.end.lock().as_ref().map(|end| end.0) } else { None }
     }
 
-    pub(crate) fn kill(&self) {
-        self.finish(ActorEnd::Killed, None);
-        if let Some(abort) = self.abort.get() {
-            abort.abort();
-        }
-    }
-
+    /// Waits until nothing of the actor is left.
     pub(crate) async fn wait_over(&self) -> ActorEnd {
-        // The sender lives as long as `self`, so this ends with the value `true`.
-        let _ = self.over.subscribe().wait_for(|over| *over).await;
+        std::future::poll_fn(|context| {
+            let mut over = self.over.lock();
+            if over.over {
+                return Poll::Ready(());
+            }
+            if !over.waiters.iter().any(|waker| waker.will_wake(context.waker())) {
+                over.waiters.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await;
         self.end().unwrap_or(ActorEnd::ShutDown)
     }
 
-    /// Counts one more waiting call, or says how many wait when there is no room.
-    pub(crate) fn admit(&self) -> Result<(), usize> {
-        match self.capacity {
-            None => {
-                self.pending.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Some(capacity) => self
-                .pending
-                .try_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < capacity).then_some(n + 1))
-                .map(|_| ()),
-        }
-    }
-
-    /// One waiting call less.
-    pub(crate) fn release(&self) {
-        self.pending.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    pub(crate) fn task(method: &'static str, location: &'static Location<'static>) -> TaskInfo {
-        TaskInfo { name: Cow::Borrowed(method), location, attempt: 1 }
-    }
-
     /// The error of a call that was not, or not fully, run.
-    pub(crate) fn lost(&self, method: &'static str, location: &'static Location<'static>) -> Error {
-        let (end, cause) = match self.end.lock().clone() {
-            Some((end, cause)) => (end, cause),
+    pub(crate) fn lost(&self, task: TaskInfo) -> Error {
+        let (end, cause) = match self.end.lock().as_deref() {
+            Some((end, cause)) => (*end, cause.clone()),
             None if self.restarting.load(Ordering::Acquire) => {
                 let message = format!("{self} was restarted after a panic while the call ran");
-                return self.error(ErrorKind::ActorDead, message, method, location);
+                return Error::new(ErrorKind::ActorDead, "task", message)
+                    .with_help("`max_call_retries` runs such calls again")
+                    .in_task(task);
             }
             None => (ActorEnd::ShutDown, None),
         };
+        let kind = if end == ActorEnd::ShutDown { ErrorKind::ShutDown } else { ErrorKind::ActorDead };
+        let cause_text = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        // The operation "task" is not repeated beside the name of the call.
+        let error = Error::new(kind, "task", format!("{self} {end}{cause_text}"));
         let error = match end {
-            ActorEnd::Dropped => self.dead("ended when its last handle was dropped", method, location),
-            ActorEnd::Stopped => self
-                .dead("was stopped", method, location)
-                .with_help("calls after `stop` are not run; `wait_ended` waits for the ones before"),
-            ActorEnd::Killed => self.dead("was killed", method, location),
+            ActorEnd::Stopped => {
+                error.with_help("calls after `stop` are not run; `wait_ended` waits for the ones before")
+            }
             ActorEnd::Panicked => {
-                let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
-                self.dead(&format!("panicked{cause}"), method, location)
-                    .with_help("`engine.actor_fn(..).max_restarts(n)` gives it a fresh state after a panic")
+                error.with_help("`engine.actor_fn(..).max_restarts(n)` gives it a fresh state after a panic")
             }
-            ActorEnd::ShutDown => {
-                let message = format!("{self} ended because the engine was shut down");
-                self.error(ErrorKind::ShutDown, message, method, location)
-            }
+            _ => error,
         };
         match cause {
             Some(cause) => error.with_source(cause),
             None => error,
         }
+        .in_task(task)
     }
+}
 
-    fn dead(&self, how: &str, method: &'static str, location: &'static Location<'static>) -> Error {
-        self.error(ErrorKind::ActorDead, format!("{self} {how}"), method, location)
-    }
-
-    pub(crate) fn error(
-        &self,
-        kind: ErrorKind,
-        message: String,
-        method: &'static str,
-        location: &'static Location<'static>,
-    ) -> Error {
-        // The operation "task" is not repeated beside the name of the call.
-        Error::new(kind, "task", message).in_task(Self::task(method, location))
-    }
+/// How a call of this method, made there, is called in errors.
+pub(crate) fn task_info(
+    method: &'static str,
+    location: &'static Location<'static>,
+    attempt: u32,
+) -> TaskInfo {
+    TaskInfo { name: Cow::Borrowed(method), location, attempt }
 }
 
 impl fmt::Display for Life {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "the actor `{name}` ({})", self.kind),
+            Some(name) => write!(f, "the actor `{}` ({})", name.name, self.kind),
             None => write!(f, "the actor {} ({})", self.id, self.kind),
         }
     }

@@ -1,34 +1,46 @@
 //! Actors: a value of its own, and calls to its methods that run one after another.
 //!
 //! ```text
-//!   handle.add(5) ── message ──> mailbox (a queue) ── loop on the control runtime ──> state
-//!        │                                                  │
-//!        └──────────── Ref <── promise <── result ──────────┘
+//!   handle.add(5) ── call ──> queue ── loop on the control runtime ──> state
+//!        │                                         │
+//!        └──────────────── Ref <──── answer ───────┘
 //! ```
 //!
-//! The loop owns the state. It takes one message at a time, waits for the
-//! message's arguments (so a call keeps its place in the queue), and runs it:
-//! `&mut self` methods alone, `&self` methods on a shared handle; asynchronous
-//! `&self` methods go on beside the loop, up to a limit, and an `&mut self`
-//! method waits until they are done.
+//! A call is one allocation: arguments, method and the cell of the answer (`call`). The queue is shared by
+//! handles and loop (`mailbox`). The loop owns the state (`run`): it takes what is queued and runs it, `&mut
+//! self` methods alone, asynchronous `&self` methods beside each other up to a limit per group; a call whose
+//! arguments are late waits in a lane of its caller (`work`). A panic brings a fresh state (`origin`) or the
+//! end (`life`).
 //!
-//! Whatever ends the loop (see [`ActorEnd`]), the mailbox is emptied and each
-//! call left in it fails with an error that names the end. Handles hold the
-//! mailbox, never the engine, and the loop holds neither handles nor engine.
+//! Whatever ends the loop (see [`ActorEnd`]), each call that is left fails with an error that names the end.
+//! Handles and the loop share a core and hold no engine.
 
 mod builder;
-mod envelope;
+mod call;
+mod context;
 mod handle;
 mod life;
 mod mailbox;
 mod names;
+mod origin;
+mod pool;
 mod port;
+mod reserve;
 mod run;
+mod timer;
+mod work;
 
-pub use builder::{ActorBuilder, ActorSession, FromFn, FromValue};
-pub use handle::ActorHandle;
+pub use builder::{ActorBuilder, ActorSession, Checkpoint, FromFn, FromValue};
+pub use context::ActorContext;
+pub use handle::{ActorHandle, WeakHandle};
 pub use life::{ActorEnd, ActorId};
-pub use port::Port;
+pub use mailbox::Overflow;
+pub use names::ActorInfo;
+pub use origin::{Restart, Restarts};
+pub use pool::{ActorPool, PoolIter, PoolResults};
+pub use port::{MethodInfo, Port};
+pub use reserve::Reserved;
+pub use timer::Timer;
 
 /// A type whose methods can be called through an [`ActorHandle`]; written by
 /// [`#[actor]`](macro@crate::actor).
@@ -44,7 +56,14 @@ pub trait Actor: Send + Sync + Sized + 'static {
     /// The name of the type in errors and listings.
     const NAME: &'static str;
 
+    /// The groups that its methods name, in order of appearance.
+    const GROUPS: &'static [&'static str];
+
     /// The remote methods, sending through `port`.
     #[doc(hidden)]
     fn methods(port: Port<Self>) -> Self::Methods;
+
+    /// The port inside the methods.
+    #[doc(hidden)]
+    fn port(methods: &Self::Methods) -> &Port<Self>;
 }

@@ -1,6 +1,7 @@
-//! Which actors can be found: by name on one engine, by id in this process.
+//! Which actors there are: all that live, by number; by name and namespace on one engine.
 //!
-//! The tables hold weak handles, so being listed keeps no actor alive.
+//! The tables hold weak handles, so being listed keeps no actor alive. A detached actor is kept by its line
+//! in the table of names until it has ended.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -9,88 +10,149 @@ use std::sync::{Arc, LazyLock, Weak};
 use parking_lot::Mutex;
 use trefoil_core::{Error, ErrorKind, Result, suggest};
 
-use super::life::{ActorId, Life};
+use super::life::{ActorEnd, ActorId, Life};
+use super::mailbox::AnyCore;
 
-type AnyPort = Weak<dyn Any + Send + Sync>;
+type Key = (u64, String, String);
 
 struct Listed {
-    life: Weak<Life>,
-    port: AnyPort,
+    core: Weak<dyn AnyCore>,
+    /// The handle of a detached actor.
+    keep: Option<Box<dyn Any + Send + Sync>>,
 }
 
-impl Listed {
-    /// Whether calls can still reach it.
-    fn is_alive(&self) -> bool {
-        self.port.strong_count() > 0 && self.life.upgrade().is_some_and(|life| life.end().is_none())
-    }
+/// By engine, namespace and name.
+static NAMES: LazyLock<Mutex<HashMap<Key, Listed>>> = LazyLock::new(Mutex::default);
+
+/// All that have not ended, by number.
+static LIVING: LazyLock<Mutex<HashMap<u64, Weak<dyn AnyCore>>>> = LazyLock::new(Mutex::default);
+
+fn living(listed: &Listed) -> Option<Arc<dyn AnyCore>> {
+    listed.core.upgrade().filter(|core| core.life().end().is_none() && core.is_reachable())
 }
 
-/// By engine and name.
-static NAMES: LazyLock<Mutex<HashMap<(u64, String), Listed>>> = LazyLock::new(Mutex::default);
+fn key(life: &Life) -> Option<Key> {
+    life.name.as_ref().map(|name| (life.engine, name.namespace.clone(), name.name.clone()))
+}
 
-/// By id, of the actors whose handles were serialised.
-static IDS: LazyLock<Mutex<HashMap<ActorId, AnyPort>>> = LazyLock::new(Mutex::default);
-
-/// Takes the actor's name, if it has one.
-pub(crate) fn claim(life: &Arc<Life>, port: AnyPort) -> Result<()> {
-    let Some(name) = &life.name else { return Ok(()) };
-    let mut names = NAMES.lock();
-    let key = (life.engine, name.clone());
-    if let Some(listed) = names.get(&key)
-        && listed.is_alive()
-    {
-        let kind = listed.life.upgrade().map_or("another type", |life| life.kind);
-        let message = format!("the name `{name}` belongs to a living actor ({kind})");
-        return Err(Error::new(ErrorKind::AlreadyExists, "actor", message)
-            .with_help("`engine.actor_named` finds it; names are free again when their actor has ended"));
+/// Lists a new actor; takes its name, if it has one.
+pub(crate) fn claim(core: &Arc<dyn AnyCore>) -> Result<()> {
+    let life = core.life();
+    if let Some(key) = key(life) {
+        let mut names = NAMES.lock();
+        if let Some(other) = names.get(&key).and_then(living) {
+            let message = format!("the name `{}` belongs to a living actor ({})", key.2, other.life().kind);
+            return Err(Error::new(ErrorKind::AlreadyExists, "actor", message).with_help(
+                "`engine.actor_named` finds it; names are free again when their actor has ended",
+            ));
+        }
+        let replaced = names.insert(key, Listed { core: Arc::downgrade(core), keep: None });
+        drop(names);
+        drop(replaced);
     }
-    names.insert(key, Listed { life: Arc::downgrade(life), port });
+    LIVING.lock().insert(life.id.number(), Arc::downgrade(core));
     Ok(())
 }
 
-/// Gives the name back, unless it belongs to a newer actor already.
-pub(crate) fn release(life: &Arc<Life>) {
-    let Some(name) = &life.name else { return };
-    let mut names = NAMES.lock();
-    let key = (life.engine, name.clone());
-    if names.get(&key).is_some_and(|listed| std::ptr::eq(listed.life.as_ptr(), Arc::as_ptr(life))) {
-        names.remove(&key);
+/// Keeps an actor alive until it has ended.
+pub(crate) fn keep(core: &Arc<dyn AnyCore>, handle: Box<dyn Any + Send + Sync>) {
+    let Some(key) = key(core.life()) else { return };
+    if let Some(listed) = NAMES.lock().get_mut(&key)
+        && is_same(listed, core.life())
+    {
+        listed.keep = Some(handle);
     }
 }
 
-/// The port of a living actor of that name, and the name of its type.
-pub(crate) fn find(engine: u64, name: &str) -> Result<(Arc<dyn Any + Send + Sync>, &'static str)> {
+fn is_same(listed: &Listed, life: &Life) -> bool {
+    listed.core.upgrade().is_some_and(|core| std::ptr::eq(core.life(), life))
+}
+
+/// Forgets an actor that has ended, unless its name belongs to a newer one already.
+pub(crate) fn release(life: &Life) {
+    LIVING.lock().remove(&life.id.number());
+    let Some(key) = key(life) else { return };
+    let released = {
+        let mut names = NAMES.lock();
+        if names.get(&key).is_some_and(|listed| is_same(listed, life)) { names.remove(&key) } else { None }
+    };
+    // The handle of a detached actor goes outside of the lock.
+    drop(released);
+}
+
+/// The living actor of that name.
+pub(crate) fn find(engine: u64, namespace: &str, name: &str) -> Result<Arc<dyn AnyCore>> {
     let names = NAMES.lock();
-    let found = names.get(&(engine, name.to_owned())).filter(|listed| listed.is_alive());
-    if let Some(listed) = found
-        && let (Some(port), Some(life)) = (listed.port.upgrade(), listed.life.upgrade())
-    {
-        return Ok((port, life.kind));
+    let found = names.get(&(engine, namespace.to_owned(), name.to_owned())).and_then(living);
+    if let Some(core) = found {
+        return Ok(core);
     }
-    let mut living: Vec<&str> = names
+    let mut known: Vec<&str> = names
         .iter()
-        .filter(|((other, _), listed)| *other == engine && listed.is_alive())
-        .map(|((_, name), _)| name.as_str())
+        .filter(|((other, space, _), listed)| {
+            *other == engine && space == namespace && living(listed).is_some()
+        })
+        .map(|((.., name), _)| name.as_str())
         .collect();
-    living.sort_unstable();
-    let error = Error::new(ErrorKind::NotFound, "actor_named", format!("no living actor is named `{name}`"));
-    Err(match (suggest(name, &living), living.is_empty()) {
-        (Some(near), _) => error.with_help(format!("did you mean `{near}`? (actors: {})", living.join(", "))),
-        (None, false) => error.with_help(format!("actors: {}", living.join(", "))),
-        (None, true) => error.with_help("no actor of this engine has a name"),
+    known.sort_unstable();
+    let place = if namespace.is_empty() { String::new() } else { format!(" in the namespace `{namespace}`") };
+    let message = format!("no living actor is named `{name}`{place}");
+    let error = Error::new(ErrorKind::NotFound, "actor_named", message);
+    Err(match (suggest(name, &known), known.is_empty()) {
+        (Some(near), _) => error.with_help(format!("did you mean `{near}`? (actors: {})", known.join(", "))),
+        (None, false) => error.with_help(format!("actors: {}", known.join(", "))),
+        (None, true) => error.with_help(format!("no actor of this engine has a name{place}")),
     })
 }
 
-/// Lists an actor by id.
-pub(crate) fn list(id: ActorId, port: AnyPort) {
-    let mut ids = IDS.lock();
-    if ids.len() % 256 == 255 {
-        ids.retain(|_, port| port.strong_count() > 0);
-    }
-    ids.insert(id, port);
+/// The living actor of that id, if it belongs to this process.
+pub(crate) fn by_id(id: ActorId) -> Option<Arc<dyn AnyCore>> {
+    let core = LIVING.lock().get(&id.number())?.upgrade()?;
+    (core.life().id == id).then_some(core)
 }
 
-/// The port of an actor whose handle was serialised in this process.
-pub(crate) fn by_id(id: ActorId) -> Option<Arc<dyn Any + Send + Sync>> {
-    IDS.lock().get(&id).and_then(Weak::upgrade)
+/// An actor in a list of them; from [`ActorSession::actors`](crate::ActorSession::actors).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ActorInfo {
+    /// Its identifier.
+    pub id: ActorId,
+    /// The name of its type.
+    pub kind: &'static str,
+    /// The name given when it was spawned.
+    pub name: Option<String>,
+    /// Where the name counts; empty by default.
+    pub namespace: String,
+    /// Whether it lives until it is stopped or killed.
+    pub detached: bool,
+    /// Calls that have been made and not started.
+    pub pending: usize,
+    /// How often it was given a fresh state.
+    pub restarts: u32,
+    /// How it ended, for one that is just going.
+    pub end: Option<ActorEnd>,
+}
+
+/// The living actors of an engine, in the order in which they were made.
+pub(crate) fn list(engine: u64) -> Vec<ActorInfo> {
+    let cores: Vec<Arc<dyn AnyCore>> = LIVING.lock().values().filter_map(Weak::upgrade).collect();
+    let mut infos: Vec<ActorInfo> = cores
+        .iter()
+        .filter(|core| core.life().engine == engine)
+        .map(|core| {
+            let life = core.life();
+            ActorInfo {
+                id: life.id,
+                kind: life.kind,
+                name: life.name.as_ref().map(|name| name.name.clone()),
+                namespace: life.name.as_ref().map(|name| name.namespace.clone()).unwrap_or_default(),
+                detached: life.detached,
+                pending: core.waiting(),
+                restarts: life.restarts.load(std::sync::atomic::Ordering::Acquire),
+                end: life.end(),
+            }
+        })
+        .collect();
+    infos.sort_by_key(|info| info.id);
+    infos
 }

@@ -1,209 +1,497 @@
-//! The loop of an actor.
+//! The loop of an actor: a future on the control runtime that owns the state.
+//!
+//! One poll takes what is in the queue and runs it, up to a budget, then looks at what else goes on (see
+//! `work`). Short synchronous methods run one after another without touching anything shared but their own
+//! cells. Whatever ends the loop, by itself, killed or dropped with its runtime, goes through
+//! [`ActorTask::finish`]: the end is written, what runs is given up, the state is dropped, what is queued
+//! fails, and then those who wait for the end are told.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
-use trefoil_core::Error;
+use trefoil_core::{Error, Note};
 
 use super::Actor;
-use super::envelope::{Access, Crash, Envelope, Progress};
+use super::call::{Crash, Kind, Late, Ran, Unstarted};
+use super::context::Inside;
 use super::life::ActorEnd;
-use super::mailbox::{Mailbox, Message};
+use super::mailbox::{AnyCore, Core, Mail, Mailed, Taken};
+use super::names;
+use super::origin::{Origin, Restart};
+use super::work::{Event, Work};
 
-/// Makes a fresh state.
-pub(crate) type Factory<A> = Box<dyn FnMut() -> A + Send>;
-
-/// Where states come from.
-pub(crate) struct Origin<A> {
-    /// The first state; without it the factory makes it.
-    pub(crate) first: Option<A>,
-    pub(crate) factory: Option<Factory<A>>,
-    pub(crate) max_restarts: u32,
-}
-
-impl<A: Actor> Origin<A> {
-    fn make(&mut self) -> Result<Arc<A>, Error> {
-        if let Some(first) = self.first.take() {
-            return Ok(Arc::new(first));
-        }
-        let Some(factory) = &mut self.factory else {
-            return Err(Error::new(
-                trefoil_core::ErrorKind::Internal,
-                "actor",
-                "no state and no way to make one",
-            ));
-        };
-        // A factory that panicked is not called again.
-        catch_unwind(AssertUnwindSafe(factory)).map(Arc::new).map_err(|payload| {
-            Error::panicked(format!("the function that makes the state of {}", A::NAME), &*payload)
-        })
-    }
-}
-
-struct Loop<A: Actor> {
-    // Dropped in this order: calls that run, the state, and last the mailbox, which tells of the end.
-    running: JoinSet<Option<Crash>>,
-    state: Arc<A>,
-    origin: Origin<A>,
-    mailbox: Mailbox<A>,
-    concurrency: usize,
-    /// Whether the last call kept its thread long.
-    heavy: bool,
-}
-
-/// The actor cannot go on; its end is written down.
-struct Dead;
+/// Calls per poll; then others have their turn on the thread.
+const BUDGET: usize = 128;
 
 /// From here on a call is heavy: others should not wait for the thread it runs on.
 const HEAVY: Duration = Duration::from_millis(1);
 
-/// Runs a call up to its first await.
-///
-/// The control runtime has few threads, and actors, timers and IO share them. An actor whose last call was
-/// heavy gives its runtime another thread for the time of the next one; that costs microseconds, which light
-/// calls would feel and heavy ones do not.
-fn run_now<'a, A: Actor>(
-    heavy: &mut bool,
-    call: Box<dyn Envelope<A>>,
-    access: Access<'a, A>,
-) -> Progress<'a> {
-    let start = Instant::now();
-    let progress = if *heavy { tokio::task::block_in_place(|| call.run(access)) } else { call.run(access) };
-    *heavy = start.elapsed() >= HEAVY;
-    progress
+/// Of calls that are not heavy, so many pass between two that are timed.
+const TIMED: u32 = 64;
+
+/// Limits of the groups; the first is that of methods without one.
+pub(crate) type Limits = Arc<[usize]>;
+
+pub(crate) struct ActorTask<A: Actor> {
+    core: Arc<Core<A>>,
+    /// None before the first is made, between two, and while an `async fn(&mut self)` has it.
+    state: Option<Arc<A>>,
+    origin: Origin<A>,
+    batch: VecDeque<Mail<A>>,
+    work: Option<Box<Work<A>>>,
+    limits: Limits,
+    /// `&self` methods that are not asynchronous run on threads of their own.
+    threads: bool,
+    /// How the actor will end when it is quiet.
+    ending: Option<ActorEnd>,
+    /// Calls run so far, and whether the last one kept its thread long.
+    runs: u32,
+    heavy: bool,
+    finished: bool,
 }
 
-/// Runs an actor until it ends.
-pub(crate) async fn run<A: Actor>(mailbox: Mailbox<A>, mut origin: Origin<A>, concurrency: usize) {
-    let state = match origin.make() {
-        Ok(state) => state,
-        Err(error) => return mailbox.life.finish(ActorEnd::Panicked, Some(error)),
-    };
-    let mut actor = Loop { running: JoinSet::new(), mailbox, state, origin, concurrency, heavy: false };
-    // A dead actor's end is written down already; nothing else is left to do.
-    let _ = actor.serve().await;
+/// The actor cannot go on.
+struct End(ActorEnd, Option<Error>);
+
+/// What a poll comes to.
+enum Turn {
+    /// There is nothing to do until something wakes the loop.
+    Wait,
+    /// There is more to do; others first.
+    Yield,
 }
 
-impl<A: Actor> Loop<A> {
-    async fn serve(&mut self) -> Result<(), Dead> {
-        loop {
-            let message = if self.running.is_empty() {
-                self.mailbox.next().await
-            } else {
-                tokio::select! {
-                    biased;
-                    ended = self.running.join_next() => {
-                        self.settle(ended.and_then(Result::ok).flatten()).await?;
-                        continue;
-                    }
-                    message = self.mailbox.next() => message,
-                }
-            };
-            let end = match message {
-                Some(Message::Call(call)) => {
-                    self.call(call).await?;
-                    // Killed while a synchronous method ran: an abort takes hold at the next await only.
-                    if self.mailbox.life.end().is_some() {
-                        return Err(Dead);
-                    }
-                    continue;
-                }
-                Some(Message::Stop) => ActorEnd::Stopped,
-                None => ActorEnd::Dropped,
-            };
-            self.quiet(0).await?;
-            self.mailbox.life.finish(end, None);
-            return Ok(());
+impl<A: Actor> ActorTask<A> {
+    pub(crate) fn new(core: Arc<Core<A>>, origin: Origin<A>, limits: Limits, threads: bool) -> Self {
+        Self {
+            core,
+            state: None,
+            origin,
+            batch: VecDeque::new(),
+            work: None,
+            limits,
+            threads,
+            ending: None,
+            runs: 0,
+            heavy: false,
+            finished: false,
         }
     }
 
-    async fn call(&mut self, mut call: Box<dyn Envelope<A>>) -> Result<(), Dead> {
-        self.wait_for_arguments(&mut call).await?;
-        if call.shares() {
-            match run_now(&mut self.heavy, call, Access::Shared(Arc::clone(&self.state))) {
-                Progress::Done => Ok(()),
-                Progress::Crashed(crash) => self.settle(Some(crash)).await,
-                Progress::Running(future) => {
-                    self.running.spawn(future);
-                    self.quiet(self.concurrency - 1).await
-                }
+    fn work(&mut self) -> &mut Work<A> {
+        self.work.get_or_insert_with(|| Box::new(Work::new(&self.limits)))
+    }
+
+    fn held(&self) -> usize {
+        self.batch.len() + self.work.as_ref().map_or(0, |work| work.held)
+    }
+
+    fn serve(&mut self, context: &mut Context<'_>) -> Result<Turn, End> {
+        self.core.set_waker(context.waker());
+        let mut budget = BUDGET;
+        loop {
+            self.check_life()?;
+            if !self.ready_to_work(context)? {
+                return Ok(Turn::Wait);
             }
-        } else {
-            self.quiet(0).await?;
-            let crash = match Arc::get_mut(&mut self.state) {
-                Some(state) => match run_now(&mut self.heavy, call, Access::Alone(state)) {
-                    Progress::Done => None,
-                    Progress::Crashed(crash) => Some(crash),
-                    Progress::Running(future) => future.await,
-                },
-                // Every call that shared the state has ended, and took its handle with it.
-                None => match call.run(Access::Shared(Arc::clone(&self.state))) {
-                    Progress::Crashed(crash) => Some(crash),
-                    _ => None,
-                },
-            };
-            self.settle(crash).await
-        }
-    }
-
-    /// Waits for a call's arguments, with an eye on the calls that run meanwhile.
-    async fn wait_for_arguments(&mut self, call: &mut Box<dyn Envelope<A>>) -> Result<(), Dead> {
-        loop {
-            let Some(arguments) = call.wait() else { return Ok(()) };
-            if self.running.is_empty() {
-                arguments.await;
+            self.go_on(context)?;
+            while self.ending.is_none() && budget > 0 {
+                let Some(mail) = self.batch.pop_front() else { break };
+                budget -= 1;
+                match mail {
+                    Mail::Call(call) => self.accept(call, context)?,
+                    Mail::Stop => self.ending = Some(ActorEnd::Stopped),
+                }
+                self.check_life()?;
+            }
+            if self.work.as_ref().is_some_and(|work| work.fresh) {
+                if budget == 0 {
+                    return Ok(Turn::Yield);
+                }
                 continue;
             }
-            let ended = tokio::select! {
-                biased;
-                ended = self.running.join_next() => ended,
-                () = arguments => continue,
-            };
-            self.settle(ended.and_then(Result::ok).flatten()).await?;
+            if let Some(end) = self.ending {
+                let quiet = match &self.work {
+                    None => true,
+                    // Who leaves lets the calls that run end, and drops the rest.
+                    Some(work) if end == ActorEnd::Exited => work.is_still(),
+                    Some(work) => work.is_quiet(),
+                };
+                if quiet {
+                    return Err(End(end, None));
+                }
+                return Ok(Turn::Wait);
+            }
+            if budget == 0 {
+                return Ok(Turn::Yield);
+            }
+            if self.batch.is_empty() {
+                let held = self.held();
+                match self.core.take(&mut self.batch, held) {
+                    Taken::Mail => {}
+                    Taken::Nothing => return Ok(Turn::Wait),
+                    Taken::Orphaned => self.ending = Some(ActorEnd::Dropped),
+                }
+            }
         }
     }
 
-    /// Waits until at most `most` calls run beside the loop.
-    async fn quiet(&mut self, most: usize) -> Result<(), Dead> {
-        while self.running.len() > most {
-            let ended = self.running.join_next().await;
-            self.settle(ended.and_then(Result::ok).flatten()).await?;
+    /// Sees a kill, and a method's wish to leave.
+    fn check_life(&mut self) -> Result<(), End> {
+        let life = &self.core.life;
+        if life.goes_on() {
+            return Ok(());
+        }
+        if life.has_ended() {
+            // Written down already; this one does not count.
+            return Err(End(ActorEnd::Killed, None));
+        }
+        self.ending = Some(ActorEnd::Exited);
+        Ok(())
+    }
+
+    /// Makes a state if there is none; false while a restart waits.
+    fn ready_to_work(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
+        if self.state.is_some() || self.work.as_ref().is_some_and(|work| work.alone.is_some()) {
+            return Ok(true);
+        }
+        if let Some(work) = &mut self.work
+            && let Some(pause) = &mut work.pause
+        {
+            if pause.as_mut().poll(context).is_pending() {
+                return Ok(false);
+            }
+            work.pause = None;
+        }
+        match self.origin.make() {
+            Ok(state) => self.state = Some(state),
+            Err(error) => return Err(End(ActorEnd::Failed, Some(error))),
+        }
+        Ok(true)
+    }
+
+    /// Looks at what goes on, and starts what may start now.
+    fn go_on(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        if self.work.is_none() {
+            return Ok(());
+        }
+        let mut changed = self.start_waiting(context)?;
+        while let Some(event) = self.work().poll(context) {
+            changed = true;
+            if let Event::Ended(late) = event {
+                self.ended(late)?;
+            }
+            self.check_life()?;
+            self.start_waiting(context)?;
+            if self.state.is_none() && self.work().alone.is_none() {
+                // A restart that waits.
+                break;
+            }
+        }
+        if changed {
+            self.tell_held();
+        }
+        Ok(())
+    }
+
+    fn start_waiting(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
+        let mut started = false;
+        while self.ending != Some(ActorEnd::Exited)
+            && self.state.is_some()
+            && let Some(call) = self.work().next()
+        {
+            started = true;
+            self.run(call, context)?;
+            self.check_life()?;
+        }
+        Ok(started)
+    }
+
+    fn tell_held(&self) {
+        self.core.set_held(self.held());
+        self.core.made_room();
+    }
+
+    /// A call from the queue.
+    fn accept(&mut self, call: Mailed<A>, context: &mut Context<'_>) -> Result<(), End> {
+        let call = match &mut self.work {
+            None => call,
+            Some(work) => match work.behind_late(call) {
+                None => return Ok(()),
+                Some(call) if work.is_quiet() => call,
+                Some(call) => {
+                    let (kind, group) = (call.kind(), call.note().group);
+                    if kind.shares() && work.has_room(group) {
+                        call
+                    } else if call.is_over() || call.poll_args(context).is_ready() {
+                        work.offer(call);
+                        let _ = self.start_waiting(context)?;
+                        self.tell_held();
+                        return Ok(());
+                    } else {
+                        work.wait_for_arguments(call);
+                        return Ok(());
+                    }
+                }
+            },
+        };
+        if self.state.is_none() {
+            // Between two states.
+            if call.is_over() || call.poll_args(context).is_ready() {
+                self.work().offer(call);
+            } else {
+                self.work().wait_for_arguments(call);
+            }
+            return Ok(());
+        }
+        self.core.set_held(self.held());
+        self.core.made_room();
+        self.run(call, context)
+    }
+
+    /// Runs a call whose turn it is.
+    fn run(&mut self, call: Mailed<A>, context: &mut Context<'_>) -> Result<(), End> {
+        let note = call.note();
+        let (group, shares) = (note.group, note.shares);
+        if note.blocking || (self.threads && shares) || group > 0 {
+            let kind = call.kind();
+            if kind == Kind::Shared && !call.is_over() {
+                return self.run_on_thread(call, context);
+            }
+        }
+        let ran = self.run_now(call);
+        match ran {
+            Ran::Done => {
+                if !shares {
+                    self.changed()?;
+                }
+                Ok(())
+            }
+            Ran::Waits(call) => {
+                self.work().wait_for_arguments(call);
+                self.core.set_held(self.held());
+                Ok(())
+            }
+            Ran::Crashed(crash) => self.crashed(crash),
+            Ran::Running(mut future) => {
+                // Many asynchronous methods are done at once.
+                let polled = if shares {
+                    future.as_mut().poll(context)
+                } else {
+                    super::context::alone(|| future.as_mut().poll(context))
+                };
+                match polled {
+                    Poll::Ready(late) => self.ended(late),
+                    Poll::Pending if shares => {
+                        self.work().started(future, group);
+                        Ok(())
+                    }
+                    Poll::Pending => {
+                        self.work().alone = Some(future);
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs a call up to its first await.
+    ///
+    /// The control runtime has few threads, and actors, timers and IO share them. An actor whose last call
+    /// was heavy gives its runtime another thread for the time of the next one; that costs microseconds,
+    /// which light calls would feel and heavy ones do not. Reading the clock costs as much as a light call,
+    /// so of those only some are timed.
+    fn run_now(&mut self, call: Mailed<A>) -> Ran<A> {
+        self.runs = self.runs.wrapping_add(1);
+        let blocking = self.heavy || call.note().blocking;
+        if !blocking && !self.runs.is_power_of_two() && !self.runs.is_multiple_of(TIMED) {
+            return call.run(&mut self.state, &self.core);
+        }
+        let start = Instant::now();
+        let ran = if blocking {
+            tokio::task::block_in_place(|| call.run(&mut self.state, &self.core))
+        } else {
+            call.run(&mut self.state, &self.core)
+        };
+        self.heavy = start.elapsed() >= HEAVY;
+        ran
+    }
+
+    /// Runs a `fn(&self)` beside the loop.
+    fn run_on_thread(&mut self, call: Mailed<A>, context: &mut Context<'_>) -> Result<(), End> {
+        if call.poll_args(context).is_pending() {
+            self.work().wait_for_arguments(call);
+            self.core.set_held(self.held());
+            return Ok(());
+        }
+        let Some(state) = self.state.clone() else { return Ok(()) };
+        let group = call.note().group;
+        let unstarted = Unstarted::new(call, &self.core);
+        let core = Arc::clone(&self.core);
+        let thread = tokio::task::spawn_blocking(move || {
+            let nothing = Late { state: None, crash: None, again: None };
+            let Some(call) = unstarted.into_call() else { return nothing };
+            let _inside = Inside::enter(Arc::clone(&core) as Arc<dyn AnyCore>, false);
+            call.run_blocking(state, &core)
+        });
+        let future = async move {
+            // Only a runtime that shuts down loses it.
+            thread.await.unwrap_or(Late { state: None, crash: None, again: None })
+        };
+        self.work().started(Box::pin(future), group);
+        Ok(())
+    }
+
+    /// An asynchronous call, or one on a thread, is over.
+    fn ended(&mut self, late: Late<A>) -> Result<(), End> {
+        let Late { state, crash, again } = late;
+        let alone = state.is_some();
+        if let Some(state) = state {
+            self.state = Some(state);
+        }
+        if let Some(call) = again {
+            self.work().offer_again(call);
+        }
+        match crash {
+            Some(crash) => self.crashed(crash),
+            None if alone => self.changed(),
+            None => Ok(()),
+        }
+    }
+
+    /// An exclusive call has run.
+    fn changed(&mut self) -> Result<(), End> {
+        if self.origin.care.is_some()
+            && let Some(state) = &self.state
+            && let Err(error) = self.origin.changed(state)
+        {
+            return Err(End(ActorEnd::Panicked, Some(error)));
         }
         Ok(())
     }
 
     /// After a panic: a fresh state if a restart is left, otherwise the end.
-    async fn settle(&mut self, crash: Option<Crash>) -> Result<(), Dead> {
-        let Some(crash) = crash else { return Ok(()) };
-        let life = Arc::clone(&self.mailbox.life);
+    fn crashed(&mut self, crash: Crash<A>) -> Result<(), End> {
+        let Crash { error, call } = crash;
+        let core = Arc::clone(&self.core);
+        let life = &core.life;
         let done = life.restarts.load(Ordering::Acquire);
-        if self.origin.factory.is_none() || done >= self.origin.max_restarts {
-            life.finish(ActorEnd::Panicked, Some(crash.error.clone()));
-            crash.tell();
-            return Err(Dead);
+        if !self.origin.may_restart(done) || !life.goes_on() {
+            life.finish(ActorEnd::Panicked, Some(error.clone()));
+            call.answer(error);
+            return Err(End(ActorEnd::Panicked, None));
         }
         life.restarting.store(true, Ordering::Release);
-        self.running.shutdown().await;
-        let state = self.origin.make().and_then(|fresh| {
-            let old = std::mem::replace(&mut self.state, fresh);
-            catch_unwind(AssertUnwindSafe(|| drop(old)))
-                .map_err(|payload| Error::panicked(format!("dropping the state of {}", A::NAME), &*payload))
-        });
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(work) = &mut self.work {
+                work.interrupt();
+            }
+            drop(self.state.take());
+        }));
+        let mut again = core.take_interrupted();
+        let told = if call.rearm() {
+            again.insert(0, call);
+            None
+        } else {
+            Some(call)
+        };
+        for call in again.into_iter().rev() {
+            self.work().offer_again(call);
+        }
+        let fresh = match dropped {
+            Err(payload) => Err(Error::panicked(format!("dropping the state of {}", A::NAME), &*payload)),
+            Ok(()) => match self.origin.pause(done) {
+                Some(pause) => {
+                    self.work().pause = Some(Box::pin(tokio::time::sleep(pause)));
+                    self.work().fresh = true;
+                    Ok(None)
+                }
+                None => self.origin.make().map(Some),
+            },
+        };
         life.restarting.store(false, Ordering::Release);
-        let fresh = match state {
-            Ok(()) => {
+        let outcome = match fresh {
+            Ok(state) => {
+                self.state = state;
                 life.restarts.store(done + 1, Ordering::Release);
+                self.origin.tell(&Restart { number: done + 1, error: error.clone() });
                 Ok(())
             }
-            Err(error) => {
-                life.finish(ActorEnd::Panicked, Some(error));
-                Err(Dead)
+            Err(cause) => {
+                let end = if dropped_badly(&cause) { ActorEnd::Panicked } else { ActorEnd::Failed };
+                life.finish(end, Some(cause));
+                Err(End(end, None))
             }
         };
-        crash.tell();
-        fresh
+        if let Some(call) = told {
+            call.answer(error);
+        }
+        outcome
+    }
+
+    /// Ends the actor; the first end that was written counts.
+    fn finish(&mut self, end: ActorEnd, cause: Option<Error>) {
+        self.finished = true;
+        let core = Arc::clone(&self.core);
+        core.life.finish(end, cause);
+        names::release(&core.life);
+        // The drops of states and arguments are the user's code.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.work.as_mut().map(|work| work.interrupt())));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.state.take())));
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(self.origin.first.take())));
+        let mut calls = core.take_interrupted();
+        calls.extend(self.work.as_mut().map(|work| work.drain()).unwrap_or_default());
+        let queued = std::mem::take(&mut self.batch).into_iter().chain(core.close());
+        calls.extend(queued.filter_map(|mail| match mail {
+            Mail::Call(call) => Some(call),
+            Mail::Stop => None,
+        }));
+        core.set_held(0);
+        for call in calls {
+            let error = core.life.lost(call.note().info());
+            let _ = catch_unwind(AssertUnwindSafe(|| call.answer(error)));
+        }
+        core.life.bury();
+    }
+}
+
+fn dropped_badly(cause: &Error) -> bool {
+    cause.operation().starts_with("dropping the state")
+}
+
+impl<A: Actor> Future for ActorTask<A> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let _inside = Inside::enter(Arc::clone(&this.core) as Arc<dyn AnyCore>, true);
+        match this.serve(context) {
+            Ok(Turn::Wait) => Poll::Pending,
+            Ok(Turn::Yield) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(End(end, cause)) => {
+                this.finish(end, cause);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl<A: Actor> Unpin for ActorTask<A> {}
+
+impl<A: Actor> Drop for ActorTask<A> {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nobody wrote an end: the loop was dropped by its runtime, or something panicked in it.
+            let end = if std::thread::panicking() { ActorEnd::Panicked } else { ActorEnd::ShutDown };
+            self.finish(end, None);
+        }
     }
 }

@@ -145,7 +145,7 @@ fn a_constructor_that_panics() {
     let engine = engine();
     let handle = engine.actor_fn(|| -> Cell { panic!("no state") }).max_restarts(5).spawn().unwrap();
     assert_dead(handle.set(1), ErrorKind::ActorDead, "no state");
-    assert_eq!(engine.block_on(handle.wait_ended()), ActorEnd::Panicked);
+    assert_eq!(engine.block_on(handle.wait_ended()), ActorEnd::Failed);
 }
 
 struct Brittle(Arc<AtomicBool>);

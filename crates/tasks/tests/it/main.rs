@@ -9,7 +9,10 @@
 extern crate trefoil_tasks as trefoil;
 
 mod actor_ends;
+mod actor_groups;
 mod actor_order;
+mod actor_space;
+mod actor_supervision;
 mod actors;
 mod dags;
 mod groups;

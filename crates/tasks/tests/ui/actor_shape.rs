@@ -46,6 +46,25 @@ impl Marked {
     pub fn get(&self) -> i64 { 1 }
 }
 
+struct Grouped;
+
+#[actor]
+impl Grouped {
+    #[actor(group = "io")]
+    pub fn change(&mut self) {}
+    #[actor(blocking)]
+    pub async fn wait(&self) {}
+    pub fn every(&self) {}
+}
+
+struct Unnamed;
+
+#[actor]
+impl Unnamed {
+    #[actor(group = " ")]
+    pub fn read(&self) {}
+}
+
 #[actor]
 fn function() {}
 

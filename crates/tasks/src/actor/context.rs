@@ -1,0 +1,204 @@
+//! Where a method runs: the actor's view of itself, and waits that could never end.
+//!
+//! While the loop of an actor runs, its thread says so. A method can ask for its [`ActorContext`], and a wait
+//! on an answer that only this very loop could give is an error instead of a hang. Blocking waits of one
+//! actor for another are listed while they last; one that would close a circle is refused too.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
+use trefoil_core::{Error, ErrorKind, Result, WaitMark};
+
+use super::Actor;
+use super::call::CallNote;
+use super::handle::{ActorHandle, WeakHandle};
+use super::life::ActorId;
+use super::mailbox::{AnyCore, Core};
+
+struct Here {
+    core: Arc<dyn AnyCore>,
+    /// The thread runs the loop itself, so that nothing else of the actor runs while it blocks.
+    on_loop: bool,
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+    /// An `async fn(&mut self)` is being polled.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks the thread as running an actor; dropping it restores what was there.
+pub(crate) struct Inside(Option<Here>);
+
+impl Inside {
+    pub(crate) fn enter(core: Arc<dyn AnyCore>, on_loop: bool) -> Self {
+        Self(HERE.replace(Some(Here { core, on_loop })))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let ended = HERE.replace(self.0.take());
+        drop(ended);
+    }
+}
+
+/// Polls the future of an `async fn(&mut self)`.
+pub(crate) fn alone<R>(poll: impl FnOnce() -> R) -> R {
+    ALONE.set(true);
+    let polled = poll();
+    ALONE.set(false);
+    polled
+}
+
+/// Which actor blocks on which; by number, while it lasts.
+static BLOCKED: LazyLock<Mutex<HashMap<u64, u64>>> = LazyLock::new(Mutex::default);
+
+struct Blocked(u64);
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        BLOCKED.lock().remove(&self.0);
+    }
+}
+
+/// Refuses a wait for an answer that cannot come before the waiting method has ended.
+pub(crate) fn before_wait(note: &CallNote, started: bool, blocks: bool) -> Result<WaitMark> {
+    HERE.with_borrow(|here| -> Result<WaitMark> {
+        let Some(Here { core, on_loop }) = here else { return Ok(None) };
+        let own = core.life().id.number();
+        if own == note.actor {
+            let never = if blocks { *on_loop } else { !started && (ALONE.get() || !note.shares) };
+            if never {
+                let message = format!(
+                    "a method of {} waits for `{}` of the same actor, which runs when that method has ended",
+                    core.life(),
+                    note.label
+                );
+                return Err(deadlock(message).with_help(
+                    "call the method on `self`, or give the `Ref` away instead of waiting for it",
+                ));
+            }
+        } else if blocks && *on_loop {
+            let mut blocked = BLOCKED.lock();
+            let mut next = note.actor;
+            let mut steps = 0;
+            while let Some(&waits_for) = blocked.get(&next) {
+                steps += 1;
+                if waits_for == own || steps > blocked.len() {
+                    let message = format!(
+                        "a method of {} waits for `{}`, whose actor waits for this one",
+                        core.life(),
+                        note.label
+                    );
+                    return Err(deadlock(message).with_help("one of them must not wait: give the `Ref` away"));
+                }
+                next = waits_for;
+            }
+            blocked.insert(own, note.actor);
+            return Ok(Some(Box::new(Blocked(own))));
+        }
+        Ok(None)
+    })
+}
+
+fn deadlock(message: String) -> Error {
+    Error::new(ErrorKind::Deadlock, "get", message)
+}
+
+/// An actor as its own running method sees it.
+///
+/// # Examples
+///
+/// ```
+/// # extern crate trefoil_tasks as trefoil;
+/// use trefoil_tasks::{ActorContext, ActorEnd, ActorSession, Engine, actor};
+///
+/// struct Door;
+///
+/// #[actor]
+/// impl Door {
+///     pub fn close(&mut self) -> Result<&'static str, trefoil_tasks::Error> {
+///         ActorContext::<Self>::current()?.exit();
+///         Ok("closed")
+///     }
+/// }
+///
+/// # fn main() -> trefoil_tasks::Result<()> {
+/// let engine = Engine::new()?;
+/// let door = engine.actor(Door).spawn()?;
+/// assert_eq!(door.close().get()?, "closed");
+/// assert_eq!(engine.block_on(door.wait_ended()), ActorEnd::Exited);
+/// # Ok(())
+/// # }
+/// ```
+pub struct ActorContext<A: Actor>(Arc<Core<A>>);
+
+impl<A: Actor> ActorContext<A> {
+    /// The context of the method that runs on this thread.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] outside of the methods of actors, [`ErrorKind::TypeMismatch`] in those of
+    /// another type.
+    pub fn current() -> Result<Self> {
+        let core = HERE.with_borrow(|here| here.as_ref().map(|here| Arc::clone(&here.core)));
+        let Some(core) = core else {
+            let message = format!("this thread runs no method of {}", A::NAME);
+            return Err(Error::new(ErrorKind::NotFound, "actor", message));
+        };
+        let kind = core.life().kind;
+        let any: Arc<dyn std::any::Any + Send + Sync> = core;
+        any.downcast::<Core<A>>().map(Self).map_err(|_| {
+            let message = format!("this thread runs a method of {kind}, not of {}", A::NAME);
+            Error::new(ErrorKind::TypeMismatch, "actor", message)
+        })
+    }
+
+    /// The actor's identifier.
+    pub fn id(&self) -> ActorId {
+        self.0.life.id
+    }
+
+    /// The name given when it was spawned.
+    pub fn name(&self) -> Option<&str> {
+        self.0.life.name.as_ref().map(|name| name.name.as_str())
+    }
+
+    /// A handle of this actor that does not keep it alive.
+    pub fn weak(&self) -> WeakHandle<A> {
+        WeakHandle::new(Arc::clone(&self.0))
+    }
+
+    /// A handle of this actor, unless the last one is gone already. Kept in the actor's own state, it would
+    /// keep the actor alive for ever: keep [`weak`](Self::weak) there.
+    pub fn handle(&self) -> Option<ActorHandle<A>> {
+        self.weak().upgrade()
+    }
+
+    /// Ends the actor when the calls that run now are done; those in the queue fail with
+    /// [`ErrorKind::ActorDead`]. It is not restarted.
+    pub fn exit(&self) {
+        self.0.life.leave();
+    }
+
+    /// Whether the actor has been killed meanwhile: long synchronous methods should look now and then and
+    /// return early.
+    pub fn is_killed(&self) -> bool {
+        self.0.life.has_ended()
+    }
+
+    /// How often the actor was given a fresh state.
+    pub fn restarts(&self) -> u32 {
+        self.0.life.restarts.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+/// Whether this thread runs the loop of the actor of that number.
+pub(crate) fn is_loop_of(actor: u64) -> bool {
+    HERE.with_borrow(|here| {
+        here.as_ref().is_some_and(|here| here.on_loop && here.core.life().id.number() == actor)
+    })
+}

@@ -1,0 +1,70 @@
+//! Room in a bounded mailbox, promised before the call is made: back-pressure for callers that must not block.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use super::Actor;
+use super::handle::ActorHandle;
+use super::mailbox::{Core, Refusal};
+
+/// Waits for a promise of room.
+pub(crate) struct Reserving<'a, A: Actor> {
+    core: &'a Arc<Core<A>>,
+    waited: bool,
+}
+
+impl<'a, A: Actor> Reserving<'a, A> {
+    pub(crate) fn new(core: &'a Arc<Core<A>>) -> Self {
+        Self { core, waited: false }
+    }
+}
+
+impl<A: Actor> Future for Reserving<'_, A> {
+    type Output = Result<(), Refusal>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.core.poll_reserve(context.waker());
+        self.waited = polled.is_pending();
+        polled
+    }
+}
+
+impl<A: Actor> Drop for Reserving<'_, A> {
+    fn drop(&mut self) {
+        // It may have been told of room that the next in line can use.
+        if self.waited {
+            self.core.made_room();
+        }
+    }
+}
+
+/// Room for one call in a bounded mailbox; from [`ActorHandle::reserve`].
+///
+/// It dereferences to the actor's methods. The first call made through it has its place for certain; dropped
+/// without a call, it gives the place back.
+pub struct Reserved<A: Actor>(ActorHandle<A>);
+
+impl<A: Actor> Reserved<A> {
+    pub(crate) fn new(handle: ActorHandle<A>) -> Self {
+        handle.port().reserved.store(true, Ordering::Release);
+        Self(handle)
+    }
+}
+
+impl<A: Actor> Deref for Reserved<A> {
+    type Target = A::Methods;
+
+    fn deref(&self) -> &A::Methods {
+        self.0.methods()
+    }
+}
+
+impl<A: Actor> std::fmt::Debug for Reserved<A> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Reserved({:?})", self.0)
+    }
+}
