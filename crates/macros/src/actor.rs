@@ -11,7 +11,10 @@ use syn::{
 };
 
 use crate::options::{self, Options};
-use crate::signature::{self, Errors, Shape};
+use crate::signature::{self, Errors, Items, Shape};
+
+/// Items that a stream produces ahead of its reader unless told otherwise.
+const LOOK_AHEAD: usize = 64;
 
 /// Methods that every `ActorHandle` has itself: an actor's method of the same
 /// name could be called by mistake, or not at all.
@@ -123,10 +126,12 @@ struct Marks {
     skip: bool,
     fallible: bool,
     blocking: bool,
+    stream: bool,
+    look_ahead: Option<usize>,
     group: Option<LitStr>,
 }
 
-const MARKS: &str = "on a method, #[actor(skip)] keeps it local, #[actor(group = \"io\")] limits it with others of the group, #[actor(blocking)] says that it may block its thread, and #[actor(fallible)] that it returns a `Result` under another name";
+const MARKS: &str = "on a method, #[actor(skip)] keeps it local, #[actor(group = \"io\")] limits it with others of the group, #[actor(blocking)] says that it may block its thread, #[actor(stream)] that it returns many results, and #[actor(fallible)] that it returns a `Result` under another name";
 
 impl Marks {
     fn read(&mut self, attribute: &Attribute) -> syn::Result<()> {
@@ -142,6 +147,14 @@ impl Marks {
                 Meta::Path(path) if path.is_ident("skip") => self.skip = true,
                 Meta::Path(path) if path.is_ident("fallible") => self.fallible = true,
                 Meta::Path(path) if path.is_ident("blocking") => self.blocking = true,
+                Meta::Path(path) if path.is_ident("stream") => self.stream = true,
+                Meta::NameValue(MetaNameValue {
+                    path,
+                    value: Expr::Lit(ExprLit { lit: Lit::Int(count), .. }),
+                    ..
+                }) if path.is_ident("look_ahead") => {
+                    self.look_ahead = Some(count.base10_parse()?);
+                }
                 Meta::NameValue(MetaNameValue {
                     path,
                     value: Expr::Lit(ExprLit { lit: Lit::Str(name), .. }),
@@ -229,7 +242,8 @@ fn twin(
     }
     let mut signature = method.sig.clone();
     SelfType(name).visit_signature_mut(&mut signature);
-    let shape = Shape::read(&signature, "a method of an actor", marks.fallible)?;
+    let read = if marks.stream { Shape::read_stream } else { Shape::read };
+    let shape = read(&signature, "a method of an actor", marks.fallible)?;
     let exclusive = method.sig.receiver().is_some_and(|receiver| receiver.mutability.is_some());
     let group = group_number(marks, exclusive, groups)?;
     let blocking = marks.blocking;
@@ -244,17 +258,28 @@ fn twin(
     let output = &shape.output.value;
     let wait = shape.is_async.then(|| quote!(.await));
     let state = if exclusive { quote!(__actor) } else { quote!(&*__actor) };
-    let outcome = shape.output.outcome(quote!(<#actor>::#ident(#state, #(#inputs),*) #wait));
-    let send = match (exclusive, shape.is_async) {
+    let called = quote!(<#actor>::#ident(#state, #(#inputs),*) #wait);
+    let is_async = shape.is_async || shape.items.is_some();
+    let send = match (exclusive, is_async) {
         (true, false) => quote!(call_mut),
         (true, true) => quote!(call_mut_async),
         (false, false) => quote!(call_ref),
         (false, true) => quote!(call_ref_async),
     };
-    let body = if shape.is_async {
-        quote!(::std::boxed::Box::pin(async move { #outcome }))
-    } else {
-        quote!({ #outcome })
+    let body = match shape.items {
+        Some(items) => {
+            let feed = if items == Items::Iterator { quote!(feed_iter) } else { quote!(feed_stream) };
+            let each = shape.output.outcome(quote!(item));
+            quote!(::std::boxed::Box::pin(async move { __sink.#feed(#called, |item| #each).await }))
+        }
+        None => {
+            let outcome = shape.output.outcome(called);
+            if is_async {
+                quote!(::std::boxed::Box::pin(async move { #outcome }))
+            } else {
+                quote!({ #outcome })
+            }
+        }
     };
     let checks = shape.checks();
     let text = signature::text(&method.sig);
@@ -268,6 +293,25 @@ fn twin(
     let vis = &method.vis;
     let span = ident.span();
     let call = quote_spanned!(span=> self.0.#send);
+    let once = shape.items.is_some();
+    let sent = quote! {
+        #call(
+            ::trefoil::__private::MethodInfo::new(#label, #group, #blocking, #once),
+            (#(self.0.argument(::trefoil::__private::IntoArg::<#values>::into_arg(#names)),)*),
+            move |__actor, (#(#names,)*): (#(::trefoil::__private::Input<#values>,)*)| #body,
+        )
+    };
+    let (gives, sent, encode) = if once {
+        let look_ahead = marks.look_ahead.unwrap_or(LOOK_AHEAD);
+        let sent = quote! {
+            let (__sink, __items) = ::trefoil::__private::RefStream::<#output>::open(#look_ahead);
+            let __body = #sent;
+            __items.fed_by(__body)
+        };
+        (quote!(RefStream), sent, quote!(encode_items))
+    } else {
+        (quote!(Ref), sent, quote!(encode_ref))
+    };
     let twin = quote! {
         #[doc = #doc]
         #[doc = ""]
@@ -276,13 +320,9 @@ fn twin(
         #vis fn #ident(
             &self,
             #(#names: impl ::trefoil::__private::IntoArg<#values>),*
-        ) -> ::trefoil::__private::Ref<#output> {
+        ) -> ::trefoil::__private::#gives<#output> {
             #checks
-            #call(
-                ::trefoil::__private::MethodInfo::new(#label, #group, #blocking),
-                (#(self.0.argument(::trefoil::__private::IntoArg::<#values>::into_arg(#names)),)*),
-                |__actor, (#(#names,)*): (#(::trefoil::__private::Input<#values>,)*)| #body,
-            )
+            #sent
         }
     };
     let entry = quote! {
@@ -290,7 +330,7 @@ fn twin(
         ::trefoil::__private::MethodEntry::new(#plain, #text, |__handle, __bytes| {
             let __methods = ::trefoil::__private::methods::<#actor>(__handle)?;
             let (#(#names,)*): (#(#values,)*) = ::trefoil::__private::decode(#plain, __bytes)?;
-            ::core::result::Result::Ok(::trefoil::__private::encode_ref(#plain, __methods.#ident(#(#names),*)))
+            ::core::result::Result::Ok(::trefoil::__private::#encode(#plain, __methods.#ident(#(#names),*)))
         })
     };
     Ok((twin, entry))

@@ -77,8 +77,18 @@ pub fn task(options: TokenStream, item: TokenStream) -> TokenStream {
 /// of [`macro@task`].
 ///
 /// Methods without a receiver, methods that take `self`, private methods and
-/// methods marked `#[actor(skip)]` stay local. A method whose `Result` has
-/// another name is marked `#[actor(fallible)]`.
+/// methods marked `#[actor(skip)]` stay local.
+///
+/// # Marks of methods
+///
+/// | mark | meaning |
+/// |---|---|
+/// | `#[actor(skip)]` | stays local |
+/// | `#[actor(fallible)]` | the result is a `Result` under another name |
+/// | `#[actor(group = "io")]` | a `&self` method that shares the limit of that group |
+/// | `#[actor(blocking)]` | may block its thread for long; not for `async` methods |
+/// | `#[actor(stream)]` | returns `impl Iterator<Item = T>` or `impl Stream<Item = T>`; its twin gives a `RefStream<T>` |
+/// | `#[actor(stream, look_ahead = 16)]` | the same, with so many items produced before they are read (64) |
 ///
 /// # Options
 ///

@@ -80,7 +80,7 @@ impl Shape {
         if let Some(token) = &signature.asyncness {
             return Err(Error::new_spanned(
                 token,
-                "a streaming task is a plain function: return `impl Stream<Item = T>`, which is asynchronous itself",
+                "a streaming function is not `async`: return `impl Stream<Item = T>`, which is asynchronous itself",
             ));
         }
         Self::read_with(signature, what, |ty| {

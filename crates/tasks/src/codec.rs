@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use trefoil_core::{Error, ErrorKind, Ref, Result};
+use trefoil_core::{Error, ErrorKind, Ref, RefStream, Result};
 
 /// The bytes of `value`: a result, or a tuple of arguments.
 ///
@@ -55,4 +55,19 @@ pub async fn collect_stream<S: Stream, T>(items: S, each: fn(S::Item) -> Result<
 
 fn failed(name: &'static str, what: &str, error: postcard::Error) -> Error {
     Error::new(ErrorKind::MalformedData, name, format!("cannot {what}: {error}")).with_source(error)
+}
+
+/// The bytes of all items of a stream, as a list, when they are there.
+pub fn encode_items<T: Clone + Serialize + Send + Sync + 'static>(
+    name: &'static str,
+    mut items: RefStream<T>,
+) -> BoxFuture<'static, Result<Vec<u8>>> {
+    async move {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_ref().await {
+            all.push(item.await?);
+        }
+        encode(name, &all)
+    }
+    .boxed()
 }

@@ -161,9 +161,11 @@ pub use trefoil_macros::actor;
 pub mod __private {
     pub use crate::actor::{Actor, MethodInfo, Port};
     pub use crate::check::{Fallible, check_value};
-    pub use crate::codec::{collect_iter, collect_stream, decode, encode, encode_ref};
+    pub use crate::codec::{collect_iter, collect_stream, decode, encode, encode_items, encode_ref};
     pub use crate::registry::spec_from_here;
     pub use crate::registry::{ACTORS, ActorEntry, MethodEntry, Runner, TASKS, TaskEntry, methods};
     pub use linkme;
-    pub use trefoil_core::{Backoff, Call, Error, Input, IntoArg, Ref, StreamCall, StreamSink, TaskSpec};
+    pub use trefoil_core::{
+        Backoff, Call, Error, Input, IntoArg, Ref, RefStream, StreamCall, StreamSink, TaskSpec,
+    };
 }

@@ -221,6 +221,20 @@ pub struct RefStream<T> {
 }
 
 impl<T: Send + Sync + 'static> RefStream<T> {
+    /// A sink and its stream; the body is named by [`fed_by`](Self::fed_by) at once.
+    #[doc(hidden)]
+    pub fn open(look_ahead: usize) -> (StreamSink<T>, Self) {
+        let channel = Channel::new(look_ahead.max(1));
+        (StreamSink(Arc::clone(&channel)), RefStream { channel, body: None })
+    }
+
+    /// The stream of what this work pushes into the sink.
+    #[doc(hidden)]
+    pub fn fed_by(mut self, body: Ref<()>) -> Self {
+        self.body = Some(body);
+        self
+    }
+
     /// The next item, or none after the last.
     pub async fn next_ref(&mut self) -> Option<Ref<T>> {
         poll_fn(|context| self.poll_ref(context)).await

@@ -20,12 +20,14 @@ pub struct MethodInfo {
     label: &'static str,
     group: u16,
     blocking: bool,
+    /// Is never run again: some of its results are out.
+    once: bool,
 }
 
 impl MethodInfo {
     /// `group`: 0 for none, or its place in [`Actor::GROUPS`], from 1.
-    pub const fn new(label: &'static str, group: u16, blocking: bool) -> Self {
-        Self { label, group, blocking }
+    pub const fn new(label: &'static str, group: u16, blocking: bool, once: bool) -> Self {
+        Self { label, group, blocking, once }
     }
 }
 
@@ -152,7 +154,7 @@ impl<A: Actor> Port<A> {
             blocking: info.blocking,
             label: info.label,
             location: Location::caller(),
-            retries: core.settings.retries,
+            retries: if info.once { 0 } else { core.settings.retries },
             attempt: AtomicU32::new(0),
         };
         let (call, answer) = Errand::new(note, Load { args, method });

@@ -12,6 +12,7 @@ mod actor_ends;
 mod actor_groups;
 mod actor_order;
 mod actor_space;
+mod actor_streams;
 mod actor_supervision;
 mod actors;
 mod dags;
