@@ -97,8 +97,11 @@ pub(crate) enum Refusal {
 }
 
 /// What the loop found in the queue.
-pub(crate) enum Taken {
-    Mail,
+pub(crate) enum Taken<A: Actor> {
+    /// A single message; the usual case needs no second buffer.
+    One(Mail<A>),
+    /// Several, in the batch.
+    Many,
     /// The actor is idle from now on.
     Nothing,
     /// No handle is left, so nothing will come.
@@ -195,7 +198,7 @@ impl<A: Actor> Core<A> {
     }
 
     /// Moves everything into `batch`, which is empty, or makes the actor idle.
-    pub(crate) fn take(&self, batch: &mut VecDeque<Mail<A>>, held: usize) -> Taken {
+    pub(crate) fn take(&self, batch: &mut VecDeque<Mail<A>>, held: usize) -> Taken<A> {
         let mut queue = self.queue.lock();
         if queue.mails.is_empty() {
             if self.handles.load(Ordering::Acquire) == 0 {
@@ -207,9 +210,15 @@ impl<A: Actor> Core<A> {
             }
             return Taken::Nothing;
         }
+        if queue.mails.len() == 1
+            && let Some(mail) = queue.mails.pop_front()
+        {
+            self.held.store(held + 1, Ordering::Release);
+            return Taken::One(mail);
+        }
         std::mem::swap(&mut queue.mails, batch);
         self.held.store(held + batch.len(), Ordering::Release);
-        Taken::Mail
+        Taken::Many
     }
 
     /// Says how many calls the loop holds that have not started.

@@ -103,11 +103,7 @@ impl<A: Actor> ActorTask<A> {
             while self.ending.is_none() && budget > 0 {
                 let Some(mail) = self.batch.pop_front() else { break };
                 budget -= 1;
-                match mail {
-                    Mail::Call(call) => self.accept(call, context)?,
-                    Mail::Stop => self.ending = Some(ActorEnd::Stopped),
-                }
-                self.check_life()?;
+                self.open(mail, context)?;
             }
             if self.work.as_ref().is_some_and(|work| work.fresh) {
                 if budget == 0 {
@@ -133,12 +129,24 @@ impl<A: Actor> ActorTask<A> {
             if self.batch.is_empty() {
                 let held = self.held();
                 match self.core.take(&mut self.batch, held) {
-                    Taken::Mail => {}
+                    Taken::One(mail) => {
+                        budget -= 1;
+                        self.open(mail, context)?;
+                    }
+                    Taken::Many => {}
                     Taken::Nothing => return Ok(Turn::Wait),
                     Taken::Orphaned => self.ending = Some(ActorEnd::Dropped),
                 }
             }
         }
+    }
+
+    fn open(&mut self, mail: Mail<A>, context: &mut Context<'_>) -> Result<(), End> {
+        match mail {
+            Mail::Call(call) => self.accept(call, context)?,
+            Mail::Stop => self.ending = Some(ActorEnd::Stopped),
+        }
+        self.check_life()
     }
 
     /// Sees a kill, and a method's wish to leave.
