@@ -102,9 +102,12 @@ pub(crate) struct Life {
     pub(crate) restarting: AtomicBool,
     /// `ALIVE`, `LEAVING` or `ENDED`: one look per call.
     status: AtomicU8,
-    end: Mutex<Option<Box<(ActorEnd, Option<Error>)>>>,
+    end: Mutex<Option<Box<Ended>>>,
     over: Mutex<Over>,
 }
+
+/// The end and its cause.
+type Ended = (ActorEnd, Option<Error>);
 
 const ALIVE: u8 = 0;
 const LEAVING: u8 = 1;
