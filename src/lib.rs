@@ -88,9 +88,8 @@ pub use trefoil_sql::SqlSession;
 
 #[cfg(feature = "tasks")]
 pub use trefoil_tasks::{
-    Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorInfo, ActorPool, ActorSession,
-    Checkpoint, Overflow, Reserved, Restart, Restarts, TaskValue, Timer, WeakHandle, actor, group, registry,
-    sync, task,
+    Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorPool, ActorSession, Checkpoint,
+    Overflow, Reserved, Restart, Restarts, TaskValue, Timer, WeakHandle, actor, group, registry, sync, task,
 };
 
 #[cfg(feature = "frames")]

@@ -54,9 +54,8 @@ pub mod registry;
 pub mod sync;
 
 pub use actor::{
-    Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorInfo, ActorPool, ActorSession,
-    Checkpoint, FromFn, FromValue, Overflow, PoolIter, PoolResults, Reserved, Restart, Restarts, Timer,
-    WeakHandle,
+    Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorPool, ActorSession, Checkpoint,
+    FromFn, FromValue, Overflow, PoolIter, PoolResults, Reserved, Restart, Restarts, Timer, WeakHandle,
 };
 pub use check::TaskValue;
 pub use trefoil_core::{

@@ -1,17 +1,17 @@
 //! Starting actors, and finding them by name.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use trefoil_core::{Engine, Error, ErrorKind, Result};
+use trefoil_core::{ActorProbe, Engine, Error, ErrorKind, Result};
 
 use super::Actor;
 use super::handle::{ActorHandle, group_number};
 use super::life::{Life, Name};
 use super::mailbox::{AnyCore, Core, Overflow, RetryIf, Settings};
-use super::names::{self, ActorInfo};
+use super::names;
 use super::origin::{Origin, Restart, Restarts};
 use super::port::Port;
 use super::run::{ActorTask, Limits};
@@ -83,9 +83,6 @@ pub trait ActorSession: sealed::Sealed {
     ///
     /// As for [`actor_named`](Self::actor_named).
     fn actor_in<A: Actor>(&self, namespace: &str, name: &str) -> Result<ActorHandle<A>>;
-
-    /// The living actors, in the order in which they were made.
-    fn actors(&self) -> Vec<ActorInfo>;
 }
 
 impl ActorSession for Engine {
@@ -124,10 +121,6 @@ impl ActorSession for Engine {
             let message = format!("the last handle of the actor `{name}` has just been dropped");
             Error::new(ErrorKind::NotFound, "actor_named", message)
         })
-    }
-
-    fn actors(&self) -> Vec<ActorInfo> {
-        names::list(self.id())
     }
 }
 
@@ -391,6 +384,8 @@ impl<A: Actor, S> ActorBuilder<A, S> {
         if detached {
             names::keep(&any, Box::new(ActorHandle::clone(&handle)));
         }
+        let probe: Weak<dyn ActorProbe> = Arc::<Core<A>>::downgrade(&core);
+        engine.add_actor(probe);
         engine.control().spawn(ActorTask::new(core, origin, limits, threads > 1));
         Ok(handle)
     }

@@ -294,7 +294,7 @@ impl<A: Actor> fmt::Debug for WeakHandle<A> {
 impl<A: Actor> fmt::Debug for ActorHandle<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let life = self.life();
-        let state = life.end().map_or("alive".to_owned(), |end| format!("{end:?}").to_lowercase());
+        let state = life.end().map_or("alive", |end| end.word());
         write!(f, "ActorHandle({life}, {state})")
     }
 }

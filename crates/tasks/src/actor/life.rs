@@ -67,6 +67,21 @@ pub enum ActorEnd {
     ShutDown,
 }
 
+impl ActorEnd {
+    /// The end in a word, for lists.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            ActorEnd::Dropped => "dropped",
+            ActorEnd::Stopped => "stopped",
+            ActorEnd::Killed => "killed",
+            ActorEnd::Exited => "exited",
+            ActorEnd::Panicked => "panicked",
+            ActorEnd::Failed => "failed",
+            ActorEnd::ShutDown => "shut down",
+        }
+    }
+}
+
 impl fmt::Display for ActorEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

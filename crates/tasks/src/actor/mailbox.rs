@@ -9,12 +9,12 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
-use trefoil_core::{Error, ErrorKind, Result, WeakEngine};
+use trefoil_core::{ActorProbe, ActorStatus, Error, ErrorKind, Label, Result, WeakEngine};
 
 use super::Actor;
 use super::call::Envelope;
@@ -88,6 +88,8 @@ pub(crate) struct Core<A: Actor> {
     lanes: AtomicU32,
     /// Calls taken from the queue and not started; written by the loop alone.
     held: AtomicUsize,
+    /// Calls begun; written by the loop alone.
+    calls: AtomicU64,
 }
 
 /// Why a message was not taken.
@@ -131,6 +133,7 @@ impl<A: Actor> Core<A> {
             handles: AtomicUsize::new(1),
             lanes: AtomicU32::new(0),
             held: AtomicUsize::new(0),
+            calls: AtomicU64::new(0),
         }
     }
 
@@ -226,6 +229,11 @@ impl<A: Actor> Core<A> {
         self.held.store(held, Ordering::Release);
     }
 
+    /// Says how many calls have been begun.
+    pub(crate) fn set_calls(&self, calls: u64) {
+        self.calls.store(calls, Ordering::Relaxed);
+    }
+
     /// Refuses messages from now on and gives back what is queued.
     pub(crate) fn close(&self) -> VecDeque<Mail<A>> {
         let mut queue = self.queue.lock();
@@ -279,6 +287,19 @@ impl<A: Actor> Core<A> {
         let message = format!("{} has a full mailbox: {waiting} calls wait", self.life);
         Error::new(ErrorKind::Overloaded, "task", message)
             .with_help("wait for an earlier call, `reserve` room, or give the actor a larger `mailbox`")
+    }
+}
+
+impl<A: Actor> ActorProbe for Core<A> {
+    fn status(&self) -> ActorStatus {
+        let life = &self.life;
+        let name = life.name.as_ref().map(|name| name.name.clone());
+        let mut status = ActorStatus::new(life.id.number(), name, life.kind);
+        status.end = life.end().map(|end| Label::Static(end.word()));
+        status.pending = self.waiting();
+        status.calls = self.calls.load(Ordering::Relaxed);
+        status.restarts = life.restarts.load(Ordering::Acquire);
+        status
     }
 }
 

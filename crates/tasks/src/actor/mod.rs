@@ -35,7 +35,6 @@ pub use context::ActorContext;
 pub use handle::{ActorHandle, WeakHandle};
 pub use life::{ActorEnd, ActorId};
 pub use mailbox::Overflow;
-pub use names::ActorInfo;
 pub use origin::{Restart, Restarts};
 pub use pool::{ActorPool, PoolIter, PoolResults};
 pub use port::{MethodInfo, Port};

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Weak};
 use parking_lot::Mutex;
 use trefoil_core::{Error, ErrorKind, Result, suggest};
 
-use super::life::{ActorEnd, ActorId, Life};
+use super::life::{ActorId, Life};
 use super::mailbox::AnyCore;
 
 type Key = (u64, String, String);
@@ -109,50 +109,4 @@ pub(crate) fn find(engine: u64, namespace: &str, name: &str) -> Result<Arc<dyn A
 pub(crate) fn by_id(id: ActorId) -> Option<Arc<dyn AnyCore>> {
     let core = LIVING.lock().get(&id.number())?.upgrade()?;
     (core.life().id == id).then_some(core)
-}
-
-/// An actor in a list of them; from [`ActorSession::actors`](crate::ActorSession::actors).
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ActorInfo {
-    /// Its identifier.
-    pub id: ActorId,
-    /// The name of its type.
-    pub kind: &'static str,
-    /// The name given when it was spawned.
-    pub name: Option<String>,
-    /// Where the name counts; empty by default.
-    pub namespace: String,
-    /// Whether it lives until it is stopped or killed.
-    pub detached: bool,
-    /// Calls that have been made and not started.
-    pub pending: usize,
-    /// How often it was given a fresh state.
-    pub restarts: u32,
-    /// How it ended, for one that is just going.
-    pub end: Option<ActorEnd>,
-}
-
-/// The living actors of an engine, in the order in which they were made.
-pub(crate) fn list(engine: u64) -> Vec<ActorInfo> {
-    let cores: Vec<Arc<dyn AnyCore>> = LIVING.lock().values().filter_map(Weak::upgrade).collect();
-    let mut infos: Vec<ActorInfo> = cores
-        .iter()
-        .filter(|core| core.life().engine == engine)
-        .map(|core| {
-            let life = core.life();
-            ActorInfo {
-                id: life.id,
-                kind: life.kind,
-                name: life.name.as_ref().map(|name| name.name.clone()),
-                namespace: life.name.as_ref().map(|name| name.namespace.clone()).unwrap_or_default(),
-                detached: life.detached,
-                pending: core.waiting(),
-                restarts: life.restarts.load(std::sync::atomic::Ordering::Acquire),
-                end: life.end(),
-            }
-        })
-        .collect();
-    infos.sort_by_key(|info| info.id);
-    infos
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use trefoil_core::{Error, Note};
+use trefoil_core::{ActorProbe, Error, EventKind, Label, Note};
 
 use super::Actor;
 use super::call::{Crash, Kind, Late, Ran, Unstarted};
@@ -32,7 +32,7 @@ const BUDGET: usize = 128;
 const HEAVY: Duration = Duration::from_millis(1);
 
 /// Of calls that are not heavy, so many pass between two that are timed.
-const TIMED: u32 = 64;
+const TIMED: u64 = 64;
 
 /// Limits of the groups; the first is that of methods without one.
 pub(crate) type Limits = Arc<[usize]>;
@@ -50,7 +50,7 @@ pub(crate) struct ActorTask<A: Actor> {
     /// How the actor will end when it is quiet.
     ending: Option<ActorEnd>,
     /// Calls run so far, and whether the last one kept its thread long.
-    runs: u32,
+    runs: u64,
     heavy: bool,
     finished: bool,
 }
@@ -316,6 +316,7 @@ impl<A: Actor> ActorTask<A> {
     /// so of those only some are timed.
     fn run_now(&mut self, call: Mailed<A>) -> Ran<A> {
         self.runs = self.runs.wrapping_add(1);
+        self.core.set_calls(self.runs);
         let blocking = self.heavy || call.note().blocking;
         if !blocking && !self.runs.is_power_of_two() && !self.runs.is_multiple_of(TIMED) {
             return call.run(&mut self.state, &self.core);
@@ -428,6 +429,12 @@ impl<A: Actor> ActorTask<A> {
                 self.state = state;
                 life.restarts.store(done + 1, Ordering::Release);
                 self.origin.tell(&Restart { number: done + 1, error: error.clone() });
+                if let Some(engine) = core.engine.upgrade() {
+                    let name =
+                        life.name.as_ref().map_or(Label::Static(life.kind), |name| name.name.clone().into());
+                    let (id, restarts) = (life.id.number(), done + 1);
+                    engine.emit(|| EventKind::ActorRestarted { id, name, restarts });
+                }
                 Ok(())
             }
             Err(cause) => {
@@ -460,6 +467,9 @@ impl<A: Actor> ActorTask<A> {
             Mail::Stop => None,
         }));
         core.set_held(0);
+        if let Some(engine) = core.engine.upgrade() {
+            engine.end_actor(core.status());
+        }
         for call in calls {
             let error = core.life.lost(call.note().info());
             let _ = catch_unwind(AssertUnwindSafe(|| call.answer(error)));

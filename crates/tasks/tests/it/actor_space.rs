@@ -62,7 +62,6 @@ fn a_detached_actor_lives_until_it_is_killed() {
     assert_eq!((found.id(), found.add(1).get().unwrap()), (id, 6));
     drop(found);
     let found = engine.actor_named::<Counter>("keeper").unwrap();
-    assert!(engine.actors()[0].detached);
     found.kill();
     assert_eq!(engine.block_on(found.wait_ended()), ActorEnd::Killed);
     assert_eq!(engine.actor_named::<Counter>("keeper").unwrap_err().kind(), ErrorKind::NotFound);
@@ -84,13 +83,16 @@ fn living_actors_are_listed() {
     let _answers = [waiting.add(late), waiting.add(1)];
     let list = engine.actors();
     assert_eq!(list.len(), 2);
-    assert_eq!((list[0].id, list[0].kind, list[0].namespace.as_str()), (named.id(), "Counter", "n"));
+    assert_eq!((list[0].id, list[0].kind.as_str()), (named.id().number(), "Counter"));
     assert_eq!((list[0].name.as_deref(), list[1].name.as_deref()), (Some("a"), None));
     assert_eq!((list[0].pending, list[1].pending), (0, 2));
+    named.add(1).get().unwrap();
     named.stop();
     engine.block_on(named.wait_ended());
-    assert_eq!(engine.actors().len(), 1);
-    assert!(crate::engine().actors().is_empty());
+    let list = engine.actors();
+    assert_eq!(list[0].end.as_ref().map(|end| end.as_str()), Some("stopped"));
+    assert_eq!((list[0].calls, list.len()), (1, 2));
+    assert!(list[1].end.is_none() && crate::engine().actors().is_empty());
 }
 
 #[test]

@@ -94,8 +94,8 @@ fn an_error_is_one_failed_ref_and_then_the_end() {
     let engine = engine();
     let source = engine.actor(Source::new().0).spawn().unwrap();
     assert_eq!(values(source.lines("1\n2\nx\n4")), [Ok(1), Ok(2), Err(ErrorKind::User)]);
-    let all: Vec<usize> =
-        engine.block_on(source.lines("7\n8").then(|item| async move { item.await.unwrap() }).collect::<Vec<_>>());
+    let all: Vec<usize> = engine
+        .block_on(source.lines("7\n8").then(|item| async move { item.await.unwrap() }).collect::<Vec<_>>());
     assert_eq!(all, [7, 8]);
     source.shift(3).get().unwrap();
     assert_eq!(values(source.drain()), [Ok(0), Ok(1), Ok(2)]);
