@@ -1,7 +1,7 @@
 //! Starting actors, and finding them by name.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,6 +18,9 @@ use super::run::{ActorTask, Limits};
 
 /// Calls of `&self` that run beside each other unless the builder says otherwise.
 const CONCURRENCY: usize = 1000;
+
+/// The limits of most actors, which share them.
+static USUAL: LazyLock<Limits> = LazyLock::new(|| Arc::new([CONCURRENCY]));
 
 mod sealed {
     pub trait Sealed {}
@@ -360,6 +363,9 @@ impl<A: Actor, S> ActorBuilder<A, S> {
         }
         if self.engine.is_shut_down() {
             return Err(Error::new(ErrorKind::ShutDown, "actor", "the engine has been shut down"));
+        }
+        if limits == [CONCURRENCY] {
+            return Ok(Arc::clone(&USUAL));
         }
         Ok(limits.into())
     }
