@@ -378,7 +378,7 @@ impl<A: Actor, S> ActorBuilder<A, S> {
         let limits = self.check()?;
         let Self { engine, origin, name, namespace, detached, settings, threads, .. } = self;
         let name = name.map(|name| Box::new(Name { name, namespace }));
-        let life = Life::new(A::NAME, name, engine.id(), detached);
+        let life = Life::new(A::NAME, name, engine.id());
         let core = Arc::new(Core::new(life, settings, engine.downgrade()));
         let any: Arc<dyn AnyCore> = Arc::clone(&core) as Arc<dyn AnyCore>;
         while let Err(error) = names::claim(&any) {

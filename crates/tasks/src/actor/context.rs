@@ -120,9 +120,9 @@ fn deadlock(message: String) -> Error {
 ///
 /// #[actor]
 /// impl Door {
-///     pub fn close(&mut self) -> Result<&'static str, trefoil_tasks::Error> {
+///     pub fn close(&mut self) -> Result<String, trefoil_tasks::Error> {
 ///         ActorContext::<Self>::current()?.exit();
-///         Ok("closed")
+///         Ok("closed".to_owned())
 ///     }
 /// }
 ///

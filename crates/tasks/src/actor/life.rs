@@ -110,8 +110,6 @@ pub(crate) struct Life {
     pub(crate) name: Option<Box<Name>>,
     /// The engine it lives on.
     pub(crate) engine: u64,
-    /// The registry holds a handle of its own.
-    pub(crate) detached: bool,
     pub(crate) restarts: AtomicU32,
     /// Set while the calls that a panic interrupted are being given up.
     pub(crate) restarting: AtomicBool,
@@ -135,13 +133,12 @@ struct Over {
 }
 
 impl Life {
-    pub(crate) fn new(kind: &'static str, name: Option<Box<Name>>, engine: u64, detached: bool) -> Self {
+    pub(crate) fn new(kind: &'static str, name: Option<Box<Name>>, engine: u64) -> Self {
         Self {
             id: ActorId::next(),
             kind,
             name,
             engine,
-            detached,
             restarts: AtomicU32::new(0),
             restarting: AtomicBool::new(false),
             status: AtomicU8::new(ALIVE),
