@@ -55,8 +55,10 @@ mod repair;
 mod rewrite;
 mod session;
 pub mod spark_format;
+mod split;
 mod tokens;
 mod value;
 
 pub use session::SqlSession;
+pub use split::{is_complete, split_statements};
 pub use trefoil_plan::{DataFrame, Dialect};

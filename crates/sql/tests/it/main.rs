@@ -6,7 +6,9 @@ mod examples;
 mod files;
 mod property;
 mod queries;
+mod slt;
 mod statements;
+mod tpch;
 
 use trefoil_plan::{Error, Session};
 use trefoil_sql::SqlSession;

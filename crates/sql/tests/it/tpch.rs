@@ -1,0 +1,192 @@
+//! The 22 queries of TPC-H at scale 0.01 against DuckDB's answers (`tests/data/tpch`), at several settings.
+//!
+//! The tables are CSV files with declared types, made by the generator for each run of the test.
+
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tpchgen::csv::{
+    CustomerCsv, LineItemCsv, NationCsv, OrderCsv, PartCsv, PartSuppCsv, RegionCsv, SupplierCsv,
+};
+use tpchgen::generators::{
+    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator, PartSuppGenerator,
+    RegionGenerator, SupplierGenerator,
+};
+use trefoil_plan::Session;
+use trefoil_sql::{SqlSession, spark_format};
+
+const SCALE: f64 = 0.01;
+
+/// Numbers agree within this much of their size, or within a hundredth.
+const RELATIVE: f64 = 1e-4;
+const ABSOLUTE: f64 = 0.011;
+
+const COLUMNS: [(&str, &str); 8] = [
+    ("region", "r_regionkey BIGINT, r_name STRING, r_comment STRING"),
+    ("nation", "n_nationkey BIGINT, n_name STRING, n_regionkey BIGINT, n_comment STRING"),
+    (
+        "supplier",
+        "s_suppkey BIGINT, s_name STRING, s_address STRING, s_nationkey BIGINT, s_phone STRING, \
+         s_acctbal DECIMAL(15,2), s_comment STRING",
+    ),
+    (
+        "customer",
+        "c_custkey BIGINT, c_name STRING, c_address STRING, c_nationkey BIGINT, c_phone STRING, \
+         c_acctbal DECIMAL(15,2), c_mktsegment STRING, c_comment STRING",
+    ),
+    (
+        "part",
+        "p_partkey BIGINT, p_name STRING, p_mfgr STRING, p_brand STRING, p_type STRING, p_size INT, \
+         p_container STRING, p_retailprice DECIMAL(15,2), p_comment STRING",
+    ),
+    (
+        "partsupp",
+        "ps_partkey BIGINT, ps_suppkey BIGINT, ps_availqty INT, ps_supplycost DECIMAL(15,2), ps_comment STRING",
+    ),
+    (
+        "orders",
+        "o_orderkey BIGINT, o_custkey BIGINT, o_orderstatus STRING, o_totalprice DECIMAL(15,2), \
+         o_orderdate DATE, o_orderpriority STRING, o_clerk STRING, o_shippriority INT, o_comment STRING",
+    ),
+    (
+        "lineitem",
+        "l_orderkey BIGINT, l_partkey BIGINT, l_suppkey BIGINT, l_linenumber INT, l_quantity DECIMAL(15,2), \
+         l_extendedprice DECIMAL(15,2), l_discount DECIMAL(15,2), l_tax DECIMAL(15,2), l_returnflag STRING, \
+         l_linestatus STRING, l_shipdate DATE, l_commitdate DATE, l_receiptdate DATE, l_shipinstruct STRING, \
+         l_shipmode STRING, l_comment STRING",
+    ),
+];
+
+fn write<R: Display>(dir: &Path, name: &str, head: &str, rows: impl Iterator<Item = R>) {
+    let mut file = BufWriter::new(File::create(dir.join(format!("{name}.csv"))).unwrap());
+    writeln!(file, "{head}").unwrap();
+    rows.for_each(|row| writeln!(file, "{row}").unwrap());
+    file.flush().unwrap();
+}
+
+fn make(dir: &Path) {
+    write(dir, "region", RegionCsv::header(), RegionGenerator::new(SCALE, 1, 1).iter().map(RegionCsv::new));
+    write(dir, "nation", NationCsv::header(), NationGenerator::new(SCALE, 1, 1).iter().map(NationCsv::new));
+    let suppliers = SupplierGenerator::new(SCALE, 1, 1);
+    write(dir, "supplier", SupplierCsv::header(), suppliers.iter().map(SupplierCsv::new));
+    let customers = CustomerGenerator::new(SCALE, 1, 1);
+    write(dir, "customer", CustomerCsv::header(), customers.iter().map(CustomerCsv::new));
+    write(dir, "part", PartCsv::header(), PartGenerator::new(SCALE, 1, 1).iter().map(PartCsv::new));
+    let offers = PartSuppGenerator::new(SCALE, 1, 1);
+    write(dir, "partsupp", PartSuppCsv::header(), offers.iter().map(PartSuppCsv::new));
+    write(dir, "orders", OrderCsv::header(), OrderGenerator::new(SCALE, 1, 1).iter().map(OrderCsv::new));
+    let items = LineItemGenerator::new(SCALE, 1, 1);
+    write(dir, "lineitem", LineItemCsv::header(), items.iter().map(LineItemCsv::new));
+}
+
+fn session(dir: &Path, workers: usize, batch: usize, memory: &str) -> Session {
+    let session = Session::builder().workers(workers).memory(memory).build().unwrap();
+    let state = session.context().state_ref();
+    state
+        .write()
+        .config_mut()
+        .options_mut()
+        .set("datafusion.execution.batch_size", &batch.to_string())
+        .unwrap();
+    drop(state);
+    for (name, columns) in COLUMNS {
+        let file = dir.join(format!("{name}.csv"));
+        let text = format!(
+            "CREATE EXTERNAL TABLE {name} ({columns}) STORED AS CSV LOCATION '{}' OPTIONS ('format.has_header' 'true')",
+            file.display()
+        );
+        session.block_on(session.sql(&text)).unwrap_or_else(|error| panic!("{text}\n{error}"));
+    }
+    session
+}
+
+/// The rows of a recorded answer; fields hold neither quotes nor line breaks.
+fn recorded(name: &str) -> Vec<Vec<String>> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/tpch/{name}.csv"));
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().skip(1).map(|line| fields(&line.replace("\\N", "NULL"))).collect()
+}
+
+fn fields(line: &str) -> Vec<String> {
+    let (mut fields, mut field, mut quoted) = (Vec::new(), String::new(), false);
+    for ch in line.chars() {
+        match ch {
+            '"' => quoted = !quoted,
+            ',' if !quoted => fields.push(std::mem::take(&mut field)),
+            other => field.push(other),
+        }
+    }
+    fields.push(field);
+    fields
+}
+
+fn agree(expect: &str, given: &str) -> bool {
+    match (expect.parse::<f64>(), given.parse::<f64>()) {
+        (Ok(x), Ok(y)) => (x - y).abs() <= ABSOLUTE + RELATIVE * x.abs().max(y.abs()),
+        _ => expect == given,
+    }
+}
+
+/// Texts first, then numbers without their last digits, so that rounding cannot change the order.
+fn key(row: &[String]) -> (Vec<String>, Vec<i64>) {
+    let numbers = row.iter().filter_map(|cell| cell.parse::<f64>().ok()).map(|x| x.round() as i64).collect();
+    (row.iter().filter(|cell| cell.parse::<f64>().is_err()).cloned().collect(), numbers)
+}
+
+fn answer(session: &Session, query: &str) -> Result<Vec<Vec<String>>, trefoil_plan::Error> {
+    let mut rows = Vec::new();
+    for statement in trefoil_sql::split_statements(query) {
+        let batches = session.block_on(async { session.sql(statement).await?.collect().await })?;
+        for batch in batches {
+            rows.extend(spark_format::rows(&batch)?);
+        }
+    }
+    Ok(rows)
+}
+
+#[test]
+fn answers_are_those_of_duckdb() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path());
+    let queries: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/queries");
+    let mut wrong = Vec::new();
+    for (workers, batch, memory) in [(2, 8192, "256MiB"), (1, 1000, "24MiB")] {
+        let session = session(dir.path(), workers, batch, memory);
+        for number in 1..=22 {
+            let name = format!("q{number:02}");
+            let text = fs::read_to_string(queries.join(format!("{name}.sql"))).unwrap();
+            // The only constant of the queries that depends on the scale.
+            let text = text.replace("0.0001000000", &format!("{:.10}", 0.0001 / SCALE));
+            let mut expect = recorded(&name);
+            let mut given = match answer(&session, &text) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    wrong.push(format!("{name} with {memory}: {error}"));
+                    continue;
+                }
+            };
+            expect.sort_by_key(|row| key(row));
+            given.sort_by_key(|row| key(row));
+            let same = expect.len() == given.len()
+                && expect
+                    .iter()
+                    .zip(&given)
+                    .all(|(x, y)| x.len() == y.len() && x.iter().zip(y).all(|(x, y)| agree(x, y)));
+            if !same {
+                let first =
+                    expect.iter().zip(&given).find(|(x, y)| !x.iter().zip(*y).all(|(x, y)| agree(x, y)));
+                wrong.push(format!(
+                    "{name} with {memory}: {} rows, expected {}; first difference {first:?}",
+                    given.len(),
+                    expect.len()
+                ));
+            }
+        }
+        let budget = session.engine().budget().clone();
+        drop(session);
+        assert_eq!(budget.reserved(), 0);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
