@@ -14,17 +14,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::{Handle, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
-use crate::graph::{Call, FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start};
+use crate::graph::{
+    Call, FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start, start_all,
+};
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
-use crate::refs::Ref;
+use crate::refs::{Completed, Ref, wait_for};
 use crate::runtime::{PoolShared, block_on, mark_runtime_thread, shut_down};
 use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
 
@@ -203,6 +204,29 @@ impl Engine {
         start(&self.0.pool, 0, FnJob { name: "closure".into(), location, work: move || Ok(work()) })
     }
 
+    /// Runs closures as tasks, as [`Engine::spawn_fn`] does, for less each: they are queued in batches.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use trefoil_core::Engine;
+    ///
+    /// let engine = Engine::new()?;
+    /// let squares = engine.spawn_fns((0..1000u64).map(|i| move || i * i));
+    /// assert_eq!(engine.block_on(engine.gather(squares))?.iter().sum::<u64>(), 332_833_500);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn spawn_fns<T, F>(&self, works: impl IntoIterator<Item = F>) -> Vec<Ref<T>>
+    where
+        T: Send + Sync + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let location = Location::caller();
+        let job = |work: F| FnJob { name: "closure".into(), location, work: move || Ok(work()) };
+        start_all(&self.0.pool, works.into_iter().map(job))
+    }
+
     /// Runs a closure that may fail as a task; its error reaches the ref, downcastable.
     #[track_caller]
     pub fn try_spawn_fn<T, E, F>(&self, work: F) -> Ref<T>
@@ -270,10 +294,8 @@ impl Engine {
         F: Fn(&T) -> Result<U> + Send + Sync + 'static,
     {
         let work = Arc::new(work);
-        inputs
-            .into_iter()
-            .map(|input| start(&self.0.pool, 0, MapJob { location, input, work: Arc::clone(&work) }))
-            .collect()
+        let job = |input| MapJob { location, input, work: Arc::clone(&work) };
+        start_all(&self.0.pool, inputs.into_iter().map(job))
     }
 
     /// Waits until `count` of the refs are done, failed ones included, or the time is up; returns those
@@ -297,21 +319,7 @@ impl Engine {
         }
         let mut done: Vec<usize> = (0..refs.len()).filter(|&at| refs[at].is_done()).take(count).collect();
         if done.len() < count {
-            // All that are done are in `done` here, or have become so since: those are ready at once.
-            let mut listed = vec![false; refs.len()];
-            done.iter().for_each(|&at| listed[at] = true);
-            let pending = (0..refs.len()).filter(|&at| !listed[at]).map(|at| async move {
-                std::future::poll_fn(|context| refs[at].poll_done(context)).await;
-                at
-            });
-            // Each has a waker of its own, so that one completion does not look at all of them again.
-            let mut pending: FuturesUnordered<_> = pending.collect();
-            let collect = async {
-                while done.len() < count {
-                    let Some(at) = pending.next().await else { break };
-                    done.push(at);
-                }
-            };
+            let collect = wait_for(refs, &mut done, count);
             match timeout {
                 None => collect.await,
                 // The timer is a task of the control runtime, so that any executor may await this, and so
@@ -329,6 +337,34 @@ impl Engine {
         let rest =
             refs.iter().zip(waited_for).filter(|(_, waited)| !waited).map(|(rest, _)| rest.clone()).collect();
         Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
+    }
+
+    /// The refs in the order in which they are done, failed ones included, each with its place among `refs`.
+    ///
+    /// To take results as they come, this is cheaper than [`Engine::wait`] again and again: each ref is
+    /// registered once, whatever the order of completion.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures::StreamExt;
+    /// use trefoil_core::Engine;
+    ///
+    /// let engine = Engine::new()?;
+    /// let refs: Vec<_> = (0..10).map(|i| engine.spawn_fn(move || i * i)).collect();
+    /// let sum = engine.block_on(async {
+    ///     let mut completed = engine.as_completed(refs);
+    ///     let mut sum = 0;
+    ///     while let Some((place, square)) = completed.next().await {
+    ///         sum += square.await? - (place * place) as i32 + 1;
+    ///     }
+    ///     Ok::<_, trefoil_core::Error>(sum)
+    /// })?;
+    /// assert_eq!(sum, 10);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn as_completed<T>(&self, refs: impl IntoIterator<Item = Ref<T>>) -> Completed<T> {
+        Completed::new(refs)
     }
 
     /// Awaits all refs and returns their values in order.

@@ -1,5 +1,6 @@
 //! Identifiers: plain numbers, unique across processes.
 
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
@@ -13,8 +14,9 @@ pub struct RefId {
 }
 
 impl RefId {
-    pub(crate) fn next() -> Self {
-        Self { process: process_id(), number: next_number() }
+    /// The id with this number, from [`next_ref_number`].
+    pub(crate) fn of(number: u64) -> Self {
+        Self { process: process_id(), number }
     }
 
     pub(crate) fn parts(&self) -> (u64, u64) {
@@ -37,6 +39,22 @@ impl fmt::Display for RefId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self, f)
     }
+}
+
+/// A number for a new [`RefId`]. Each thread takes a block at a time: one shared counter would be the
+/// busiest word of the process.
+pub(crate) fn next_ref_number() -> u64 {
+    const BLOCK: u64 = 1024;
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    thread_local! {
+        static LAST: Cell<u64> = const { Cell::new(0) };
+    }
+    let mut last = LAST.get();
+    if last.is_multiple_of(BLOCK) {
+        last = NEXT.fetch_add(BLOCK, Ordering::Relaxed);
+    }
+    LAST.set(last + 1);
+    last + 1
 }
 
 /// A number no other object of this process has.

@@ -45,9 +45,9 @@ pub use graph::{
 };
 pub use id::RefId;
 pub use memory::{Budget, Reservation, format_bytes, parse_bytes};
+pub use refs::{Completed, Promise, Ref, Value};
 #[doc(hidden)]
 pub use refs::{Errand, Note, WaitMark};
-pub use refs::{Promise, Ref, Value};
 pub use schedule::Backoff;
 pub use store::{Compression, Lineage, ObjectInfo, ObjectKind, Place, Store, Stored};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::call::{Call, Launch, Node};
 use crate::error::{Error, Result};
-use crate::refs::{Ref, Runnable, Value, Waiter};
+use crate::refs::{Ref, Task as Dependent, Value, Waiter};
 
 /// An argument of a [`Call`].
 pub enum Arg<T> {
@@ -162,9 +162,9 @@ pub struct Subscriber<'a>(pub(crate) SubscriberKind<'a>);
 
 pub(crate) enum SubscriberKind<'a> {
     /// A task that counts its dependencies; notes the failure of one that is done already.
-    Task(&'a Arc<dyn Runnable>, &'a mut Option<Error>),
+    Task(&'a Dependent, &'a mut Option<Error>),
     /// Collects the unfinished tasks.
-    Upstream(&'a mut dyn FnMut(Arc<dyn Runnable>)),
+    Upstream(&'a mut dyn FnMut(Dependent)),
     /// Registers a waker; notes whether anything is unfinished.
     Waker(&'a std::task::Waker, &'a mut bool),
 }
@@ -173,10 +173,10 @@ impl Subscriber<'_> {
     pub(crate) fn see<T>(&mut self, reference: &Ref<T>) {
         match &mut self.0 {
             SubscriberKind::Task(task, failure) => {
-                task.base().add_dependency();
-                if reference.cell().base().register(Waiter::Task(Arc::clone(task))).is_some() {
+                task.base().rest.add_dependency();
+                if reference.cell().base().push(Arc::clone(task)).is_err() {
                     // Done already. This cannot be the last count: the registration holds one.
-                    task.base().dependency_done();
+                    task.base().rest.dependency_done();
                     if failure.is_none() {
                         **failure = reference.failure();
                     }

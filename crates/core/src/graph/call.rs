@@ -607,9 +607,32 @@ pub(crate) fn start<T: Send + Sync + 'static, J: Job<T>>(
     milli: u32,
     job: J,
 ) -> Ref<T> {
-    let cell = TaskCell::new(Arc::clone(pool), milli, job);
-    cell.wire();
+    let (cell, ready) = TaskCell::make(pool, milli, job);
+    if let Some(task) = ready {
+        pool.submit(task);
+    }
     Ref::from_cell(cell as Arc<dyn Outcome<T>>)
+}
+
+/// Starts many tasks without dependencies among each other, and queues them a batch at a time.
+pub(crate) fn start_all<T: Send + Sync + 'static, J: Job<T>>(
+    pool: &Arc<PoolShared>,
+    jobs: impl IntoIterator<Item = J>,
+) -> Vec<Ref<T>> {
+    const BATCH: usize = 256;
+    let jobs = jobs.into_iter();
+    let mut refs = Vec::with_capacity(jobs.size_hint().0);
+    let mut batch = Vec::with_capacity(BATCH);
+    for job in jobs {
+        let (cell, ready) = TaskCell::make(pool, 0, job);
+        batch.extend(ready);
+        refs.push(Ref::from_cell(cell as Arc<dyn Outcome<T>>));
+        if batch.len() == BATCH {
+            pool.submit_all(batch.drain(..));
+        }
+    }
+    pool.submit_all(batch);
+    refs
 }
 
 /// The job of a call's node.
@@ -713,6 +736,10 @@ pub(crate) struct FnJob<F> {
 impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T> for FnJob<F> {
     fn run(self) -> Started<T> {
         Started::Done((self.work)())
+    }
+
+    fn reads_refs(&self) -> bool {
+        false
     }
 
     fn subscribe(&self, _: &mut Subscriber<'_>) {}

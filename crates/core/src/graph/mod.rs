@@ -18,7 +18,7 @@ mod then;
 pub use args::{Arg, ArgSlot, Args, Input, IntoArg};
 pub(crate) use args::{Subscriber, SubscriberKind};
 pub use call::Call;
-pub(crate) use call::{FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start};
+pub(crate) use call::{FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start, start_all};
 pub use options::TaskSpec;
 pub use split::Split;
 pub use stream::{RefIter, RefStream, StreamCall, StreamSink};

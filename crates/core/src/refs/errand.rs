@@ -11,12 +11,13 @@
 //! every cell, and a cancelled errand drops its load at once and wakes whoever polls it.
 
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Waker;
 
 use parking_lot::Mutex;
 
-use super::cell::{Base, Outcome, Runnable, fire};
+use super::cell::{Base, Outcome, Rest, Task, tell};
+use super::raw::Core;
 use super::reference::Ref;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 
@@ -44,10 +45,9 @@ enum Stage<C> {
 /// A cell of an answer, with what it takes to find it.
 #[doc(hidden)]
 pub struct Errand<T, N, C> {
-    base: Base,
+    cell: Core<Rest, Task, (), Result<T>, ()>,
     note: N,
     stage: Mutex<Stage<C>>,
-    outcome: OnceLock<Result<T>>,
 }
 
 impl<T, N, C> Errand<T, N, C>
@@ -59,7 +59,7 @@ where
     /// An errand that nobody runs yet, and the ref of its answer.
     pub fn new(note: N, load: C) -> (Arc<Self>, Ref<T>) {
         let stage = Mutex::new(Stage::Waiting(load));
-        let errand = Arc::new(Self { base: Base::new(0), note, stage, outcome: OnceLock::new() });
+        let errand = Arc::new(Self { cell: Core::queued(Rest::new(0), (), ()), note, stage });
         let answer = Ref::from_cell(Arc::clone(&errand) as Arc<dyn Outcome<T>>);
         (errand, answer)
     }
@@ -71,7 +71,7 @@ where
 
     /// Whether it has an outcome: then it was cancelled, for whoever runs it.
     pub fn is_over(&self) -> bool {
-        self.base.is_done()
+        self.cell.head.is_done()
     }
 
     /// Looks at the load, if nobody has taken it.
@@ -126,11 +126,11 @@ where
     /// Writes the outcome, unless there is one. This handle goes before anyone is told, so that whoever
     /// waits may be the last one to hold the answer and take it without a copy.
     pub fn complete(self: Arc<Self>, result: Result<T>) {
-        if self.outcome.set(result).is_ok() {
-            let error = self.outcome.get().and_then(|result| result.as_ref().err()).cloned();
-            let waiters = self.base.finish();
+        let error = result.as_ref().err().cloned();
+        if let Some((waiters, listened)) = self.cell.finish(result) {
+            let listeners = self.cell.head.listeners(listened);
             drop(self);
-            fire(waiters, error.as_ref());
+            tell(waiters, listeners, error);
         }
     }
 }
@@ -142,25 +142,24 @@ where
     C: Send + 'static,
 {
     fn base(&self) -> &Base {
-        &self.base
+        &self.cell.head
     }
 
     fn peek(&self) -> Option<&Result<T>> {
-        self.outcome.get()
+        self.cell.outcome()
     }
 
     fn take(&mut self) -> Option<Result<T>> {
-        self.outcome.take()
+        self.cell.take()
     }
 
-    fn cancel(&self) -> bool {
-        if self.base.is_done() {
+    fn cancel(self: Arc<Self>) -> bool {
+        if self.is_over() {
             return false;
         }
         let error = Error::new(ErrorKind::Cancelled, "task", "was cancelled").in_task(self.note.info());
-        if self.outcome.set(Err(error)).is_ok() {
-            let error = self.outcome.get().and_then(|result| result.as_ref().err());
-            fire(self.base.finish(), error);
+        if let Some((waiters, listened)) = self.cell.finish(Err(error.clone())) {
+            tell(waiters, self.cell.head.listeners(listened), Some(error));
             // Dropped outside the lock: a load may hold the last handle of anything.
             let stage = std::mem::replace(&mut *self.stage.lock(), Stage::Over);
             if let Stage::Running(Some(waker)) = stage {
@@ -170,7 +169,7 @@ where
         true
     }
 
-    fn as_runnable(self: Arc<Self>) -> Option<Arc<dyn Runnable>> {
+    fn as_runnable(self: Arc<Self>) -> Option<Task> {
         None
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::cell::{Outcome, Runnable, Waiter};
+use super::cell::{Outcome, Task, Waiter};
 use super::errand::WaitMark;
 use super::promise::{Promise, completed};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +53,7 @@ impl<T> Ref<T> {
     }
 
     /// The unfinished task that will complete this ref.
-    pub(crate) fn runnable(&self) -> Option<Arc<dyn Runnable>> {
+    pub(crate) fn runnable(&self) -> Option<Task> {
         Arc::clone(&self.0).as_runnable()
     }
 
@@ -73,7 +73,7 @@ impl<T> Ref<T> {
 
     /// The identifier of the value.
     pub fn id(&self) -> RefId {
-        self.0.base().id
+        self.0.base().rest.id()
     }
 
     /// Whether the value or its error is there.
@@ -85,7 +85,7 @@ impl<T> Ref<T> {
     /// running synchronous code sees [`task_is_cancelled`](crate::task_is_cancelled). Returns whether the
     /// ref was unfinished. Dependents fail with the same error.
     pub fn cancel(&self) -> bool {
-        self.0.cancel()
+        Arc::clone(&self.0).cancel()
     }
 
     /// The value if it is there, without waiting.

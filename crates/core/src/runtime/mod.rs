@@ -14,5 +14,5 @@ mod pool;
 mod wait;
 
 pub(crate) use park::Parker;
-pub(crate) use pool::{PoolShared, ReleaseOnDrop, shut_down};
+pub(crate) use pool::{PoolShared, ReleaseOnDrop, keep_first, shut_down};
 pub(crate) use wait::{block_on, block_on_until, mark_runtime_thread, wait_blocking};

@@ -11,6 +11,8 @@
 //! many. At most `MAX_SPARES` are started, then blocked tasks simply wait.
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -21,10 +23,8 @@ use tokio::runtime::Handle;
 use super::idle::Idle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
-use crate::refs::{Runnable, current_task_cpus};
+use crate::refs::{Task, current_task_cpus};
 use crate::schedule::CpuGate;
-
-type Task = Arc<dyn Runnable>;
 
 /// Spare threads beyond `workers` while tasks block.
 const MAX_SPARES: usize = 512;
@@ -70,6 +70,11 @@ struct Local {
     stealers_version: usize,
     /// Tasks taken, for fairness.
     tick: u32,
+    /// Made ready by what ran last, and run next: it needs no queue.
+    next: Option<Task>,
+    /// Whether a task that is pushed now may become `next`: only while waiters are told, so that nothing is
+    /// held back by code that runs long.
+    keeping: bool,
 }
 
 thread_local! {
@@ -80,6 +85,29 @@ thread_local! {
 /// The pool whose worker the calling thread is.
 pub(super) fn worker_pool() -> Option<Arc<PoolShared>> {
     WORKER.with_borrow(|worker| worker.as_ref().map(|local| Arc::clone(&local.pool)))
+}
+
+/// Tells waiters that tasks they need are done; the first that becomes ready is what this worker runs next.
+/// Not inside a waiting task: what runs above it on the stack must be what it waits for.
+pub(crate) fn keep_first(tell: impl FnOnce()) {
+    struct Keeping;
+    impl Drop for Keeping {
+        fn drop(&mut self) {
+            keep(false);
+        }
+    }
+    fn keep(on: bool) {
+        WORKER.with_borrow_mut(|worker| {
+            if let Some(local) = worker {
+                local.keeping = on;
+            }
+        });
+    }
+    let _keeping = (DEPTH.get() == 0).then(|| {
+        keep(true);
+        Keeping
+    });
+    tell();
 }
 
 /// Counts tasks run inside a waiting task on this thread.
@@ -193,7 +221,7 @@ impl PoolShared {
 
     /// A task whose dependencies are done: queue it, or let it wait for its declared cpus.
     pub(crate) fn admit(self: &Arc<Self>, task: Task) {
-        let milli = task.base().milli_cpus;
+        let milli = task.base().rest.milli_cpus;
         if milli == 0 {
             return self.push(task);
         }
@@ -204,7 +232,7 @@ impl PoolShared {
     }
 
     fn push_granted(self: &Arc<Self>, task: Task) {
-        let milli = task.base().milli_cpus;
+        let milli = task.base().rest.milli_cpus;
         // Cancelled while it waited for cpus: nothing will run, so nothing will release them.
         if !self.push_if_waiting(task) {
             self.release_cpus(milli);
@@ -225,36 +253,78 @@ impl PoolShared {
         self.push_if_waiting(task);
     }
 
-    /// Queues the task unless it was cancelled meanwhile.
+    /// Queues the task unless it was cancelled meanwhile; the phase of its cell says so first.
     fn push_if_waiting(self: &Arc<Self>, task: Task) -> bool {
         if self.is_down() {
             task.fail_unstarted(shut_down());
             return false;
         }
-        if !task.base().mark_queued() {
+        if !task.base().queue() {
             return false;
         }
-        let rest = WORKER.with_borrow(|worker| match worker {
-            Some(local) if Arc::ptr_eq(&local.pool, self) => {
-                local.deque.push(task);
-                None
+        self.submit(task);
+        true
+    }
+
+    /// Queues a task whose cell is queued already.
+    pub(crate) fn submit(&self, task: Task) {
+        if self.enqueue(task) {
+            self.idle.pushed();
+        }
+        if self.is_down() {
+            self.fail_queued();
+        }
+    }
+
+    /// Queues several with few looks at who sleeps.
+    pub(crate) fn submit_all(&self, tasks: impl IntoIterator<Item = Task>) {
+        for (count, task) in tasks.into_iter().enumerate() {
+            self.enqueue(task);
+            // The first wakes a worker while the rest is queued.
+            if count.is_multiple_of(64) {
+                self.idle.pushed();
             }
-            _ => Some(task),
-        });
-        if let Some(task) = rest {
-            self.injector.push(task);
         }
         self.idle.pushed();
         if self.is_down() {
             self.fail_queued();
         }
-        true
+    }
+
+    /// Puts a task into the worker's own deque, or the injector; false if the worker keeps it to run next.
+    fn enqueue(&self, task: Task) -> bool {
+        let rest = WORKER.with_borrow_mut(|worker| match worker {
+            Some(local) if ptr::eq(&*local.pool, self) => {
+                if local.keeping && local.next.is_none() {
+                    local.next = Some(task);
+                    return Err(false);
+                }
+                local.deque.push(task);
+                Err(true)
+            }
+            _ => Ok(task),
+        });
+        match rest {
+            Ok(task) => {
+                self.injector.push(task);
+                true
+            }
+            Err(pushed) => pushed,
+        }
     }
 
     fn work(self: Arc<Self>, number: usize, deque: Worker<Task>) {
         let stealers = Arc::default();
-        let local =
-            Local { pool: Arc::clone(&self), deque, number, stealers, stealers_version: usize::MAX, tick: 0 };
+        let local = Local {
+            pool: Arc::clone(&self),
+            deque,
+            number,
+            stealers,
+            stealers_version: usize::MAX,
+            tick: 0,
+            next: None,
+            keeping: false,
+        };
         WORKER.set(Some(local));
         let mut searching = false;
         while !self.is_down() && !self.retire() {
@@ -263,7 +333,8 @@ impl PoolShared {
                     if std::mem::take(&mut searching) {
                         self.idle.found(|| !self.is_idle());
                     }
-                    run(task);
+                    // The job's panics are caught further in; this is for wakers and destructors.
+                    let _ = catch_unwind(AssertUnwindSafe(|| task.run()));
                 }
                 None => {
                     self.events.idle();
@@ -276,6 +347,7 @@ impl PoolShared {
         }
         // What is left in this thread's deque must not be lost with it.
         if let Some(local) = WORKER.take() {
+            local.next.into_iter().for_each(|task| self.injector.push(task));
             while let Some(task) = local.deque.pop() {
                 self.injector.push(task);
             }
@@ -315,18 +387,25 @@ impl PoolShared {
             let local = worker.as_mut()?;
             let injected = |local: &Local| retry(|| self.injector.steal_batch_and_pop(&local.deque));
             local.tick = local.tick.wrapping_add(1);
-            if local.tick.is_multiple_of(FAIR) {
+            let fair = local.tick.is_multiple_of(FAIR);
+            if let Some(next) = local.next.take() {
+                if !fair {
+                    return Some(next);
+                }
+                local.deque.push(next);
+            }
+            if fair {
                 local.refresh(self);
                 let oldest = || {
                     let own = local.stealers.iter().find(|(number, _)| *number == local.number);
                     own.and_then(|(_, stealer)| retry(|| stealer.steal()))
                 };
-                let fair = match (local.tick / FAIR) % 2 {
+                let found = match (local.tick / FAIR) % 2 {
                     0 => retry(|| self.injector.steal()).or_else(oldest),
                     _ => oldest(),
                 };
-                if fair.is_some() {
-                    return fair;
+                if found.is_some() {
+                    return found;
                 }
             }
             local.deque.pop().or_else(|| injected(local)).or_else(|| {
@@ -412,12 +491,6 @@ impl Local {
             self.stealers = Arc::clone(&*pool.stealers.read());
             self.stealers_version = version;
         }
-    }
-}
-
-fn run(task: Task) {
-    if task.base().claim() {
-        task.run();
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use super::park::Parker;
 use super::pool::{Inline, worker_pool};
-use crate::refs::{Ref, Runnable, Waiter};
+use crate::refs::{Ref, Task, Waiter};
 
 /// How often a thread outside the engine lets others run before it sleeps: a result that is about to come,
 /// as those of a flood are, then costs neither side a system call that wakes.
@@ -55,9 +55,7 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) {
                 match (next, inline) {
                     (Some(task), Some(_depth)) => {
                         // Someone else may have claimed it since: then look again.
-                        if task.base().claim() {
-                            task.run();
-                        }
+                        task.run();
                     }
                     _ => pool.blocking(park),
                 }
@@ -77,14 +75,14 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) {
 }
 
 /// The awaited task, or the first ready task among those it waits for.
-fn first_claimable(task: Arc<dyn Runnable>) -> Option<Arc<dyn Runnable>> {
+fn first_claimable(task: Task) -> Option<Task> {
     let mut stack = vec![task];
     let mut seen = std::collections::HashSet::new();
     while let Some(task) = stack.pop() {
         if task.base().is_queued() {
             return Some(task);
         }
-        if seen.insert(task.base().id) {
+        if seen.insert(task.base().rest.id()) {
             task.upstream(&mut |needed| stack.push(needed));
         }
     }

@@ -2,7 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
-pub(crate) use loom::sync::atomic::{AtomicUsize, Ordering, fence};
+pub(crate) use loom::cell::UnsafeCell;
+pub(crate) use loom::sync::Arc;
+pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+pub(crate) use loom::thread::yield_now;
 
 /// `parking_lot`'s mutex, as far as the models need it.
 pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
