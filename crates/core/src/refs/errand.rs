@@ -31,8 +31,8 @@ pub trait Note: Send + Sync + 'static {
     fn info(&self) -> TaskInfo;
 
     /// Called before someone waits for the answer that is not there: the error if it could never come.
-    /// `started` tells whether the load has been taken, `blocks` whether a thread will be blocked.
-    fn before_wait(&self, started: bool, blocks: bool) -> Result<WaitMark>;
+    /// `started` finds out whether the load has been taken; `blocks` tells whether a thread will be blocked.
+    fn before_wait(&self, started: &dyn Fn() -> bool, blocks: bool) -> Result<WaitMark>;
 }
 
 enum Stage<C> {
@@ -174,8 +174,7 @@ where
     }
 
     fn before_wait(&self, blocks: bool) -> Result<WaitMark> {
-        let started = !matches!(*self.stage.lock(), Stage::Waiting(_));
-        self.note.before_wait(started, blocks)
+        self.note.before_wait(&|| !matches!(*self.stage.lock(), Stage::Waiting(_)), blocks)
     }
 }
 
@@ -192,7 +191,7 @@ mod tests {
             TaskInfo { name: "errand".into(), location: Location::caller(), attempt: 1 }
         }
 
-        fn before_wait(&self, _: bool, blocks: bool) -> Result<WaitMark> {
+        fn before_wait(&self, _: &dyn Fn() -> bool, blocks: bool) -> Result<WaitMark> {
             if blocks { Err(Error::new(ErrorKind::Deadlock, "get", "would wait for ever")) } else { Ok(None) }
         }
     }

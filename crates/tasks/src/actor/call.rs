@@ -32,7 +32,7 @@ pub(crate) struct CallNote {
     pub(crate) label: &'static str,
     pub(crate) location: &'static Location<'static>,
     pub(crate) retries: u32,
-    /// Times it was started.
+    /// Times it was started; counted only if it may be retried.
     pub(crate) attempt: AtomicU32,
 }
 
@@ -48,7 +48,7 @@ impl Note for CallNote {
         task_info(self.label, self.location, self.attempt.load(Ordering::Relaxed).max(1))
     }
 
-    fn before_wait(&self, started: bool, blocks: bool) -> Result<WaitMark> {
+    fn before_wait(&self, started: &dyn Fn() -> bool, blocks: bool) -> Result<WaitMark> {
         context::before_wait(self, started, blocks)
     }
 }
@@ -287,7 +287,9 @@ where
                 return Ran::Done;
             }
             let note = Errand::note(&self);
-            note.attempt.fetch_add(1, Ordering::Relaxed);
+            if note.retries > 0 {
+                note.attempt.fetch_add(1, Ordering::Relaxed);
+            }
             let spare = (note.retries > 0).then(|| load.clone());
             let Load { args, method } = load;
             let inputs = match args.resolve() {

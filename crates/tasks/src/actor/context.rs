@@ -17,10 +17,17 @@ use super::handle::{ActorHandle, WeakHandle};
 use super::life::ActorId;
 use super::mailbox::{AnyCore, Core};
 
-struct Here {
+/// What a thread that runs an actor says of it.
+pub(crate) struct Here {
     core: Arc<dyn AnyCore>,
     /// The thread runs the loop itself, so that nothing else of the actor runs while it blocks.
     on_loop: bool,
+}
+
+impl Here {
+    pub(crate) fn new(core: Arc<dyn AnyCore>, on_loop: bool) -> Self {
+        Self { core, on_loop }
+    }
 }
 
 thread_local! {
@@ -29,19 +36,22 @@ thread_local! {
     static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks the thread as running an actor; dropping it restores what was there.
-pub(crate) struct Inside(Option<Here>);
+/// Marks the thread as running an actor; dropping it restores what was there. The mark is lent by its owner,
+/// so that entering and leaving counts no references.
+pub(crate) struct Inside<'a> {
+    mark: &'a mut Option<Here>,
+}
 
-impl Inside {
-    pub(crate) fn enter(core: Arc<dyn AnyCore>, on_loop: bool) -> Self {
-        Self(HERE.replace(Some(Here { core, on_loop })))
+impl<'a> Inside<'a> {
+    pub(crate) fn enter(mark: &'a mut Option<Here>) -> Self {
+        HERE.with_borrow_mut(|here| std::mem::swap(here, mark));
+        Self { mark }
     }
 }
 
-impl Drop for Inside {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        let ended = HERE.replace(self.0.take());
-        drop(ended);
+        HERE.with_borrow_mut(|here| std::mem::swap(here, self.mark));
     }
 }
 
@@ -65,12 +75,13 @@ impl Drop for Blocked {
 }
 
 /// Refuses a wait for an answer that cannot come before the waiting method has ended.
-pub(crate) fn before_wait(note: &CallNote, started: bool, blocks: bool) -> Result<WaitMark> {
-    HERE.with_borrow(|here| -> Result<WaitMark> {
-        let Some(Here { core, on_loop }) = here else { return Ok(None) };
+pub(crate) fn before_wait(note: &CallNote, started: &dyn Fn() -> bool, blocks: bool) -> Result<WaitMark> {
+    let checked = HERE.try_with(|here| -> Result<WaitMark> {
+        let here = here.borrow();
+        let Some(Here { core, on_loop }) = &*here else { return Ok(None) };
         let own = core.life().id.number();
         if own == note.actor {
-            let never = if blocks { *on_loop } else { !started && (ALONE.get() || !note.shares) };
+            let never = if blocks { *on_loop } else { (ALONE.get() || !note.shares) && !started() };
             if never {
                 let message = format!(
                     "a method of {} waits for `{}` of the same actor, which runs when that method has ended",
@@ -101,7 +112,9 @@ pub(crate) fn before_wait(note: &CallNote, started: bool, blocks: bool) -> Resul
             return Ok(Some(Box::new(Blocked(own))));
         }
         Ok(None)
-    })
+    });
+    // A thread that is going away runs no actor.
+    checked.unwrap_or(Ok(None))
 }
 
 fn deadlock(message: String) -> Error {

@@ -18,7 +18,7 @@ use trefoil_core::{ActorProbe, Error, EventKind, Label, Note};
 
 use super::Actor;
 use super::call::{Crash, Kind, Late, Ran, Unstarted};
-use super::context::Inside;
+use super::context::{Here, Inside};
 use super::life::ActorEnd;
 use super::mailbox::{AnyCore, Core, Mail, Mailed, Taken};
 use super::names;
@@ -39,6 +39,8 @@ pub(crate) type Limits = Arc<[usize]>;
 
 pub(crate) struct ActorTask<A: Actor> {
     core: Arc<Core<A>>,
+    /// What its thread says while it runs.
+    here: Option<Here>,
     /// None before the first is made, between two, and while an `async fn(&mut self)` has it.
     state: Option<Arc<A>>,
     origin: Origin<A>,
@@ -68,8 +70,10 @@ enum Turn {
 
 impl<A: Actor> ActorTask<A> {
     pub(crate) fn new(core: Arc<Core<A>>, origin: Origin<A>, limits: Limits, threads: bool) -> Self {
+        let here = Some(Here::new(Arc::clone(&core) as Arc<dyn AnyCore>, true));
         Self {
             core,
+            here,
             state: None,
             origin,
             batch: VecDeque::new(),
@@ -345,7 +349,8 @@ impl<A: Actor> ActorTask<A> {
         let thread = tokio::task::spawn_blocking(move || {
             let nothing = Late { state: None, crash: None, again: None };
             let Some(call) = unstarted.into_call() else { return nothing };
-            let _inside = Inside::enter(Arc::clone(&core) as Arc<dyn AnyCore>, false);
+            let mut here = Some(Here::new(Arc::clone(&core) as Arc<dyn AnyCore>, false));
+            let _inside = Inside::enter(&mut here);
             call.run_blocking(state, &core)
         });
         let future = async move {
@@ -487,14 +492,20 @@ impl<A: Actor> Future for ActorTask<A> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let _inside = Inside::enter(Arc::clone(&this.core) as Arc<dyn AnyCore>, true);
-        match this.serve(context) {
+        let mut here = this.here.take();
+        let turn = {
+            let _inside = Inside::enter(&mut here);
+            this.serve(context)
+        };
+        this.here = here;
+        match turn {
             Ok(Turn::Wait) => Poll::Pending,
             Ok(Turn::Yield) => {
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
             Err(End(end, cause)) => {
+                this.here = None;
                 this.finish(end, cause);
                 Poll::Ready(())
             }
