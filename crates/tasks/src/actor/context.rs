@@ -30,10 +30,20 @@ impl Here {
     }
 }
 
+/// What the loop is at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// A method that is not asynchronous: until it returns, nothing else of the actor runs.
+    Method,
+    /// Asynchronous `&self` methods.
+    Shared,
+    /// An `async fn(&mut self)`.
+    Alone,
+}
+
 thread_local! {
     static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
-    /// An `async fn(&mut self)` is being polled.
-    static ALONE: Cell<bool> = const { Cell::new(false) };
+    static MODE: Cell<Mode> = const { Cell::new(Mode::Method) };
 }
 
 /// Marks the thread as running an actor; dropping it restores what was there. The mark is lent by its owner,
@@ -55,11 +65,11 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Polls the future of an `async fn(&mut self)`.
-pub(crate) fn alone<R>(poll: impl FnOnce() -> R) -> R {
-    ALONE.set(true);
+/// Polls futures of methods.
+pub(crate) fn polling<R>(mode: Mode, poll: impl FnOnce() -> R) -> R {
+    MODE.set(mode);
     let polled = poll();
-    ALONE.set(false);
+    MODE.set(Mode::Method);
     polled
 }
 
@@ -81,7 +91,13 @@ pub(crate) fn before_wait(note: &CallNote, started: &dyn Fn() -> bool, blocks: b
         let Some(Here { core, on_loop }) = &*here else { return Ok(None) };
         let own = core.life().id.number();
         if own == note.actor {
-            let never = if blocks { *on_loop } else { (ALONE.get() || !note.shares) && !started() };
+            let never = *on_loop
+                && match MODE.get() {
+                    _ if blocks => true,
+                    Mode::Method => true,
+                    Mode::Shared => !note.shares && !started(),
+                    Mode::Alone => !started(),
+                };
             if never {
                 let message = format!(
                     "a method of {} waits for `{}` of the same actor, which runs when that method has ended",

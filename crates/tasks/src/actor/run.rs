@@ -18,7 +18,7 @@ use trefoil_core::{ActorProbe, Error, EventKind, Label, Note};
 
 use super::Actor;
 use super::call::{Crash, Kind, Late, Ran, Unstarted};
-use super::context::{Here, Inside};
+use super::context::{Here, Inside, Mode, polling};
 use super::life::ActorEnd;
 use super::mailbox::{AnyCore, Core, Mail, Mailed, Taken};
 use super::names;
@@ -292,11 +292,8 @@ impl<A: Actor> ActorTask<A> {
             Ran::Crashed(crash) => self.crashed(crash),
             Ran::Running(mut future) => {
                 // Many asynchronous methods are done at once.
-                let polled = if shares {
-                    future.as_mut().poll(context)
-                } else {
-                    super::context::alone(|| future.as_mut().poll(context))
-                };
+                let mode = if shares { Mode::Shared } else { Mode::Alone };
+                let polled = polling(mode, || future.as_mut().poll(context));
                 match polled {
                     Poll::Ready(late) => self.ended(late),
                     Poll::Pending if shares => {

@@ -20,6 +20,7 @@ use tokio::time::Sleep;
 
 use super::Actor;
 use super::call::Late;
+use super::context::{Mode, polling};
 use super::mailbox::Mailed;
 
 /// Which calls keep their order: those of one handle in one group.
@@ -191,12 +192,15 @@ impl<A: Actor> Work<A> {
     /// What has happened meanwhile.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Option<Event<A>> {
         if let Some(future) = &mut self.alone
-            && let Poll::Ready(late) = super::context::alone(|| future.as_mut().poll(context))
+            && let Poll::Ready(late) = polling(Mode::Alone, || future.as_mut().poll(context))
         {
             self.alone = None;
             return Some(Event::Ended(late));
         }
-        if let Poll::Ready(Some((late, group))) = self.running.poll_next_unpin(context) {
+        if !self.running.is_empty()
+            && let Poll::Ready(Some((late, group))) =
+                polling(Mode::Shared, || self.running.poll_next_unpin(context))
+        {
             self.groups[usize::from(group)].running -= 1;
             return Some(Event::Ended(late));
         }

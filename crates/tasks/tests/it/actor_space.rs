@@ -223,6 +223,11 @@ impl Waiter {
         me.map_or(Ok(0), |me| me.glance().get())
     }
 
+    pub fn drive_shared(&self) -> Result<u8, Error> {
+        let me = ActorContext::<Self>::current()?.handle();
+        me.map_or(Ok(0), |me| futures::executor::block_on(me.glance()))
+    }
+
     pub async fn await_self(&mut self, me: ActorHandle<Waiter>) -> Result<u8, Error> {
         me.value().await
     }
@@ -277,6 +282,7 @@ fn waiting_for_oneself_is_an_error_that_names_the_actor() {
     let refused = [
         actor.block_on_self(),
         actor.block_on_shared(),
+        actor.drive_shared(),
         actor.await_self(actor.clone()),
         actor.await_exclusive(actor.clone()),
     ];
