@@ -33,6 +33,9 @@ pub trait Note: Send + Sync + 'static {
     /// Called before someone waits for the answer that is not there: the error if it could never come.
     /// `started` finds out whether the load has been taken; `blocks` tells whether a thread will be blocked.
     fn before_wait(&self, started: &dyn Fn() -> bool, blocks: bool) -> Result<WaitMark>;
+
+    /// Called when the errand was cancelled.
+    fn cancelled(&self) {}
 }
 
 enum Stage<C> {
@@ -165,6 +168,7 @@ where
             if let Stage::Running(Some(waker)) = stage {
                 waker.wake();
             }
+            self.note.cancelled();
         }
         true
     }

@@ -17,6 +17,7 @@ use super::Actor;
 use super::context;
 use super::life::task_info;
 use super::mailbox::{Core, Mailed};
+use super::names;
 
 /// What is known of a call from its start to its end.
 pub(crate) struct CallNote {
@@ -50,6 +51,11 @@ impl Note for CallNote {
 
     fn before_wait(&self, started: &dyn Fn() -> bool, blocks: bool) -> Result<WaitMark> {
         context::before_wait(self, started, blocks)
+    }
+
+    fn cancelled(&self) {
+        // It may have waited for arguments in front of others.
+        names::cancelled(self.actor);
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -60,6 +60,8 @@ pub(crate) trait AnyCore: Any + Send + Sync {
     fn waiting(&self) -> usize;
     /// Whether a handle is left.
     fn is_reachable(&self) -> bool;
+    /// A call was cancelled before it had run.
+    fn see_cancelled(&self);
 }
 
 struct Queue<A: Actor> {
@@ -90,6 +92,8 @@ pub(crate) struct Core<A: Actor> {
     held: AtomicUsize,
     /// Calls begun; written by the loop alone.
     calls: AtomicU64,
+    /// A call was cancelled since the loop last looked.
+    cancelled: AtomicBool,
 }
 
 /// Why a message was not taken.
@@ -134,6 +138,7 @@ impl<A: Actor> Core<A> {
             lanes: AtomicU32::new(0),
             held: AtomicUsize::new(0),
             calls: AtomicU64::new(0),
+            cancelled: AtomicBool::new(false),
         }
     }
 
@@ -229,6 +234,11 @@ impl<A: Actor> Core<A> {
         self.held.store(held, Ordering::Release);
     }
 
+    /// Whether a call was cancelled since this was last asked.
+    pub(crate) fn take_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire) && self.cancelled.swap(false, Ordering::AcqRel)
+    }
+
     /// Says how many calls have been begun.
     pub(crate) fn set_calls(&self, calls: u64) {
         self.calls.store(calls, Ordering::Relaxed);
@@ -320,5 +330,10 @@ impl<A: Actor> AnyCore for Core<A> {
 
     fn is_reachable(&self) -> bool {
         self.handles.load(Ordering::Acquire) > 0
+    }
+
+    fn see_cancelled(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.wake();
     }
 }

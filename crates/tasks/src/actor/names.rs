@@ -110,3 +110,11 @@ pub(crate) fn by_id(id: ActorId) -> Option<Arc<dyn AnyCore>> {
     let core = LIVING.lock().get(&id.number())?.upgrade()?;
     (core.life().id == id).then_some(core)
 }
+
+/// Tells an actor that one of its calls was cancelled.
+pub(crate) fn cancelled(actor: u64) {
+    let core = LIVING.lock().get(&actor).and_then(Weak::upgrade);
+    if let Some(core) = core {
+        core.see_cancelled();
+    }
+}

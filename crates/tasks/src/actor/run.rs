@@ -192,7 +192,8 @@ impl<A: Actor> ActorTask<A> {
         if self.work.is_none() {
             return Ok(());
         }
-        let mut changed = self.start_waiting(context)?;
+        let mut changed = self.core.take_cancelled() && self.work().skip_cancelled(context);
+        changed |= self.start_waiting(context)?;
         while let Some(event) = self.work().poll(context) {
             changed = true;
             if let Event::Ended(late) = event {

@@ -215,19 +215,29 @@ impl<A: Actor> Work<A> {
     /// Moves a lane on: its first call, and those behind it that are ready too.
     fn arrived(&mut self, lane: Lane, context: &mut Context<'_>) {
         let Some(waiting) = self.lanes.get_mut(&lane) else { return };
-        let mut first = true;
         while let Some(call) = waiting.front() {
-            if !first && !call.is_over() && call.poll_args(context).is_pending() {
+            if !call.is_over() && call.poll_args(context).is_pending() {
                 self.arrivals.push(Arrival(call.clone()));
                 self.fresh = true;
                 return;
             }
-            first = false;
             if let Some(call) = waiting.pop_front() {
                 self.groups[usize::from(lane.1)].ready.push_back(call);
             }
         }
         self.lanes.remove(&lane);
+    }
+
+    /// Moves on the lanes whose first call was cancelled; true if there was one.
+    pub(crate) fn skip_cancelled(&mut self, context: &mut Context<'_>) -> bool {
+        let over: Vec<Lane> = self
+            .lanes
+            .iter()
+            .filter(|(_, waiting)| waiting.front().is_some_and(|call| call.is_over()))
+            .map(|(lane, _)| *lane)
+            .collect();
+        over.iter().for_each(|lane| self.arrived(*lane, context));
+        !over.is_empty()
     }
 
     /// Drops what runs, which gives the calls up.

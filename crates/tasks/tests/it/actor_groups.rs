@@ -48,6 +48,20 @@ fn a_late_argument_holds_up_its_own_caller_only() {
     assert_eq!(first.pending(), 0);
 }
 
+#[test]
+fn a_cancelled_call_that_waited_for_an_argument_lets_the_next_pass() {
+    let engine = engine();
+    let log = engine.actor(Log::default()).spawn().unwrap();
+    let (_promise, never) = Ref::promise("never");
+    let (held, behind) = (log.push(1, 0, &never), log.push(1, 1, 0));
+    let (later, last) = (log.push(1, 2, never), log.push(1, 3, 0));
+    assert!(held.cancel());
+    behind.get().unwrap();
+    assert!(later.cancel());
+    last.get().unwrap();
+    assert_eq!(log.all().get().unwrap(), [(1, 1), (1, 3)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
