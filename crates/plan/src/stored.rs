@@ -1,8 +1,10 @@
 //! A table over partitions in the engine's store, scanned without copying.
 //!
-//! Each [`Partition`] is one partition of the plan. A partition is brought into memory when its stream
-//! is first polled and held only until its last batch was handed out; the batches that come out are the
-//! stored ones, so their buffers are the same memory.
+//! Up to the target number of partitions, each [`Partition`] is one partition of the plan. More of them are
+//! put in that many groups of neighbours, read one after another: operators run all partitions of a plan at
+//! once, so a table far larger than the budget would otherwise be mapped in whole. A partition is brought
+//! into memory when its turn comes and held only until its last batch was handed out; the batches that come
+//! out are the stored ones, so their buffers are the same memory.
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -23,6 +25,7 @@ use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use futures::Stream;
 use std::any::Any;
 use std::fmt;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -59,12 +62,13 @@ impl TableProvider for StoredTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         _filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let source = Source {
+            groups: groups(&self.partitions, state.config().target_partitions()),
             table: self.clone(),
             projection: projection.cloned(),
             projected: project_schema(&self.schema, projection)?,
@@ -74,10 +78,31 @@ impl TableProvider for StoredTable {
     }
 }
 
+/// Neighbours in at most `count` groups of about as many bytes.
+fn groups(partitions: &[Partition], count: usize) -> Arc<[Range<usize>]> {
+    if partitions.len() <= count.max(1) {
+        return (0..partitions.len()).map(|at| at..at + 1).collect();
+    }
+    let total: usize = partitions.iter().map(Partition::memory_bytes).sum();
+    let share = total / count.max(1) + 1;
+    let (mut groups, mut start, mut bytes) = (Vec::with_capacity(count), 0, 0);
+    for (at, partition) in partitions.iter().enumerate() {
+        bytes += partition.memory_bytes();
+        let last = at + 1 == partitions.len();
+        if last || (bytes >= share * (groups.len() + 1) && groups.len() + 1 < count) {
+            groups.push(start..at + 1);
+            start = at + 1;
+        }
+    }
+    groups.into()
+}
+
 /// The scan of a [`StoredTable`].
 #[derive(Clone, Debug)]
 struct Source {
     table: StoredTable,
+    /// Which partitions of the table each partition of the plan reads.
+    groups: Arc<[Range<usize>]>,
     projection: Option<Vec<usize>>,
     projected: SchemaRef,
     fetch: Option<usize>,
@@ -85,12 +110,14 @@ struct Source {
 
 impl DataSource for Source {
     fn open(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let partition = self.table.partitions.get(partition).cloned();
+        let group = self.groups.get(partition).cloned().unwrap_or(0..0);
         Ok(Box::pin(cooperative(Scan {
             schema: Arc::clone(&self.projected),
             projection: self.projection.clone(),
             left: self.fetch.unwrap_or(usize::MAX),
-            state: partition.map_or(State::Done, State::Closed),
+            table: Arc::clone(&self.table.partitions),
+            ahead: group,
+            open: None,
         })))
     }
 
@@ -104,7 +131,7 @@ impl DataSource for Source {
     }
 
     fn output_partitioning(&self) -> Partitioning {
-        Partitioning::UnknownPartitioning(self.table.partitions.len())
+        Partitioning::UnknownPartitioning(self.groups.len())
     }
 
     fn eq_properties(&self) -> EquivalenceProperties {
@@ -114,7 +141,9 @@ impl DataSource for Source {
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
         let all = &self.table.partitions;
         let wanted = match partition {
-            Some(index) => all.get(index..=index).unwrap_or_default(),
+            Some(index) => {
+                self.groups.get(index).and_then(|group| all.get(group.clone())).unwrap_or_default()
+            }
             None => all,
         };
         let mut statistics = Statistics::new_unknown(&self.projected);
@@ -164,53 +193,50 @@ pub(crate) fn scanned_bytes(source: &dyn DataSource) -> Option<usize> {
     Some(source.table.partitions.iter().map(Partition::memory_bytes).sum())
 }
 
-enum State {
-    Closed(Partition),
-    Open { batches: Batches, next: usize },
-    Done,
-}
-
-/// The batches of one partition.
+/// The batches of a group of partitions.
 struct Scan {
     schema: SchemaRef,
     projection: Option<Vec<usize>>,
     left: usize,
-    state: State,
+    table: Arc<[Partition]>,
+    /// The partitions not opened yet.
+    ahead: Range<usize>,
+    /// The partition being read, and its next batch.
+    open: Option<(Batches, usize)>,
 }
 
 impl Scan {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            match &mut self.state {
-                State::Closed(partition) => {
-                    let batches =
-                        partition.batches().map_err(|error| DataFusionError::External(Box::new(error)))?;
-                    self.state = State::Open { batches, next: 0 };
-                }
-                State::Open { batches, next } => {
-                    let Some(batch) = batches.get(*next).filter(|_| self.left > 0) else {
-                        self.state = State::Done;
-                        continue;
-                    };
-                    *next += 1;
-                    let mut batch = match &self.projection {
-                        Some(columns) => batch.project(columns)?,
-                        None => batch.clone(),
-                    };
-                    if batch.num_rows() > self.left {
-                        batch = batch.slice(0, self.left);
-                    }
-                    self.left -= batch.num_rows();
-                    // Stored batches may differ from the table in nullability and metadata; a projection to
-                    // no column (a bare count) keeps the number of rows.
-                    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-                    let columns = batch.columns().to_vec();
-                    let schema = Arc::clone(&self.schema);
-                    return Ok(Some(RecordBatch::try_new_with_options(schema, columns, &options)?));
-                }
-                State::Done => return Ok(None),
+        while self.left > 0 {
+            let Some((batches, next)) = &mut self.open else {
+                let Some(partition) = self.ahead.next().and_then(|at| self.table.get(at)) else { break };
+                let batches =
+                    partition.batches().map_err(|error| DataFusionError::External(Box::new(error)))?;
+                self.open = Some((batches, 0));
+                continue;
+            };
+            let Some(batch) = batches.get(*next) else {
+                self.open = None;
+                continue;
+            };
+            *next += 1;
+            let mut batch = match &self.projection {
+                Some(columns) => batch.project(columns)?,
+                None => batch.clone(),
+            };
+            if batch.num_rows() > self.left {
+                batch = batch.slice(0, self.left);
             }
+            self.left -= batch.num_rows();
+            // Stored batches may differ from the table in nullability and metadata; a projection to no
+            // column (a bare count) keeps the number of rows.
+            let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+            let columns = batch.columns().to_vec();
+            let schema = Arc::clone(&self.schema);
+            return Ok(Some(RecordBatch::try_new_with_options(schema, columns, &options)?));
         }
+        self.open = None;
+        Ok(None)
     }
 }
 

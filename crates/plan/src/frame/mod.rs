@@ -1,6 +1,7 @@
 //! A lazy table: a session and a logical plan.
 
 mod explain;
+mod origin;
 mod persist;
 mod run;
 mod stream;

@@ -1,6 +1,7 @@
 //! Keeping a computed frame in the engine's store, and its partitions as refs.
 
 use super::DataFrame;
+use super::origin::{Origin, repeatable, streams};
 use super::run::new_bytes;
 use crate::stored::StoredTable;
 use datafusion::arrow::array::RecordBatch;
@@ -10,23 +11,27 @@ use datafusion::datasource::source_as_provider;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 use std::any::Any;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use trefoil_core::{Dataset, Engine, Error, ErrorKind, Partition, Ref, Result};
 
 /// A partition that grows past this many bytes is stored and a next one begun, so that a large result is
-/// charged, and can be spilled, while it is being computed.
+/// charged, and can be spilled, while it is being computed. With a small budget it is a 32nd of that: what
+/// is being gathered, and what of a spilled partition is mapped while it is read, is then small beside it.
 const PARTITION_BYTES: usize = 64 << 20;
+const LEAST_PARTITION_BYTES: usize = 1 << 20;
 
 impl DataFrame {
     /// Computes the frame and keeps its partitions in the engine's store: charged to the budget, spilled to
     /// disk when memory is short, freed with the last frame or ref that holds them.
     ///
-    /// The frame that comes back scans them without a copy.
+    /// The frame that comes back scans them without a copy. A partition whose spill file is lost or damaged
+    /// is computed again from the files and tables the frame was made of, if those still give the same rows;
+    /// otherwise the error is of kind [`ErrorKind::DataLost`].
     ///
     /// # Errors
     /// As [`DataFrame::collect`].
@@ -55,10 +60,10 @@ impl DataFrame {
             .run("persist", move |frame| {
                 let (engine, schema) = (engine.clone(), schema.clone());
                 async move {
-                    let context = Arc::new(frame.task_ctx());
-                    let plan = frame.create_physical_plan().await?;
-                    let streams = execute_stream_partitioned(plan, context)?;
-                    store_all(&engine, &schema, streams).await
+                    let frame = repeatable(frame);
+                    let streams = streams(&frame).await?;
+                    let origin = Origin::new(&engine, frame);
+                    store_all(&engine, &schema, streams, &origin).await
                 }
             })
             .await?;
@@ -108,11 +113,12 @@ async fn store_all(
     engine: &Engine,
     schema: &SchemaRef,
     streams: Vec<SendableRecordBatchStream>,
+    origin: &Arc<Origin>,
 ) -> PlanResult<Vec<Partition>> {
     let mut readers = JoinSet::new();
     for (index, stream) in streams.into_iter().enumerate() {
-        let (engine, schema) = (engine.clone(), schema.clone());
-        readers.spawn(async move { (index, store_one(&engine, &schema, stream).await) });
+        let (engine, schema, origin) = (engine.clone(), schema.clone(), Arc::clone(origin));
+        readers.spawn(async move { (index, store_one(&engine, &schema, stream, index, &origin).await) });
     }
     let mut stored: Vec<(usize, Vec<Partition>)> = Vec::new();
     while let Some(done) = readers.join_next().await {
@@ -122,7 +128,7 @@ async fn store_all(
     stored.sort_by_key(|(index, _)| *index);
     let mut partitions: Vec<Partition> = stored.into_iter().flat_map(|(_, parts)| parts).collect();
     if partitions.is_empty() {
-        partitions.push(put(engine, schema, Vec::new())?);
+        partitions.push(engine.put_batches(schema.clone(), Vec::new()).map_err(to_plan)?);
     }
     Ok(partitions)
 }
@@ -131,9 +137,18 @@ async fn store_one(
     engine: &Engine,
     schema: &SchemaRef,
     mut stream: SendableRecordBatchStream,
+    index: usize,
+    origin: &Arc<Origin>,
 ) -> PlanResult<Vec<Partition>> {
+    let limit = (engine.budget().limit() / 32).clamp(LEAST_PARTITION_BYTES, PARTITION_BYTES);
     let mut partitions = Vec::new();
     let (mut batches, mut bytes, mut seen) = (Vec::new(), 0, HashSet::new());
+    let mut rows = 0..0;
+    let put = |batches: &mut Vec<RecordBatch>, rows: &mut Range<usize>| {
+        let lineage = origin.lineage(index, rows.clone(), batches)?;
+        rows.start = rows.end;
+        engine.put_batches_with(schema.clone(), std::mem::take(batches), lineage).map_err(to_plan)
+    };
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         if batch.num_rows() == 0 {
@@ -141,21 +156,22 @@ async fn store_one(
         }
         // Operators hand out slices of one large batch; those belong in one partition.
         bytes += new_bytes(&batch, &mut seen);
+        rows.end += batch.num_rows();
         batches.push(batch);
-        if bytes >= PARTITION_BYTES {
-            partitions.push(put(engine, schema, std::mem::take(&mut batches))?);
+        if bytes >= limit {
+            partitions.push(put(&mut batches, &mut rows)?);
             bytes = 0;
         }
     }
     if !batches.is_empty() {
-        partitions.push(put(engine, schema, batches)?);
+        partitions.push(put(&mut batches, &mut rows)?);
     }
     Ok(partitions)
 }
 
-fn put(engine: &Engine, schema: &SchemaRef, batches: Vec<RecordBatch>) -> PlanResult<Partition> {
-    engine.put_batches(schema.clone(), batches).map_err(|error| match error.kind() {
+fn to_plan(error: Error) -> DataFusionError {
+    match error.kind() {
         ErrorKind::OutOfMemory => DataFusionError::ResourcesExhausted(error.message().to_owned()),
         _ => DataFusionError::External(Box::new(error)),
-    })
+    }
 }

@@ -3,6 +3,7 @@
 
 mod border;
 mod cancel;
+mod lineage;
 mod malformed;
 mod memory;
 mod runtimes;
