@@ -12,6 +12,7 @@ usage: trefoil-bench SUITE [options]
 suites
   core      tasks, graphs, actors and objects, beside tokio, rayon and hand-written loops
   sql       the 22 queries of TPC-H, beside plain DataFusion
+  memory    spilling beside the bare disk, cancelling, resident memory of TPC-H under budgets
   start     process start to the first answer, beside plain DataFusion
   compare   two files of JSON lines, case by case
 
@@ -23,11 +24,12 @@ options
   --workers N       threads of each peer (default: the cores this process may use)
   --scale F         sql: scale factor of TPC-H (default 0.1)
   --data DIR        sql: where the tables are, or are made (default target/tpch/sfF)
-  --memory LIMIT    sql: trefoil's memory budget, such as 128MiB (default 80 % of the machine)";
+  --memory LIMIT    sql: trefoil's memory budget, such as 128MiB (default 80 % of the machine)
+  --occupy TABLE    sql: keep this table persisted in trefoil's store meanwhile";
 
-const SUITES: [&str; 4] = ["core", "sql", "start", "compare"];
-const OPTIONS: [&str; 8] =
-    ["--json", "--case", "--peer", "--repeat", "--workers", "--scale", "--data", "--memory"];
+const SUITES: [&str; 5] = ["core", "sql", "memory", "start", "compare"];
+const OPTIONS: [&str; 9] =
+    ["--json", "--case", "--peer", "--repeat", "--workers", "--scale", "--data", "--memory", "--occupy"];
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +38,8 @@ pub enum Suite {
     Core,
     /// TPC-H.
     Sql,
+    /// Spilling, cancelling, resident memory.
+    Memory,
     /// Process start.
     Start,
     /// A table from two files.
@@ -66,6 +70,8 @@ pub struct Arguments {
     pub data: Option<PathBuf>,
     /// trefoil's memory budget.
     pub memory: Option<String>,
+    /// A table that stays in trefoil's store.
+    pub occupy: Option<String>,
 }
 
 impl Arguments {
@@ -81,6 +87,7 @@ impl Arguments {
             scale: 0.1,
             data: None,
             memory: None,
+            occupy: None,
         };
         let mut words = Vec::new();
         let mut texts = texts.into_iter();
@@ -114,6 +121,7 @@ impl Arguments {
             "--peer" => self.peers = list(&value),
             "--repeat" => self.repeat = Some(count(name, &value)?),
             "--workers" => self.workers = count(name, &value)?,
+            "--occupy" => self.occupy = Some(value),
             "--data" => self.data = Some(value.into()),
             "--memory" => {
                 trefoil_core::parse_bytes(&value).map_err(|error| format!("`{name}`: {error}"))?;
@@ -147,6 +155,7 @@ fn suite(words: &[String]) -> Result<Suite, String> {
     let suite = match (&**first, rest) {
         ("core", []) => Suite::Core,
         ("sql", []) => Suite::Sql,
+        ("memory", []) => Suite::Memory,
         ("start", []) => Suite::Start,
         ("compare", [left, right]) => Suite::Compare(left.into(), right.into()),
         ("compare", _) => return Err(format!("`compare` takes two files, not {}", rest.len())),

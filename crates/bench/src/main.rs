@@ -15,6 +15,8 @@ mod arguments;
 mod compare;
 mod core_suite;
 mod measure;
+#[cfg(feature = "sql")]
+mod memory_suite;
 mod report;
 #[cfg(feature = "sql")]
 mod sql_suite;
@@ -75,9 +77,11 @@ fn run(arguments: Arguments) -> Result<()> {
         #[cfg(feature = "sql")]
         Suite::Sql => sql_suite::run(&arguments),
         #[cfg(feature = "sql")]
+        Suite::Memory => memory_suite::run(&arguments),
+        #[cfg(feature = "sql")]
         Suite::Start => start::run(&arguments),
         #[cfg(not(feature = "sql"))]
-        Suite::Sql | Suite::Start => {
+        Suite::Sql | Suite::Memory | Suite::Start => {
             Err("this binary was built without the feature `sql`, which this suite needs".into())
         }
     }

@@ -15,7 +15,7 @@ use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use serde_json::{Map, json};
-use trefoil_plan::Session;
+use trefoil_plan::{DataFrame, Session};
 use trefoil_sql::SqlSession;
 
 use crate::arguments::Arguments;
@@ -29,14 +29,15 @@ const RUNS: usize = 5;
 
 /// Who runs the queries.
 enum Peer {
-    Trefoil(Session),
+    /// With what stays in the store meanwhile.
+    Trefoil(Session, Option<DataFrame>),
     Plain(tokio::runtime::Runtime, SessionContext),
 }
 
 impl Peer {
     fn name(&self) -> &'static str {
         match self {
-            Self::Trefoil(_) => "trefoil",
+            Self::Trefoil(..) => "trefoil",
             Self::Plain(..) => "datafusion",
         }
     }
@@ -53,7 +54,11 @@ impl Peer {
             }
             Ok::<(), Error>(())
         })?;
-        Ok(Self::Trefoil(session))
+        let occupant = match &arguments.occupy {
+            None => None,
+            Some(table) => Some(session.block_on(async { session.table(table).await?.persist().await })?),
+        };
+        Ok(Self::Trefoil(session, occupant))
     }
 
     fn plain(arguments: &Arguments, tables: &[(&str, PathBuf)]) -> Result<Self> {
@@ -75,7 +80,7 @@ impl Peer {
 
     fn run(&self, query: &str) -> Result<Vec<RecordBatch>> {
         match self {
-            Self::Trefoil(session) => {
+            Self::Trefoil(session, _) => {
                 session.block_on(async { Ok(session.sql(query).await?.collect().await?) })
             }
             Self::Plain(runtime, context) => {
@@ -125,6 +130,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for (peer, timing) in peers.iter().zip(&timings) {
             let mut params = params(arguments);
             params.insert("rows".into(), json!(timing.rows));
+            params.insert("checksum".into(), json!(format!("{:x}", timing.checksum)));
             params.insert("first".into(), json!(rounded(timing.first)));
             params.insert(
                 "runs".into(),

@@ -19,7 +19,7 @@ use datafusion::physical_plan::execute_stream_partitioned;
 use futures::StreamExt;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use trefoil_core::{Engine, Error, ErrorKind, Lineage, Result, WeakEngine};
 
 use crate::error::plan_error;
@@ -87,7 +87,11 @@ async fn rows_of(frame: &Inner, wanted: usize, rows: Range<usize>) -> PlanResult
         match index == wanted {
             true => chosen = Some(stream),
             false => {
-                rest.spawn(async move { while stream.next().await.is_some_and(|batch| batch.is_ok()) {} });
+                rest.spawn(async move {
+                    while stream.next().await.is_some_and(|batch| batch.is_ok()) {
+                        yield_now().await;
+                    }
+                });
             }
         }
     }
@@ -96,6 +100,7 @@ async fn rows_of(frame: &Inner, wanted: usize, rows: Range<usize>) -> PlanResult
     if let Some(mut stream) = chosen {
         while let Some(batch) = stream.next().await {
             let batch = batch?;
+            yield_now().await;
             let here = at..at + batch.num_rows();
             at = here.end;
             let (start, end) = (rows.start.max(here.start), rows.end.min(here.end));

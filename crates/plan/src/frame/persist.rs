@@ -16,7 +16,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use trefoil_core::{Dataset, Engine, Error, ErrorKind, Partition, Ref, Result};
 
 /// A partition that grows past this many bytes is stored and a next one begun, so that a large result is
@@ -151,6 +151,8 @@ async fn store_one(
     };
     while let Some(batch) = stream.next().await {
         let batch = batch?;
+        // A cancelled query stops at the next batch, even if its operators always have one ready.
+        yield_now().await;
         if batch.num_rows() == 0 {
             continue;
         }

@@ -18,7 +18,7 @@ use futures::StreamExt;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use trefoil_core::Result;
 
 impl DataFrame {
@@ -82,7 +82,7 @@ where
 /// The aborted operators of a first attempt give their memory back when they are next polled.
 pub(super) async fn settle() {
     for _ in 0..16 {
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 }
 
@@ -150,6 +150,8 @@ async fn gather(
     let (mut batches, mut seen) = (Vec::new(), HashSet::new());
     while let Some(batch) = stream.next().await {
         let batch = batch?;
+        // A cancelled query stops at the next batch, even if its operators always have one ready.
+        yield_now().await;
         let bytes = new_bytes(&batch, &mut seen);
         let mut used = 0;
         let _ = free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {

@@ -95,7 +95,7 @@ fn query(session: &Session, kind: usize) -> DataFrame {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     /// A query dropped after a random number of items and polls, on a budget that makes it spill or not.
     #[test]
@@ -106,10 +106,10 @@ proptest! {
     ) {
         let dir = tempfile::tempdir().unwrap();
         let name = format!("q{seed:08x}");
-        let memory = if small { 8 << 20 } else { 256 << 20 };
+        let memory = if small { 2 << 20 } else { 256 << 20 };
         let builder = Session::builder().workers(2).memory_bytes(memory).spill_dir(dir.path());
         let session = builder.name(&name).build().unwrap();
-        let rows = (0..12).map(|i| batch(i * 8192, 8192)).collect();
+        let rows = (0..6).map(|i| batch(i * 2048, 2048)).collect();
         session.register_batches("t", rows).unwrap();
         let stored = || session.store().objects().iter()
             .filter(|object| object.place == trefoil_core::Place::Memory)
@@ -144,7 +144,7 @@ proptest! {
         let spilled = session.store().objects().iter().filter(|object| object.disk_bytes > 0).count();
         until(&session, "no file of an operator is left", || files(session.spill_dir()) == spilled);
         // The engine goes on as before.
-        prop_assert_eq!(session.block_on(async { session.table("t").await?.count().await }).unwrap(), 12 * 8192);
+        prop_assert_eq!(session.block_on(async { session.table("t").await?.count().await }).unwrap(), 6 * 2048);
         drop(session);
         let begin = Instant::now();
         while threads(&name) > 0 || files(dir.path()) > 0 {
