@@ -22,6 +22,9 @@ pub mod benchmarks {}
 
 /// Why things are as they are: `docs/design/`.
 pub mod design {
+    #[doc = include_str!("../../docs/design/engine.md")]
+    pub mod engine {}
+
     #[doc = include_str!("../../docs/design/decisions.md")]
     pub mod decisions {}
 }

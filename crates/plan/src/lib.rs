@@ -22,6 +22,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod created;
 mod error;
 mod frame;
 mod memory;

@@ -3,8 +3,9 @@
 use crate::dialect::TrefoilDialect;
 use crate::{install, place, refuse, repair, rewrite, tokens};
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::error::{DataFusionError, Result as PlanResult};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
@@ -67,6 +68,10 @@ impl SqlSession for Session {
             }
         })?;
         match done {
+            Done::Create(create) => {
+                self.create_table(*create).await?;
+                self.frame_from_batches(vec![RecordBatch::new_empty(Arc::new(Schema::empty()))])
+            }
             Done::Lazy(frame) => Ok(DataFrame::new(self.clone(), *frame)),
             Done::Answer(batches) => self.frame_from_batches(batches),
         }
@@ -76,6 +81,8 @@ impl SqlSession for Session {
 enum Done {
     Lazy(Box<datafusion::dataframe::DataFrame>),
     Answer(Vec<RecordBatch>),
+    /// A table of rows, which go to the engine's store and not to DataFusion's.
+    Create(Box<CreateMemoryTable>),
 }
 
 /// The statement of the syntax tree, inside of an explanation too.
@@ -110,7 +117,12 @@ async fn plan(context: &SessionContext, mut statement: Statement) -> PlanResult<
 }
 
 async fn run(context: &SessionContext, statement: Statement) -> PlanResult<Done> {
-    let plan = plan(context, statement).await?;
+    let plan = match plan(context, statement).await? {
+        LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) if !create.temporary => {
+            return Ok(Done::Create(Box::new(create)));
+        }
+        other => other,
+    };
     // Commands that write: DataFusion would leave them for later, and a forgotten `collect` would lose them.
     // Explanations are the root of a plan or nothing, so that no limit could be put on them.
     let at_once = matches!(

@@ -8,6 +8,7 @@ mod stream;
 mod text;
 mod write;
 
+pub(crate) use persist::Gathering;
 pub use stream::FrameStream;
 pub use write::WriteOptions;
 

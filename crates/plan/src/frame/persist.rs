@@ -53,21 +53,24 @@ impl DataFrame {
         if self.stored().is_some() {
             return Ok(self.clone());
         }
+        let partitions = self.store("persist").await?;
+        self.session().frame_from_stored("persist", StoredTable::new(self.schema(), partitions))
+    }
+
+    /// Computes the frame into partitions of the store.
+    pub(crate) async fn store(&self, operation: &'static str) -> Result<Vec<Partition>> {
         let engine = self.session().engine().clone();
         let schema = self.schema();
-        let table_schema = schema.clone();
-        let partitions = self
-            .run("persist", move |frame| {
-                let (engine, schema) = (engine.clone(), schema.clone());
-                async move {
-                    let frame = repeatable(frame);
-                    let streams = streams(&frame).await?;
-                    let origin = Origin::new(&engine, frame);
-                    store_all(&engine, &schema, streams, &origin).await
-                }
-            })
-            .await?;
-        self.session().frame_from_stored("persist", StoredTable::new(table_schema, partitions))
+        self.run(operation, move |frame| {
+            let (engine, schema) = (engine.clone(), schema.clone());
+            async move {
+                let frame = repeatable(frame);
+                let streams = streams(&frame).await?;
+                let origin = Origin::new(&engine, frame);
+                store_all(&engine, &schema, streams, &origin).await
+            }
+        })
+        .await
     }
 
     /// The partitions of a persisted frame, ready to be arguments of tasks. Nothing is copied.
@@ -140,35 +143,79 @@ async fn store_one(
     index: usize,
     origin: &Arc<Origin>,
 ) -> PlanResult<Vec<Partition>> {
-    let limit = (engine.budget().limit() / 32).clamp(LEAST_PARTITION_BYTES, PARTITION_BYTES);
-    let mut partitions = Vec::new();
-    let (mut batches, mut bytes, mut seen) = (Vec::new(), 0, HashSet::new());
-    let mut rows = 0..0;
-    let put = |batches: &mut Vec<RecordBatch>, rows: &mut Range<usize>| {
-        let lineage = origin.lineage(index, rows.clone(), batches)?;
-        rows.start = rows.end;
-        engine.put_batches_with(schema.clone(), std::mem::take(batches), lineage).map_err(to_plan)
-    };
+    let mut gathering = Gathering::new(engine, schema.clone());
+    gathering.origin = Some((Arc::clone(origin), index));
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         // A cancelled query stops at the next batch, even if its operators always have one ready.
         yield_now().await;
+        gathering.add(batch)?;
+    }
+    gathering.finish()
+}
+
+/// Batches on their way to the store, partition by partition.
+pub(crate) struct Gathering {
+    engine: Engine,
+    schema: SchemaRef,
+    /// The plan the rows come from and which of its streams, if they can be computed again.
+    origin: Option<(Arc<Origin>, usize)>,
+    limit: usize,
+    batches: Vec<RecordBatch>,
+    bytes: usize,
+    seen: HashSet<usize>,
+    /// Of the stream, those in `batches`.
+    rows: Range<usize>,
+    partitions: Vec<Partition>,
+}
+
+impl Gathering {
+    pub(crate) fn new(engine: &Engine, schema: SchemaRef) -> Self {
+        Self {
+            limit: (engine.budget().limit() / 32).clamp(LEAST_PARTITION_BYTES, PARTITION_BYTES),
+            engine: engine.clone(),
+            schema,
+            origin: None,
+            batches: Vec::new(),
+            bytes: 0,
+            seen: HashSet::new(),
+            rows: 0..0,
+            partitions: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, batch: RecordBatch) -> PlanResult<()> {
         if batch.num_rows() == 0 {
-            continue;
+            return Ok(());
         }
         // Operators hand out slices of one large batch; those belong in one partition.
-        bytes += new_bytes(&batch, &mut seen);
-        rows.end += batch.num_rows();
-        batches.push(batch);
-        if bytes >= limit {
-            partitions.push(put(&mut batches, &mut rows)?);
-            bytes = 0;
+        self.bytes += new_bytes(&batch, &mut self.seen);
+        self.rows.end += batch.num_rows();
+        self.batches.push(batch);
+        if self.bytes >= self.limit { self.put() } else { Ok(()) }
+    }
+
+    fn put(&mut self) -> PlanResult<()> {
+        let batches = std::mem::take(&mut self.batches);
+        let stored = match &self.origin {
+            Some((origin, stream)) => {
+                let lineage = origin.lineage(*stream, self.rows.clone(), &batches)?;
+                self.engine.put_batches_with(self.schema.clone(), batches, lineage)
+            }
+            None => self.engine.put_batches(self.schema.clone(), batches),
+        };
+        self.partitions.push(stored.map_err(to_plan)?);
+        self.rows.start = self.rows.end;
+        self.bytes = 0;
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> PlanResult<Vec<Partition>> {
+        if !self.batches.is_empty() {
+            self.put()?;
         }
+        Ok(self.partitions)
     }
-    if !batches.is_empty() {
-        partitions.push(put(&mut batches, &mut rows)?);
-    }
-    Ok(partitions)
 }
 
 fn to_plan(error: Error) -> DataFusionError {

@@ -1,12 +1,14 @@
 //! Names for tables: register, look up, list, forget.
 
 use super::Session;
+use crate::created::CreatedTable;
 use crate::frame::DataFrame;
 use crate::stored::StoredTable;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::TableType;
+use datafusion::logical_expr::CreateMemoryTable;
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
 
@@ -40,6 +42,49 @@ impl Session {
         check_name("register_batches", name)?;
         let frame = self.frame_from_batches(batches)?;
         self.register(name, &frame)
+    }
+
+    /// Carries a `CREATE TABLE` out: the rows of its query, or none, become partitions in the engine's store,
+    /// charged to the budget and spilled when memory is short; `INSERT`, `UPDATE` and `DELETE` change the
+    /// table.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AlreadyExists`] when there is a table of that name, and neither `IF NOT EXISTS` nor
+    /// `OR REPLACE`; whatever the query fails with.
+    pub async fn create_table(&self, create: CreateMemoryTable) -> Result<()> {
+        const OPERATION: &str = "create table";
+        let fail = |error| self.error(error, OPERATION);
+        let exists = self.context().table_exist(create.name.clone()).map_err(fail)?;
+        match (exists, create.if_not_exists, create.or_replace) {
+            (_, true, true) => {
+                let message = "IF NOT EXISTS and OR REPLACE exclude one another";
+                return Err(Error::new(ErrorKind::InvalidArgument, OPERATION, message));
+            }
+            (true, true, false) => return Ok(()),
+            (true, false, false) => {
+                let message = format!("there is a table `{}` already", create.name);
+                return Err(Error::new(ErrorKind::AlreadyExists, OPERATION, message)
+                    .with_help("drop it first, or write CREATE OR REPLACE TABLE"));
+            }
+            _ => {}
+        }
+        let input = Arc::unwrap_or_clone(create.input);
+        let rows = datafusion::dataframe::DataFrame::new(self.context().state(), input);
+        let frame = DataFrame::new(self.clone(), rows);
+        let schema = frame.schema();
+        let mut names = std::collections::HashSet::new();
+        if let Some(twice) = frame.columns().into_iter().find(|name| !names.insert(name.clone())) {
+            let message = format!("the table would have two columns `{twice}`");
+            return Err(Error::new(ErrorKind::InvalidArgument, OPERATION, message)
+                .with_help("name one of them with AS"));
+        }
+        let partitions = frame.store(OPERATION).await?;
+        let defaults = create.column_defaults.into_iter().collect();
+        let table = CreatedTable::new(self.engine(), schema, partitions, create.constraints, defaults);
+        // Two tables of one name would be two entries otherwise.
+        self.context().deregister_table(create.name.clone()).map_err(fail)?;
+        self.context().register_table(create.name, Arc::new(table)).map_err(fail)?;
+        Ok(())
     }
 
     /// Forgets a name. Frames made from it before keep working.

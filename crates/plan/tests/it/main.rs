@@ -3,6 +3,7 @@
 
 mod border;
 mod cancel;
+mod created;
 mod lineage;
 mod malformed;
 mod memory;
