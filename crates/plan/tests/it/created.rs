@@ -23,6 +23,13 @@ async fn run(session: &Session, text: &str) -> Result<Vec<RecordBatch>> {
     DataFrame::new(session.clone(), frame).collect().await
 }
 
+/// The same in DataFusion's tables, on a runtime that it can spawn on.
+async fn oracle(session: &Session, plain: &SessionContext, text: &str) -> Vec<RecordBatch> {
+    let (plain, text) = (plain.clone(), text.to_owned());
+    let done = session.on_cpu(async move { plain.sql(&text).await?.collect().await }).await.unwrap();
+    done.unwrap()
+}
+
 #[test]
 fn statements_do_what_they_do_to_tables_in_memory() {
     let session = session("64MiB");
@@ -48,7 +55,7 @@ fn statements_do_what_they_do_to_tables_in_memory() {
     session.block_on(async {
         for statement in statements {
             let found = run(&session, statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
-            let expected = plain.sql(statement).await.unwrap().collect().await.unwrap();
+            let expected = oracle(&session, &plain, statement).await;
             let text = |batches: &[RecordBatch]| pretty_format_batches(batches).unwrap().to_string();
             if statement.starts_with(['I', 'U', 'D']) && !statement.starts_with("DROP") {
                 assert_eq!(text(&found), text(&expected), "{statement}");
@@ -56,7 +63,7 @@ fn statements_do_what_they_do_to_tables_in_memory() {
             for table in ["t", "u", "v"].iter().filter(|t| session.tables().contains(&(**t).to_owned())) {
                 let query = format!("SELECT * FROM {table} ORDER BY 1, 2");
                 let found = run(&session, &query).await.unwrap();
-                let expected = plain.sql(&query).await.unwrap().collect().await.unwrap();
+                let expected = oracle(&session, &plain, &query).await;
                 let expected: Vec<_> = expected.into_iter().filter(|batch| batch.num_rows() > 0).collect();
                 let found: Vec<_> = found.into_iter().filter(|batch| batch.num_rows() > 0).collect();
                 assert_eq!(text(&found), text(&expected), "after {statement}");
