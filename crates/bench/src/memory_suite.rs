@@ -24,7 +24,7 @@ use datafusion::arrow::datatypes::{Float64Type, Int64Type};
 use futures::StreamExt;
 use serde_json::{Map, json};
 use trefoil_core::{Engine, Partition};
-use trefoil_plan::Session;
+use trefoil_plan::{Dialect, Session};
 use trefoil_sql::SqlSession;
 
 use crate::Result;
@@ -71,17 +71,18 @@ fn spill(arguments: &Arguments, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     let engine = Engine::builder().workers(arguments.workers).memory("2GiB").build()?;
-    let bytes = vec![0x5au8; 1 << 20];
+    // Read from memory, as the partition is, and not from the processor's cache.
+    let bytes = vec![0x5au8; BYTES];
     let path = engine.spill_dir().join("plain");
     let plain = |crc: bool| -> Result<Duration> {
         let begin = Instant::now();
         let mut file = File::create(&path)?;
         let mut sum = 0;
-        for _ in 0..BYTES >> 20 {
+        for piece in bytes.chunks(1 << 20) {
             if crc {
-                sum ^= crc32(&bytes);
+                sum ^= crc32(piece);
             }
-            file.write_all(&bytes)?;
+            file.write_all(piece)?;
         }
         drop(file);
         let time = begin.elapsed();
@@ -144,7 +145,8 @@ fn cancel(arguments: &Arguments, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     // Small enough that sort and join spill.
-    let session = Session::builder().workers(arguments.workers).memory("64MiB").build()?;
+    let builder = Session::builder().workers(arguments.workers).memory("64MiB");
+    let session = builder.dialect(Dialect::DataFusion).build()?;
     let queries = [
         "SELECT * FROM range(0, 30000000) ORDER BY value % 1000, value DESC",
         "SELECT value % 5000000, count(*) FROM range(0, 30000000) GROUP BY 1",

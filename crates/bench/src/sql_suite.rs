@@ -30,7 +30,7 @@ const RUNS: usize = 5;
 /// Who runs the queries.
 enum Peer {
     /// With what stays in the store meanwhile.
-    Trefoil(Session, Option<DataFrame>),
+    Trefoil(Session, #[allow(dead_code)] Option<DataFrame>),
     Plain(tokio::runtime::Runtime, SessionContext),
 }
 
