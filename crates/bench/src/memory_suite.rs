@@ -234,6 +234,8 @@ fn tpch(arguments: &Arguments, report: &mut Report) -> Result<()> {
 
 fn child(arguments: &Arguments, budget: Option<&str>, occupied: bool) -> Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
+    // Measured is what is in use, not what the allocator keeps for later: it gives pages back at once.
+    command.env("MIMALLOC_PURGE_DELAY", "0").env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
     command.args(["sql", "--peer", "trefoil", "--repeat", "1", "--json", "-"]);
     command.args(["--scale", &arguments.scale.to_string(), "--workers", &arguments.workers.to_string()]);
     if let Some(data) = &arguments.data {
