@@ -66,10 +66,10 @@ pub mod guide;
 pub mod prelude;
 
 pub use trefoil_core::{
-    Arg, ArgSlot, Args, Backoff, Batches, Budget, Call, Compression, Dataset, Engine, EngineBuilder, Error,
-    ErrorKind, Input, IntoArg, Lineage, NodeKind, ObjectInfo, ObjectKind, Partition, Place, Promise, Ref,
-    RefId, Reservation, Result, Store, Stored, TaskGraph, TaskInfo, TaskSpec, Value, format_bytes,
-    parse_bytes, suggest, task_is_cancelled,
+    Arg, ArgSlot, Args, Backoff, Batches, Budget, Call, Completed, Compression, Dataset, Engine,
+    EngineBuilder, Error, ErrorKind, Input, IntoArg, Lineage, NodeKind, ObjectInfo, ObjectKind, Partition,
+    Place, Promise, Ref, RefId, Reservation, Result, Store, Stored, TaskGraph, TaskInfo, TaskSpec, Value,
+    format_bytes, parse_bytes, suggest, task_is_cancelled,
 };
 pub use trefoil_core::{
     Either, RefIter, RefStream, Split, StreamCall, StreamSink, block_on, block_on_timeout,
