@@ -413,6 +413,35 @@ impl Engine {
         }
     }
 
+    /// Runs work that may block its thread on a thread of the control runtime, beside the engine's workers.
+    /// The work begins at once; dropping the future does not stop it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ShutDown`] if the engine is shut down before the work has begun, [`ErrorKind::Panicked`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let engine = trefoil_core::Engine::new()?;
+    /// let lines = engine.run_blocking(|| "a\nb".lines().count());
+    /// assert_eq!(engine.block_on(lines)?, 2);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn run_blocking<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let task = self.0.control.spawn_blocking(work);
+        async move {
+            task.await.map_err(|error| match error.try_into_panic() {
+                Ok(payload) => Error::panicked("blocking work", &*payload),
+                Err(_) => shut_down(),
+            })
+        }
+    }
+
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.0.events
     }

@@ -344,7 +344,9 @@ impl<A: Actor> ActorTask<A> {
         let group = call.note().group;
         let unstarted = Unstarted::new(call, &self.core);
         let core = Arc::clone(&self.core);
-        let thread = tokio::task::spawn_blocking(move || {
+        // Without an engine the call is answered with the end of the actor.
+        let Some(engine) = core.engine.upgrade() else { return Ok(()) };
+        let thread = engine.run_blocking(move || {
             let nothing = Late { state: None, crash: None, again: None };
             let Some(call) = unstarted.into_call() else { return nothing };
             let mut here = Some(Here::new(Arc::clone(&core) as Arc<dyn AnyCore>, false));
