@@ -151,7 +151,6 @@ fn cancel(arguments: &Arguments, report: &mut Report) -> Result<()> {
         "SELECT * FROM range(0, 30000000) ORDER BY value % 1000, value DESC",
         "SELECT value % 5000000, count(*) FROM range(0, 30000000) GROUP BY 1",
         "SELECT a.value FROM range(0, 3000000) a JOIN range(0, 3000000) b ON a.value = b.value + 1 ORDER BY 1 DESC",
-        "SELECT sum(a.value * b.value) FROM range(0, 100000) a CROSS JOIN range(0, 100000) b",
     ];
     let mut turn = 0;
     Case::latency("cancel_query", 12)
