@@ -66,7 +66,7 @@ pub mod guide;
 pub mod prelude;
 
 pub use trefoil_core::{
-    Arg, ArgSlot, Args, Backoff, Batches, Budget, Call, Completed, Compression, Dataset, Engine,
+    Arg, ArgSlot, Args, Backoff, Batches, Budget, Call, Completed, Compression, Dag, Dataset, Engine,
     EngineBuilder, Error, ErrorKind, Input, IntoArg, Lineage, NodeKind, ObjectInfo, ObjectKind, Partition,
     Place, Promise, Ref, RefId, Reservation, Result, Store, Stored, TaskGraph, TaskInfo, TaskSpec, Value,
     format_bytes, parse_bytes, suggest, task_is_cancelled,

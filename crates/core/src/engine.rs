@@ -446,6 +446,10 @@ impl Engine {
         &self.0.events
     }
 
+    pub(crate) fn pool(&self) -> &Arc<PoolShared> {
+        &self.0.pool
+    }
+
     /// How many worker threads are awake, and how many tasks are ready and wait.
     pub(crate) fn pool_load(&self) -> (usize, usize) {
         self.0.pool.load()

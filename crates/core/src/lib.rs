@@ -40,8 +40,8 @@ pub use events::{
     Outcome, QueryGuard, QueryStatus, Running, Status, TaskRecord, Trace, TraceRecorder, WorkerStatus,
 };
 pub use graph::{
-    Arg, ArgSlot, Args, Call, Input, IntoArg, NodeKind, RefIter, RefStream, Split, StreamCall, StreamSink,
-    TaskGraph, TaskSpec,
+    Arg, ArgSlot, Args, Call, Dag, Input, IntoArg, NodeKind, RefIter, RefStream, Split, StreamCall,
+    StreamSink, TaskGraph, TaskSpec,
 };
 pub use id::RefId;
 pub use memory::{Budget, Reservation, format_bytes, parse_bytes};

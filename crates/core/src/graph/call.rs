@@ -24,7 +24,7 @@ use super::task_graph::{NodeKind, TaskGraph};
 use super::then::Work;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::id::next_number;
-use crate::refs::{Job, Outcome, Ref, Started, TaskCell};
+use crate::refs::{Job, Outcome, Ref, Started, Task, TaskCell};
 use crate::runtime::PoolShared;
 use crate::schedule::Backoff;
 
@@ -612,6 +612,15 @@ pub(crate) fn start<T: Send + Sync + 'static, J: Job<T>>(
         pool.submit(task);
     }
     Ref::from_cell(cell as Arc<dyn Outcome<T>>)
+}
+
+/// Makes the task of a job, and gives it back to be queued if it is ready.
+pub(super) fn prepare<T: Send + Sync + 'static, J: Job<T>>(
+    pool: &Arc<PoolShared>,
+    job: J,
+) -> (Ref<T>, Option<Task>) {
+    let (cell, ready) = TaskCell::make(pool, 0, job);
+    (Ref::from_cell(cell as Arc<dyn Outcome<T>>), ready)
 }
 
 /// Starts many tasks without dependencies among each other, and queues them a batch at a time.

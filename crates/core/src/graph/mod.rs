@@ -7,7 +7,9 @@
 
 mod args;
 mod call;
+mod dag;
 mod draw;
+mod kernel;
 mod ops;
 mod options;
 mod split;
@@ -19,6 +21,7 @@ pub use args::{Arg, ArgSlot, Args, Input, IntoArg};
 pub(crate) use args::{Subscriber, SubscriberKind};
 pub use call::Call;
 pub(crate) use call::{FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start, start_all};
+pub use dag::Dag;
 pub use options::TaskSpec;
 pub use split::Split;
 pub use stream::{RefIter, RefStream, StreamCall, StreamSink};

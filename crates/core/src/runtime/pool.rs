@@ -276,6 +276,15 @@ impl PoolShared {
         }
     }
 
+    /// Queues a task behind all that wait in the injector.
+    pub(crate) fn submit_last(&self, task: Task) {
+        self.injector.push(task);
+        self.idle.pushed();
+        if self.is_down() {
+            self.fail_queued();
+        }
+    }
+
     /// Queues several with few looks at who sleeps.
     pub(crate) fn submit_all(&self, tasks: impl IntoIterator<Item = Task>) {
         for (count, task) in tasks.into_iter().enumerate() {

@@ -7,6 +7,7 @@ mod cancel;
 mod contexts;
 mod errors;
 mod events;
+mod executor;
 mod models;
 mod several;
 mod shutdown;

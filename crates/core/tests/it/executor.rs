@@ -1,0 +1,230 @@
+//! The executor as a whole: batches, completion order, graphs given whole, fork-join loops, sleep.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+
+use futures::StreamExt;
+use proptest::prelude::*;
+use trefoil_core::{Dag, Error, ErrorKind, Ref};
+
+use crate::engine;
+
+#[test]
+fn closures_in_batches_give_their_values_in_order() {
+    let engine = engine(2);
+    for count in [0u64, 1, 255, 256, 257, 5000] {
+        let refs = engine.spawn_fns((0..count).map(|i| move || i * 3));
+        let values = engine.block_on(engine.gather(refs)).unwrap();
+        assert_eq!(values, (0..count).map(|i| i * 3).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn refs_come_in_the_order_of_their_completion() {
+    let engine = engine(2);
+    let (promises, refs): (Vec<_>, Vec<_>) = (0..100).map(|_| Ref::<usize>::promise("late")).unzip();
+    let mut promises: Vec<_> = promises.into_iter().map(Some).collect();
+    // Some are done before the stream is made, the others after, from the last to the first.
+    for at in [7, 3] {
+        promises[at].take().unwrap().fulfil(Ok(at));
+    }
+    let mut completed = engine.as_completed(refs);
+    let mut seen = Vec::new();
+    engine.block_on(async {
+        for _ in 0..2 {
+            seen.push(completed.next().await.unwrap().0);
+        }
+        for at in (0..100).rev().filter(|at| ![3, 7].contains(at)) {
+            promises[at].take().unwrap().fulfil(Ok(at));
+            let (place, reference) = completed.next().await.unwrap();
+            assert_eq!((place, reference.await.unwrap()), (at, at));
+        }
+        assert!(completed.next().await.is_none());
+    });
+    assert_eq!(seen, [3, 7], "what is done already comes in the order given");
+    assert_eq!(completed.remaining(), 0);
+}
+
+#[test]
+fn a_dropped_stream_leaves_the_work_alone() {
+    let engine = engine(1);
+    let (release, gate) = mpsc::channel::<()>();
+    let slow = engine.spawn_fn(move || gate.recv().unwrap());
+    let waits = engine.map([slow.clone()], |()| 5).remove(0);
+    drop(engine.as_completed([slow.clone(), slow.clone()]));
+    for _ in 0..3 {
+        let pending = engine
+            .block_on(engine.wait(std::slice::from_ref(&slow), 1, Some(std::time::Duration::ZERO)))
+            .unwrap();
+        assert!(pending.0.is_empty());
+    }
+    release.send(()).unwrap();
+    assert_eq!(waits.get().unwrap(), 5);
+}
+
+#[test]
+fn a_chain_does_not_starve_what_waits_beside_it() {
+    let engine = engine(1);
+    let done = Arc::new(AtomicUsize::new(0));
+    // Runs until the task that was queued after it has run: on one worker that needs fairness.
+    fn step(engine: trefoil_core::Engine, done: Arc<AtomicUsize>) {
+        if done.load(Ordering::SeqCst) == 0 {
+            let (own, next) = (engine.clone(), Arc::clone(&done));
+            drop(engine.spawn_fn(move || step(own, next)));
+        }
+    }
+    let (own, next) = (engine.clone(), Arc::clone(&done));
+    drop(engine.spawn_fn(move || step(own, next)));
+    let other = Arc::clone(&done);
+    engine.spawn_fn(move || other.fetch_add(1, Ordering::SeqCst)).get().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// A random graph: every node runs once, after all it needs.
+    #[test]
+    fn a_graph_runs_every_node_once_and_in_order(
+        needs in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..4), 1..300),
+        workers in 1usize..4,
+    ) {
+        let edges: Vec<(usize, usize)> = needs
+            .iter()
+            .enumerate()
+            .flat_map(|(to, from)| from.iter().filter(move |_| to > 0).map(move |index| (index.index(to), to)))
+            .collect();
+        let dag = Dag::new(needs.len(), edges.iter().copied()).unwrap();
+        prop_assert_eq!((dag.node_count(), dag.edge_count()), (needs.len(), edges.len()));
+        let clock = AtomicU32::new(1);
+        let ran: Arc<Vec<AtomicU32>> = Arc::new(needs.iter().map(|_| AtomicU32::new(0)).collect());
+        let own = Arc::clone(&ran);
+        engine(workers)
+            .spawn_dag(&dag, move |node| {
+                let before = own[node].swap(clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+                assert_eq!(before, 0, "node {node} ran twice");
+                Ok(())
+            })
+            .get()
+            .unwrap();
+        let ran: Vec<u32> = ran.iter().map(|at| at.load(Ordering::Relaxed)).collect();
+        prop_assert!(ran.iter().all(|&at| at > 0));
+        for (from, to) in edges {
+            prop_assert!(ran[from] < ran[to], "{from} -> {to}");
+        }
+    }
+}
+
+#[test]
+fn long_and_wide_graphs() {
+    let engine = engine(2);
+    let check = |name: &str, nodes: usize, edges: Vec<(usize, usize)>| {
+        let sum = Arc::new(AtomicU64::new(0));
+        let own = Arc::clone(&sum);
+        let work = move |node: usize| {
+            own.fetch_add(node as u64, Ordering::Relaxed);
+            Ok(())
+        };
+        engine.spawn_dag(&Dag::new(nodes, edges).unwrap(), work).get().unwrap();
+        let expected = (0..nodes as u64).sum::<u64>();
+        assert_eq!(sum.load(Ordering::Relaxed), expected, "{name}");
+    };
+    check("empty", 0, vec![]);
+    check("points", 100_000, vec![]);
+    check("chain", 100_000, (1..100_000).map(|i| (i - 1, i)).collect());
+    check("fan", 50_001, (1..50_001).map(|i| (0, i)).collect());
+    check("funnel", 50_001, (0..50_000).map(|i| (i, 50_000)).collect());
+    check("twice", 2, vec![(0, 1), (0, 1)]);
+}
+
+#[test]
+fn a_graph_ends_at_the_first_failure() {
+    let engine = engine(2);
+    let dag = Dag::new(1000, (1..1000).map(|i| (i - 1, i))).unwrap();
+    for panics in [false, true] {
+        let last = Arc::new(AtomicUsize::new(0));
+        let own = Arc::clone(&last);
+        let error = engine
+            .spawn_dag(&dag, move |node| {
+                own.store(node, Ordering::Relaxed);
+                assert!(!(panics && node == 500), "as asked");
+                if node == 500 { Err(Error::user("no more")) } else { Ok(()) }
+            })
+            .get()
+            .unwrap_err();
+        assert_eq!(error.kind(), if panics { ErrorKind::Panicked } else { ErrorKind::User });
+        assert_eq!(error.task().unwrap().name, "node 500");
+        assert_eq!(last.load(Ordering::Relaxed), 500);
+    }
+}
+
+#[test]
+fn graphs_are_checked_and_cancelled() {
+    for (nodes, edges, kind, text) in [
+        (2, vec![(0, 2)], ErrorKind::InvalidArgument, "edge 0 -> 2 of a graph of 2 nodes"),
+        (4, vec![(0, 1), (1, 2), (2, 1), (2, 3)], ErrorKind::Cycle, "comes before itself: "),
+        (1, vec![(0, 0)], ErrorKind::Cycle, "node 0 comes before itself: 0 -> 0"),
+    ] {
+        let error = Dag::new(nodes, edges).unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    let engine = engine(2);
+    let (started, begin) = mpsc::channel();
+    let (release, gate) = mpsc::channel::<()>();
+    let (gate, ran) = (std::sync::Mutex::new(gate), Arc::new(AtomicUsize::new(0)));
+    let own = Arc::clone(&ran);
+    let run = engine.spawn_dag(&Dag::new(1000, (1..1000).map(|i| (i - 1, i))).unwrap(), move |node| {
+        if node == 0 {
+            started.send(()).unwrap();
+            gate.lock().unwrap().recv().unwrap();
+        }
+        own.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    });
+    begin.recv().unwrap();
+    assert!(run.cancel());
+    release.send(()).unwrap();
+    assert!(run.get().unwrap_err().is_cancelled());
+}
+
+#[test]
+fn loops_run_every_number_once_wherever_they_are_called() {
+    for workers in [1, 2, 3] {
+        let engine = engine(workers);
+        let check = |engine: &trefoil_core::Engine, len: usize, grain: usize| {
+            let hits: Arc<Vec<AtomicU32>> = Arc::new((0..len).map(|_| AtomicU32::new(0)).collect());
+            let own = Arc::clone(&hits);
+            engine
+                .par_for(len, grain, move |piece| {
+                    piece.for_each(|i| own[i].store(own[i].load(Ordering::Relaxed) + 1, Ordering::Relaxed))
+                })
+                .unwrap();
+            assert!(hits.iter().all(|hit| hit.load(Ordering::Relaxed) == 1), "{len} by {grain}");
+        };
+        for (len, grain) in [(0, 1), (1, 1), (10, 3), (1000, 1), (1000, 1000), (1000, usize::MAX)] {
+            check(&engine, len, grain);
+            let inner = engine.clone();
+            engine.spawn_fn(move || check(&inner, len, grain)).get().unwrap();
+        }
+        // A loop in a loop in a task.
+        let (inner, total) = (engine.clone(), Arc::new(AtomicUsize::new(0)));
+        let own = Arc::clone(&total);
+        let outer = engine.clone();
+        let nested = engine.try_spawn_fn(move || {
+            outer.par_for(20, 1, move |_| {
+                let own = Arc::clone(&own);
+                inner
+                    .par_for(50, 7, move |piece| {
+                        own.fetch_add(piece.len(), Ordering::Relaxed);
+                    })
+                    .unwrap();
+            })
+        });
+        nested.get().unwrap();
+        assert_eq!(total.load(Ordering::Relaxed), 1000);
+    }
+    let engine = engine(2);
+    assert_eq!(engine.par_for(5, 0, |_| {}).unwrap_err().kind(), ErrorKind::InvalidArgument);
+    let error = engine.par_for(100, 1, |piece| assert!(piece.start != 50, "as asked")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Panicked);
+}
