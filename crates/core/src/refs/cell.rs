@@ -7,6 +7,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -154,8 +155,10 @@ fn dependency_done(task: Task) {
 }
 
 thread_local! {
-    /// Tasks to fail, while an outer `fail_all` on this thread is at it.
-    static FAILING: RefCell<Option<Vec<(Task, Error)>>> = const { RefCell::new(None) };
+    /// Tasks to fail, while an outer `fail_all` on this thread is at it. Never dropped by itself, so that it is
+    /// still there when the last handle of an engine goes with another value of a thread that ends.
+    static FAILING: RefCell<ManuallyDrop<Option<Vec<(Task, Error)>>>> =
+        const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Fails dependent tasks with the error of what they needed; they do not run. A chain of a million
@@ -165,7 +168,7 @@ fn fail_all(tasks: impl Iterator<Item = Task>, error: &Error) {
     struct Outermost;
     impl Drop for Outermost {
         fn drop(&mut self) {
-            drop(FAILING.take());
+            drop(ManuallyDrop::into_inner(FAILING.take()));
         }
     }
     let outermost = FAILING.with_borrow_mut(|failing| {
@@ -174,7 +177,8 @@ fn fail_all(tasks: impl Iterator<Item = Task>, error: &Error) {
         outermost.then(|| Outermost)
     });
     if let Some(_outermost) = outermost {
-        while let Some((task, error)) = FAILING.with_borrow_mut(|list| list.as_mut().and_then(Vec::pop)) {
+        let next = || FAILING.with_borrow_mut(|list| (**list).as_mut().and_then(Vec::pop));
+        while let Some((task, error)) = next() {
             task.fail_unstarted(error);
         }
     }
