@@ -154,11 +154,13 @@ fn dependency_done(task: Task) {
     }
 }
 
+/// Tasks to fail, and with what.
+type Failing = Option<Vec<(Task, Error)>>;
+
 thread_local! {
     /// Tasks to fail, while an outer `fail_all` on this thread is at it. Never dropped by itself, so that it is
     /// still there when the last handle of an engine goes with another value of a thread that ends.
-    static FAILING: RefCell<ManuallyDrop<Option<Vec<(Task, Error)>>>> =
-        const { RefCell::new(ManuallyDrop::new(None)) };
+    static FAILING: RefCell<ManuallyDrop<Failing>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
 /// Fails dependent tasks with the error of what they needed; they do not run. A chain of a million
