@@ -14,6 +14,9 @@ pub mod tutorials {
 
     #[doc = include_str!("../../docs/tutorials/actors.md")]
     pub mod actors {}
+
+    #[doc = include_str!("../../docs/tutorials/observe.md")]
+    pub mod observe {}
 }
 
 /// Figures beside peers, with the commands that made them.

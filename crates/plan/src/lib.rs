@@ -26,6 +26,7 @@ mod created;
 mod error;
 mod frame;
 mod memory;
+mod observe;
 mod session;
 mod source;
 mod stored;

@@ -72,7 +72,7 @@ impl SqlSession for Session {
                 self.create_table(*create).await?;
                 self.frame_from_batches(vec![RecordBatch::new_empty(Arc::new(Schema::empty()))])
             }
-            Done::Lazy(frame) => Ok(DataFrame::new(self.clone(), *frame)),
+            Done::Lazy(frame) => Ok(DataFrame::new(self.clone(), *frame).with_text(text)),
             Done::Answer(batches) => self.frame_from_batches(batches),
         }
     }

@@ -6,6 +6,7 @@
 //! | peer | is |
 //! |---|---|
 //! | `trefoil` | the way a user writes it: closures and `#[task]`s through `Ref`s |
+//! | `trefoil-events` | the same on an engine that records events |
 //! | `tokio` | `spawn` on a multi-thread runtime, results through `JoinHandle`s |
 //! | `rayon` | `spawn` on a pool, results through a cell (`Arc<OnceLock>`) each; `join` where the work is a tree |
 //! | `kameo` | actors of the crate of that name, with an unbounded mailbox |
@@ -31,6 +32,8 @@ use crate::{Error, Result};
 /// The engine and the peers' threads.
 struct Peers {
     engine: Engine,
+    /// Another that records events.
+    recording: Engine,
     tokio: tokio::runtime::Runtime,
     rayon: rayon::ThreadPool,
     /// As many threads as trefoil's control runtime, where its actors live.
@@ -42,6 +45,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let runtime = |threads| tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build();
     let peers = Peers {
         engine: Engine::builder().workers(arguments.workers).build()?,
+        recording: Engine::builder().workers(arguments.workers).events(4096).build()?,
         tokio: runtime(arguments.workers)?,
         rayon: rayon::ThreadPoolBuilder::new().num_threads(arguments.workers).build()?,
         actors: runtime(2)?,

@@ -98,10 +98,11 @@ fn one_at_a_time(peers: &Peers, arguments: &Arguments, report: &mut Report) -> R
 
 /// Spawned from outside, then all results read.
 fn flood<'a>(peers: &'a Peers, name: &str, count: u64) -> Case<'a> {
-    let Peers { engine, tokio, rayon, .. } = peers;
+    let Peers { engine, recording, tokio, rayon, .. } = peers;
     let expected = work_sum(count);
     Case::rate(name, count as usize, "tasks/s")
         .peer("trefoil", move || check(sum_refs(&spawn_all(engine, count))?, expected))
+        .peer("trefoil-events", move || check(sum_refs(&spawn_all(recording, count))?, expected))
         .peer("trefoil-task", move || {
             let refs: Vec<Ref<u64>> = (0..count).map(|seed| engine.spawn(work_task(seed))).collect();
             check(sum_refs(&refs)?, expected)

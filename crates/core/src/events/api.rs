@@ -79,6 +79,11 @@ impl Engine {
         }
     }
 
+    /// When the engine was started: the time from which events are counted.
+    pub fn started_at(&self) -> std::time::SystemTime {
+        self.hub().wall
+    }
+
     /// What is known of tasks, in the order they were made, and how many events were overwritten and are
     /// missing in it. Empty unless events are recorded; see [`EngineBuilder::events`](crate::EngineBuilder::events).
     pub fn tasks(&self) -> (Vec<TaskRecord>, u64) {

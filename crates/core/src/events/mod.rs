@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use std::task::Waker;
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 use tracing::span::EnteredSpan;
@@ -113,6 +113,8 @@ impl Bell {
 pub(crate) struct Hub {
     id: u64,
     base: Instant,
+    /// The same moment for people.
+    pub(crate) wall: SystemTime,
     /// Who wants events recorded: the builder, and each subscriber.
     wanted: AtomicU32,
     /// Per lane.
@@ -133,6 +135,7 @@ impl Hub {
         Arc::new(Self {
             id: next_number(),
             base: Instant::now(),
+            wall: SystemTime::now(),
             wanted: AtomicU32::new(u32::from(capacity.is_some())),
             capacity: capacity.unwrap_or(DEFAULT_CAPACITY),
             lanes: RwLock::default(),

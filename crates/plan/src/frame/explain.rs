@@ -1,10 +1,10 @@
 //! Plans as text: before and after they ran.
 
 use super::DataFrame;
-use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use crate::observe::{Operators, tree};
 use datafusion::physical_plan::{collect_partitioned, displayable};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use trefoil_core::Result;
 
 impl DataFrame {
@@ -25,8 +25,16 @@ impl DataFrame {
         .await
     }
 
-    /// Runs the frame, throws the rows away, and gives the physical plan with what each operator did: rows,
-    /// time, spills.
+    /// Runs the frame, throws the rows away, and gives the physical plan as a tree with what each operator
+    /// did: the rows it gave, the time it computed (summed over its partitions, its inputs' time excluded)
+    /// and its share of the whole, the most memory it held, the bytes it spilled and in how many files.
+    ///
+    /// ```text
+    /// == 5 rows in 48.2 ms, planned in 3.1 ms ==
+    /// operator              rows  compute  share    memory  detail
+    /// SortExec                 5   0.1 ms    0 %   1.2 KiB  expr=[cut@0 ASC], preserve_partitioning=[false]
+    /// └─ AggregateExec         5   2.5 ms    8 %  12.0 KiB  mode=Final, gby=[cut@0 as cut], aggr=[...]
+    /// ```
     ///
     /// # Errors
     /// As [`DataFrame::collect`].
@@ -42,7 +50,7 @@ impl DataFrame {
                 "== {rows} rows in {:.1} ms, planned in {:.1} ms ==\n{}",
                 (started.elapsed() - planned).as_secs_f64() * 1e3,
                 planned.as_secs_f64() * 1e3,
-                DisplayableExecutionPlan::with_metrics(plan.as_ref()).indent(false)
+                tree(&Operators::new(plan, |_| Duration::ZERO).read())
             ))
         })
         .await

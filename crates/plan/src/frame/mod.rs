@@ -17,7 +17,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use std::fmt;
 use std::sync::Arc;
-use trefoil_core::Result;
+use trefoil_core::{Label, Result};
 
 /// A lazy table: nothing is read or computed before a method such as [`DataFrame::collect`] asks for rows.
 ///
@@ -41,12 +41,32 @@ use trefoil_core::Result;
 pub struct DataFrame {
     session: Session,
     inner: datafusion::dataframe::DataFrame,
+    /// What the user wrote, for reports.
+    text: Option<Arc<str>>,
 }
 
 impl DataFrame {
     /// A frame of `session` from a frame of DataFusion, which must come from the session's context.
     pub fn new(session: Session, inner: datafusion::dataframe::DataFrame) -> DataFrame {
-        DataFrame { session, inner }
+        DataFrame { session, inner, text: None }
+    }
+
+    /// The same frame, called by the text it was made of in status, tables and traces.
+    pub fn with_text(mut self, text: impl Into<Arc<str>>) -> DataFrame {
+        self.text = Some(text.into());
+        self
+    }
+
+    /// What a run of this frame is called: the text it was made of, or the operation and the root of its plan.
+    fn label(&self, operation: &str) -> Label {
+        match &self.text {
+            Some(text) => Arc::clone(text).into(),
+            None => {
+                let root: String =
+                    self.inner.logical_plan().display().to_string().chars().take(200).collect();
+                format!("{operation}: {root}").into()
+            }
+        }
     }
 
     /// The DataFusion frame inside.

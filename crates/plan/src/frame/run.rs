@@ -3,6 +3,7 @@
 
 use super::DataFrame;
 use crate::error::{is_malformed, is_out_of_memory};
+use crate::observe::Watch;
 use crate::source::diagnose;
 use crate::stored;
 use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
@@ -35,10 +36,12 @@ impl DataFrame {
     {
         let inner = self.inner().clone();
         let plan = inner.logical_plan().clone();
-        let done = self
+        let watch = Watch::begin(self.session().engine(), self.label(operation));
+        let over = watch.clone();
+        let result = self
             .session()
             .engine()
-            .on_cpu(async move {
+            .on_cpu(over.over(async move {
                 let result = with_second_plan(inner, work).await;
                 match result {
                     Err(error) if is_malformed(&error) => {
@@ -46,12 +49,16 @@ impl DataFrame {
                     }
                     other => other.map_err(Failure::Query),
                 }
-            })
-            .await?;
-        done.map_err(|failure| match failure {
-            Failure::Found(error) => error,
-            Failure::Query(error) => self.session().error(error, operation),
-        })
+            }))
+            .await
+            .and_then(|done| {
+                done.map_err(|failure| match failure {
+                    Failure::Found(error) => error,
+                    Failure::Query(error) => self.session().error(error, operation),
+                })
+            });
+        watch.end(&result);
+        result
     }
 }
 

@@ -6,6 +6,7 @@
 use super::DataFrame;
 use super::run::{settle, sort_merge_plan};
 use crate::error::{is_malformed, is_out_of_memory};
+use crate::observe::Watch;
 use crate::source::diagnose;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -47,9 +48,11 @@ impl FrameStream {
 async fn pump(frame: DataFrame, sender: Sender<RecordBatch>) -> Result<()> {
     let session = frame.session().clone();
     let inner = frame.inner().clone();
-    let done = session
+    let watch = Watch::begin(session.engine(), frame.label("stream"));
+    let over = watch.clone();
+    let result = session
         .engine()
-        .on_cpu(async move {
+        .on_cpu(over.over(async move {
             let mut sent = false;
             let first = send_all(inner.clone(), &sender, &mut sent).await;
             let result = match first {
@@ -70,9 +73,13 @@ async fn pump(frame: DataFrame, sender: Sender<RecordBatch>) -> Result<()> {
                 };
                 (found, error)
             })
-        })
-        .await?;
-    done.map_err(|(found, error)| found.unwrap_or_else(|| session.error(error, "stream")))
+        }))
+        .await
+        .and_then(|done| {
+            done.map_err(|(found, error)| found.unwrap_or_else(|| session.error(error, "stream")))
+        });
+    watch.end(&result);
+    result
 }
 
 async fn send_all(

@@ -3,6 +3,7 @@
 use super::{Inner, Session};
 use crate::error::plan_error;
 use crate::memory::BudgetPool;
+use crate::observe;
 use crate::source;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -23,6 +24,8 @@ pub struct SessionBuilder {
     memory_bytes: Option<usize>,
     spill_dir: Option<PathBuf>,
     name: Option<String>,
+    events: Option<usize>,
+    progress: bool,
     dialect: Dialect,
 }
 
@@ -82,6 +85,19 @@ impl SessionBuilder {
         self
     }
 
+    /// Records what happens on the new engine, each thread its last `capacity` events; by default nothing is
+    /// recorded until someone asks. See [`EngineBuilder::events`](trefoil_core::EngineBuilder::events).
+    pub fn events(mut self, capacity: usize) -> Self {
+        self.events = Some(capacity);
+        self
+    }
+
+    /// Draws progress bars of queries and tasks on standard error, if it is a terminal; by default none.
+    pub fn progress(mut self, on: bool) -> Self {
+        self.progress = on;
+        self
+    }
+
     /// Starts the engine if none was given, and makes the session.
     ///
     /// # Errors
@@ -96,6 +112,7 @@ impl SessionBuilder {
         };
         let context = context(&engine)?;
         source::register_file_schemas(&context)?;
+        observe::register(&context, &engine).map_err(|error| plan_error(error, "session"))?;
         Ok(Session { inner: Arc::new(Inner { engine, context, dialect, extensions: Mutex::default() }) })
     }
 
@@ -105,6 +122,8 @@ impl SessionBuilder {
             ("memory", self.memory.is_some() || self.memory_bytes.is_some()),
             ("spill_dir", self.spill_dir.is_some()),
             ("name", self.name.is_some()),
+            ("events", self.events.is_some()),
+            ("progress", self.progress),
         ];
         if let Some((setting, _)) = settings.iter().find(|(_, given)| *given) {
             return Err(Error::new(
@@ -137,7 +156,10 @@ impl SessionBuilder {
         if let Some(name) = self.name {
             builder = builder.name(name);
         }
-        builder.build()
+        if let Some(capacity) = self.events {
+            builder = builder.events(capacity);
+        }
+        builder.progress(self.progress).build()
     }
 }
 
@@ -166,6 +188,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();
     Ok(SessionContext::new_with_state(state))
 }

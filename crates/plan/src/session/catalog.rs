@@ -109,7 +109,11 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::UnknownTable`], with the nearest name, when there is none.
     pub async fn table(&self, name: &str) -> Result<DataFrame> {
-        let reference = TableReference::bare(name);
+        // The tables of the engine itself are the only ones in a schema of their own.
+        let reference = match name.split_once('.') {
+            Some((crate::observe::SCHEMA, table)) => TableReference::partial(crate::observe::SCHEMA, table),
+            _ => TableReference::bare(name),
+        };
         let context = self.context().clone();
         let found = self.plan("table", move |_| async move { context.table_provider(reference).await }).await;
         let provider = found.map_err(|error| match error.kind() {

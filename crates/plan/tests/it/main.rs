@@ -7,6 +7,7 @@ mod created;
 mod lineage;
 mod malformed;
 mod memory;
+mod observe;
 mod runtimes;
 mod sources;
 mod text;

@@ -35,7 +35,8 @@ fn plans() {
         assert!(plan.contains("== physical plan ==\nDataSourceExec"), "{plan}");
         let plan = frame.explain_analyze().await.unwrap();
         assert!(plan.starts_with("== 53940 rows in "), "{plan}");
-        assert!(plan.contains("output_rows="), "{plan}");
+        assert!(plan.contains("\noperator "), "{plan}");
+        assert!(plan.contains("\nDataSourceExec  53,940  "), "{plan}");
         assert!(format!("{frame:?}").starts_with("DataFrame(carat: float64, cut: string, "), "{frame:?}");
     });
 }
