@@ -299,7 +299,7 @@ fn unsafe_code_is_in_the_named_files() {
     let here = file!().replace('\\', "/");
     let findings = sources()
         .iter()
-        .filter(|(name, _)| name != UNSAFE_FILE && *name != here)
+        .filter(|(name, _)| !UNSAFE_FILES.contains(&name.as_str()) && *name != here)
         .flat_map(|(name, text)| occurrences(name, text, true, &patterns))
         .collect();
     none(
