@@ -21,6 +21,9 @@ pub use crate::bag::{Bag, BagSession};
 #[cfg(feature = "arrays")]
 pub use crate::delayed::DelayedSession;
 #[cfg(feature = "frames")]
-pub use crate::frame::{ExprMethods, FrameMethods, FrameReports, asc, col, desc, lit};
+pub use crate::frame::{
+    AsOf, BagFrame, Cut, Ewm, ExprMethods, FrameMethods, FrameReports, FrameSession, Join, JoinKind,
+    OrderedExpr, RankMethod, asc, col, desc, lit, when,
+};
 #[cfg(feature = "arrays")]
 pub use crate::seed;

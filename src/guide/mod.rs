@@ -17,7 +17,26 @@ pub mod tutorials {
 
     #[doc = include_str!("../../docs/tutorials/observe.md")]
     pub mod observe {}
+
+    #[doc = include_str!("../../docs/tutorials/frames.md")]
+    pub mod frames {}
 }
+
+/// Their line, our line: `docs/coming-from/`.
+pub mod coming_from {
+    #[doc = include_str!("../../docs/coming-from/pandas.md")]
+    pub mod pandas {}
+
+    #[doc = include_str!("../../docs/coming-from/dask.md")]
+    pub mod dask {}
+
+    #[doc = include_str!("../../docs/coming-from/polars.md")]
+    pub mod polars {}
+}
+
+/// Every name of Dask's frames, bags and delayed, and ours.
+#[doc = include_str!("../../docs/coverage-frames.md")]
+pub mod coverage_frames {}
 
 /// Figures beside peers, with the commands that made them.
 #[doc = include_str!("../../docs/benchmarks.md")]

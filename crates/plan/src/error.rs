@@ -90,7 +90,9 @@ pub(crate) fn is_out_of_memory(error: &DataFusionError) -> bool {
 pub(crate) fn is_malformed(error: &DataFusionError) -> bool {
     match root(error) {
         DataFusionError::ArrowError(arrow, _) => {
-            matches!(**arrow, ArrowError::CsvError(_) | ArrowError::ParseError(_) | ArrowError::JsonError(_))
+            use ArrowError::{CastError, CsvError, JsonError, ParseError};
+            // a CSV with words for null of its own is converted by casts
+            matches!(**arrow, CsvError(_) | ParseError(_) | JsonError(_) | CastError(_))
         }
         DataFusionError::ParquetError(_) => true,
         DataFusionError::Execution(text) => text.contains("unequal lengths between records"),

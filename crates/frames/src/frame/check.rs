@@ -7,7 +7,8 @@ use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Projection};
+use std::collections::HashMap;
 use std::sync::Arc;
 use trefoil_plan::{DataFrame, Error, ErrorKind, Result, plan_error};
 
@@ -191,6 +192,9 @@ pub(super) fn plain(expr: &Expr) -> String {
 pub(super) fn project(op: &'static str, frame: &DataFrame, columns: Vec<Named>) -> Result<DataFrame> {
     let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
     distinct(op, &names)?;
+    if columns.iter().any(|(_, expr)| has_window(expr)) {
+        return super::order::project(op, frame, columns);
+    }
     let exprs: Vec<Expr> = columns
         .into_iter()
         .map(|(name, expr)| match &expr {
@@ -198,13 +202,54 @@ pub(super) fn project(op: &'static str, frame: &DataFrame, columns: Vec<Named>) 
             _ => expr.alias(name),
         })
         .collect();
-    if exprs.iter().any(has_window) {
-        let inner = frame.inner().clone().select(exprs).map_err(|e| plan_error(e, op))?;
-        return Ok(DataFrame::new(frame.session().clone(), inner));
+    let plan = projection(exprs, plan(frame)).map_err(|e| plan_error(e, op))?;
+    Ok(with_plan(frame, plan))
+}
+
+/// A projection whose schema is made in one pass: DataFusion looks every column up by going through all of
+/// them, which is quadratic in the width of a frame.
+pub(super) fn projection(exprs: Vec<Expr>, input: LogicalPlan) -> datafusion::error::Result<LogicalPlan> {
+    let from = Arc::clone(input.schema());
+    let places: HashMap<_, _> = from
+        .iter()
+        .enumerate()
+        .map(|(i, (relation, field))| ((relation, field.name().as_str()), i))
+        .collect();
+    let mut fields = Vec::with_capacity(exprs.len());
+    for expr in &exprs {
+        let (inner, name) = match expr {
+            Expr::Alias(alias) if alias.relation.is_none() && alias.metadata.is_none() => {
+                (alias.expr.as_ref(), Some(&alias.name))
+            }
+            other => (other, None),
+        };
+        let place = match inner {
+            Expr::Column(column) => places.get(&(column.relation.as_ref(), column.name.as_str())),
+            _ => None,
+        };
+        fields.push(match (place, name) {
+            (Some(place), None) => {
+                let (relation, field) = from.qualified_field(*place);
+                (relation.cloned(), Arc::clone(field))
+            }
+            (Some(place), Some(name)) => {
+                let (_, field) = from.qualified_field(*place);
+                (None, Arc::new(field.as_ref().clone().with_name(name)))
+            }
+            (None, _) => expr.to_field(from.as_ref())?,
+        });
     }
-    // the names are looked up already; `select` would do it again, in time quadratic in the columns
-    let projection = Projection::try_new(exprs, Arc::new(plan(frame))).map_err(|e| plan_error(e, op))?;
-    Ok(with_plan(frame, LogicalPlan::Projection(projection)))
+    let schema = DFSchema::new_with_metadata(fields, from.metadata().clone())?;
+    Projection::try_new_with_schema(exprs, Arc::new(input), Arc::new(schema)).map(LogicalPlan::Projection)
+}
+
+/// Every column with its field, in one pass.
+pub(super) fn fields(op: &'static str, frame: &DataFrame) -> Result<Vec<(Column, FieldRef)>> {
+    names(op, frame)?;
+    let columns = schema(frame).iter();
+    Ok(columns
+        .map(|(relation, field)| (Column::new(relation.cloned(), field.name()), Arc::clone(field)))
+        .collect())
 }
 
 /// A frame of the same session with another plan.

@@ -1,6 +1,6 @@
 //! Verbs that change columns: select, drop, rename, new columns, types.
 
-use super::check::{self, Named, class, invalid};
+use super::check::{self, Class, Named, class, invalid};
 use super::expr::{Expr, IntoExpr};
 use super::group;
 use datafusion::arrow::compute::can_cast_types;
@@ -96,8 +96,7 @@ pub(super) fn fillna(frame: &DataFrame, value: Expr) -> Result<DataFrame> {
     let kind = check::type_of(OP, frame, &value)?;
     let mut columns = check::all(OP, frame)?;
     let mut filled = 0;
-    for (name, expr) in &mut columns {
-        let (_, field) = check::find(OP, frame, name)?;
+    for ((_, expr), (_, field)) in columns.iter_mut().zip(check::fields(OP, frame)?) {
         if class(field.data_type()) == class(&kind) && check::unify(field.data_type(), &kind).is_some() {
             *expr = super::ExprMethods::fill_null(expr.clone(), value.clone());
             filled += 1;
@@ -127,4 +126,68 @@ pub(super) fn fillna_of(frame: &DataFrame, pairs: Vec<(String, Expr)>) -> Result
         filled.push((name, super::ExprMethods::fill_null(Expr::Column(column), value)));
     }
     with_columns(OP, frame, filled)
+}
+
+/// Which columns a verb on the whole frame changes; those the frame is sorted by are left alone.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Which {
+    All,
+    Numeric,
+}
+
+/// Replaces columns by what `change` makes of them, those of the order aside.
+pub(super) fn each(
+    op: &'static str,
+    frame: &DataFrame,
+    which: Which,
+    change: impl Fn(Expr) -> Expr,
+) -> Result<DataFrame> {
+    replace(op, frame, which, super::order::key_columns(frame), change)
+}
+
+/// The same for all columns.
+pub(super) fn every(
+    op: &'static str,
+    frame: &DataFrame,
+    which: Which,
+    change: impl Fn(Expr) -> Expr,
+) -> Result<DataFrame> {
+    replace(op, frame, which, Vec::new(), change)
+}
+
+pub(super) fn select_dtypes(frame: &DataFrame, keep: impl Fn(&DataType) -> bool) -> Result<DataFrame> {
+    const OP: &str = "select_dtypes";
+    let mut columns = check::fields(OP, frame)?;
+    columns.retain(|(_, field)| keep(field.data_type()));
+    let columns: Vec<Named> =
+        columns.into_iter().map(|(column, field)| (field.name().clone(), Expr::Column(column))).collect();
+    if columns.is_empty() {
+        return Err(invalid(OP, "no column has one of these types").with_help("see `dtypes`"));
+    }
+    check::project(OP, frame, columns)
+}
+
+fn replace(
+    op: &'static str,
+    frame: &DataFrame,
+    which: Which,
+    keys: Vec<String>,
+    change: impl Fn(Expr) -> Expr,
+) -> Result<DataFrame> {
+    let mut columns = Vec::new();
+    let mut changed = 0;
+    for (column, field) in check::fields(op, frame)? {
+        let name = field.name().clone();
+        let mut expr = Expr::Column(column);
+        if !keys.contains(&name) && (which == Which::All || class(field.data_type()) == Class::Number) {
+            expr = check::resolve(op, frame, change(expr))?;
+            changed += 1;
+        }
+        columns.push((name, expr));
+    }
+    if changed == 0 {
+        return Err(invalid(op, "no column is numeric, those of the order aside")
+            .with_help("convert with `astype` first"));
+    }
+    check::project(op, frame, columns)
 }

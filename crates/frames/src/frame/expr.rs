@@ -17,7 +17,7 @@ use datafusion::logical_expr::{
     Case, Cast, ExprFunctionExt, Literal, TryCast, WindowFrame, WindowFunctionDefinition,
 };
 
-pub use super::namespaces::{DtExpr, StrExpr};
+pub use super::namespaces::{DtExpr, ListExpr, StrExpr, StructExpr};
 pub use datafusion::logical_expr::{Expr, lit};
 
 /// The column called exactly `name`: case, spaces and dots are kept, nothing is quoted.
@@ -32,6 +32,13 @@ pub use datafusion::logical_expr::{Expr, lit};
 /// ```
 pub fn col(name: impl Into<String>) -> Expr {
     Expr::Column(Column::new_unqualified(name))
+}
+
+/// The path of the file a row was read from; only directly over a frame that reads files, such as
+/// `session.read_csv("logs/*.csv").await?.with_column("file", source_file())?`. Anywhere else it is an error
+/// when the frame runs. Dask: `dd.read_csv(..., include_path_column=True)`.
+pub fn source_file() -> Expr {
+    datafusion::functions::core::input_file_name().call(vec![])
 }
 
 /// What a verb accepts where it wants an expression: an [`Expr`], or the name of a column.
@@ -150,6 +157,36 @@ pub trait ExprMethods: Sealed + Sized {
         f::exp(self.to_expr())
     }
 
+    /// The logarithm to base 10. pandas: `np.log10(s)`.
+    fn log10(self) -> Expr {
+        f::log10(self.to_expr())
+    }
+
+    /// The logarithm to base 2. pandas: `np.log2(s)`.
+    fn log2(self) -> Expr {
+        f::log2(self.to_expr())
+    }
+
+    /// -1, 0 or 1. pandas: `np.sign(s)`.
+    fn sign(self) -> Expr {
+        f::signum(self.to_expr())
+    }
+
+    /// The sine of an angle in radians. pandas: `np.sin(s)`.
+    fn sin(self) -> Expr {
+        f::sin(self.to_expr())
+    }
+
+    /// The cosine of an angle in radians. pandas: `np.cos(s)`.
+    fn cos(self) -> Expr {
+        f::cos(self.to_expr())
+    }
+
+    /// The tangent of an angle in radians. pandas: `np.tan(s)`.
+    fn tan(self) -> Expr {
+        f::tan(self.to_expr())
+    }
+
     /// Each value to the power of `exponent`. pandas: `s.pow(exponent)`.
     fn pow(self, exponent: Expr) -> Expr {
         f::power(self.to_expr(), exponent)
@@ -194,6 +231,28 @@ pub trait ExprMethods: Sealed + Sized {
         choose(mask, self.to_expr(), Some(other))
     }
 
+    /// `other` where `mask` is true, elsewhere the value. pandas: `s.mask(mask, other)`.
+    fn mask(self, mask: Expr, other: Expr) -> Expr {
+        choose(mask, other, Some(self.to_expr()))
+    }
+
+    /// Values that are a first of a pair become its second, others stay. pandas: `s.replace({old: new})`.
+    fn replace_values<A: Literal, B: Literal>(self, pairs: impl IntoIterator<Item = (A, B)>) -> Expr {
+        let value = self.to_expr();
+        pick(&value, pairs, Some(value.clone()))
+    }
+
+    /// Values that are a first of a pair become its second, others null. pandas: `s.map({old: new})`.
+    fn map_values<A: Literal, B: Literal>(self, pairs: impl IntoIterator<Item = (A, B)>) -> Expr {
+        pick(&self.to_expr(), pairs, None)
+    }
+
+    /// The interval each number falls in, as text such as `(0, 1]`; see [`Cut`](super::Cut) for labels and
+    /// other ends. Null outside all of them. pandas: `pd.cut(s, edges)`.
+    fn cut(self, edges: &[f64]) -> Expr {
+        super::cut::Cut::new(edges).of(self.to_expr())
+    }
+
     /// Integers divided downwards to an integer. pandas: `s // other`.
     fn floor_div(self, other: Expr) -> Expr {
         let quotient = self.to_expr().cast(DataType::Float64) / other;
@@ -220,6 +279,16 @@ pub trait ExprMethods: Sealed + Sized {
     /// The date and time functions: `col("time").dt().hour()`. pandas: `s.dt`.
     fn dt(self) -> DtExpr {
         DtExpr::new(self.to_expr())
+    }
+
+    /// The functions of lists: `col("words").list().len()`. polars: `c.list`.
+    fn list(self) -> ListExpr {
+        ListExpr::new(self.to_expr())
+    }
+
+    /// The functions of structs: `col("point").structs().field("x")`. pandas: `s.struct`.
+    fn structs(self) -> StructExpr {
+        StructExpr::new(self.to_expr())
     }
 
     /// Aggregation: the sum of the values that are not null (null if there are none).
@@ -273,6 +342,32 @@ pub trait ExprMethods: Sealed + Sized {
         agg::percentile_cont(self.to_expr().sort(true, false), lit(q))
     }
 
+    /// Aggregation: a quantile by a t-digest (T. Dunning, "Computing extremely accurate quantiles using
+    /// t-digests", 2019): little memory, an error of about a percent at most. Dask: `s.quantile(q)`.
+    fn approx_quantile(self, q: f64) -> Expr {
+        agg::approx_percentile_cont(self.to_expr().sort(true, false), lit(q), None)
+    }
+
+    /// Aggregation: about how many different values there are, by HyperLogLog. Dask: `s.nunique_approx()`.
+    fn approx_n_unique(self) -> Expr {
+        agg::approx_distinct(self.to_expr())
+    }
+
+    /// Aggregation: all values as a list, nulls included, in no promised order. pandas: `.agg(list)`.
+    fn to_list(self) -> Expr {
+        agg::array_agg(self.to_expr())
+    }
+
+    /// Aggregation: whether all values of a mask are true, nulls aside. pandas: `s.all()`.
+    fn all(self) -> Expr {
+        agg::bool_and(self.to_expr())
+    }
+
+    /// Aggregation: whether any value of a mask is true. pandas: `s.any()`.
+    fn any(self) -> Expr {
+        agg::bool_or(self.to_expr())
+    }
+
     /// Aggregation: the first value that is not null. Rows have an order only within one partition; to
     /// choose the row use [`ExprMethods::first_by`]. pandas: `s.groupby(...).first()`.
     fn first(self) -> Expr {
@@ -292,7 +387,8 @@ pub trait ExprMethods: Sealed + Sized {
         skip_nulls(agg::first_value(self.to_expr(), vec![]), vec![key.with_expr(by)])
     }
 
-    /// Turns the aggregations inside into values per row: those of the row's group.
+    /// Turns the aggregations inside into values per row: those of the row's group; shifts, running figures,
+    /// ranks and rolling windows ([`OrderedExpr`](super::OrderedExpr)) stay within the group.
     /// pandas: `df.groupby(keys)["s"].transform("mean")`.
     ///
     /// ```
@@ -327,6 +423,61 @@ pub(super) fn choose(mask: Expr, value: Expr, other: Option<Expr>) -> Expr {
     Expr::Case(Case::new(None, vec![(Box::new(mask), Box::new(value))], other.map(Box::new)))
 }
 
+/// A value by cases: `when(mask, a).when(other, b).otherwise(c)`; null where no mask is true and nothing else
+/// is said. polars: `pl.when(mask).then(a).otherwise(c)`; numpy: `np.select(...)`.
+///
+/// ```
+/// use trefoil_frames::frame::{col, lit, when};
+/// let size = when(col("carat").gt(lit(2)), lit("large")).when(col("carat").gt(lit(1)), lit("middle"));
+/// let size = size.otherwise(lit("small"));
+/// # let _ = size;
+/// ```
+pub fn when(mask: Expr, value: Expr) -> When {
+    When { cases: vec![(mask, value)] }
+}
+
+/// Cases of a value; from [`when()`].
+#[derive(Clone, Debug)]
+#[must_use = "cases become an expression with `otherwise` or `end`"]
+pub struct When {
+    cases: Vec<(Expr, Expr)>,
+}
+
+impl When {
+    /// Another case, for rows where no mask before is true.
+    pub fn when(mut self, mask: Expr, value: Expr) -> Self {
+        self.cases.push((mask, value));
+        self
+    }
+
+    /// The value where no mask is true.
+    pub fn otherwise(self, value: Expr) -> Expr {
+        cases(self.cases, Some(value))
+    }
+
+    /// Null where no mask is true.
+    pub fn end(self) -> Expr {
+        cases(self.cases, None)
+    }
+}
+
+/// `CASE WHEN .. THEN .. ELSE other END`.
+pub(super) fn cases(cases: impl IntoIterator<Item = (Expr, Expr)>, other: Option<Expr>) -> Expr {
+    let cases: Vec<_> = cases.into_iter().map(|(mask, value)| (Box::new(mask), Box::new(value))).collect();
+    match (cases.is_empty(), other) {
+        (true, other) => other.unwrap_or_else(|| lit(datafusion::common::ScalarValue::Null)),
+        (false, other) => Expr::Case(Case::new(None, cases, other.map(Box::new))),
+    }
+}
+
+fn pick<A: Literal, B: Literal>(
+    value: &Expr,
+    pairs: impl IntoIterator<Item = (A, B)>,
+    other: Option<Expr>,
+) -> Expr {
+    cases(pairs.into_iter().map(|(from, to)| (value.clone().eq(lit(from)), lit(to))), other)
+}
+
 fn skip_nulls(aggregate: Expr, order: Vec<Sort>) -> Expr {
     let plain = aggregate.clone();
     // `build` fails only for what is no aggregate
@@ -336,8 +487,13 @@ fn skip_nulls(aggregate: Expr, order: Vec<Sort>) -> Expr {
 fn per_row(expr: Expr, keys: &[Expr]) -> Expr {
     let plain = expr.clone();
     let windows = expr.transform_up(|node| {
-        let Expr::AggregateFunction(AggregateFunction { func, params }) = node else {
-            return Ok(Transformed::no(node));
+        let AggregateFunction { func, params } = match node {
+            Expr::AggregateFunction(function) => function,
+            Expr::WindowFunction(mut window) if window.params.partition_by.is_empty() => {
+                window.params.partition_by = keys.to_vec();
+                return Ok(Transformed::yes(Expr::WindowFunction(window)));
+            }
+            other => return Ok(Transformed::no(other)),
         };
         let window = WindowFunction::new(WindowFunctionDefinition::AggregateUDF(func), params.args);
         let mut window = Box::new(window);

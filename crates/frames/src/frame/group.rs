@@ -2,6 +2,8 @@
 
 use super::check::{self, Named, invalid};
 use super::expr::{Expr, ExprMethods, IntoExpr, lit};
+use super::windows::OrderedExpr;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions_aggregate::expr_fn::count;
@@ -174,6 +176,81 @@ impl GroupBy {
     /// Unknown keys.
     pub fn size(&self) -> Result<DataFrame> {
         self.run("size", vec![("size".to_owned(), count(lit(1_i64)))])
+    }
+
+    /// Aggregations, shifts, running figures and ranks as new columns, each within the row's group; the rows
+    /// stay. pandas: `df.assign(m=df.groupby(keys)["x"].transform("mean"))`.
+    ///
+    /// # Errors
+    /// As [`with_columns`](super::FrameMethods::with_columns).
+    pub fn transform(&self, exprs: impl IntoIterator<Item = Expr>) -> Result<DataFrame> {
+        const OP: &str = "transform";
+        self.some_keys(OP)?;
+        let new = exprs
+            .into_iter()
+            .map(|e| {
+                let name = check::output_name(&e);
+                let within = e.unalias().over(&self.keys);
+                Ok((name, check::resolve(OP, &self.frame, within)?))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        super::columns::with_columns(OP, &self.frame, new)
+    }
+
+    /// The first `n` rows of each group in the order of the frame. pandas: `df.groupby(keys).head(n)`.
+    ///
+    /// # Errors
+    /// Unknown keys, a frame without an order.
+    pub fn head(&self, n: usize) -> Result<DataFrame> {
+        const OP: &str = "head";
+        const PLACE: &str = "__trefoil_place";
+        self.some_keys(OP)?;
+        let place = check::resolve(OP, &self.frame, lit(1_i64).cumcount().over(&self.keys))?;
+        let placed = super::columns::with_columns(OP, &self.frame, vec![(PLACE.to_owned(), place)])?;
+        let mask = super::col(PLACE).lt(lit(i64::try_from(n).unwrap_or(i64::MAX)));
+        super::columns::drop(&super::rows::filter(OP, &placed, mask)?, [PLACE])
+    }
+
+    /// Runs Rust code on the rows of each group, groups side by side as tasks, and stacks what it gives. The
+    /// closure gets a group as one batch, in the order of the frame's columns; the frame is sorted by the
+    /// keys for this, and one batch of groups at a time is in memory. The groups come in the order of the
+    /// keys. pandas: `df.groupby(keys).apply(f)`.
+    ///
+    /// ```
+    /// use trefoil_core::Error;
+    /// use trefoil_frames::frame::*;
+    ///
+    /// let session = trefoil_plan::Session::local()?;
+    /// session.block_on(async {
+    ///     let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    ///     let firsts = diamonds
+    ///         .group_by(["cut"])
+    ///         .apply(|group| Ok::<_, Error>(group.slice(0, 1)))
+    ///         .await?;
+    ///     assert_eq!(firsts.count().await?, 5);
+    ///     Ok::<(), Error>(())
+    /// })?;
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Unknown keys, what running the frame can raise, the error of the closure
+    /// ([`User`](trefoil_plan::ErrorKind::User)), results with different columns, a frame without rows
+    /// (the columns would not be known).
+    pub fn apply<F, E>(&self, work: F) -> impl Future<Output = Result<DataFrame>> + Send
+    where
+        F: Fn(&RecordBatch) -> Result<RecordBatch, E> + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (frame, keys) = (self.frame.clone(), self.keys.clone());
+        async move { super::apply::apply(&frame, keys, work).await }
+    }
+
+    fn some_keys(&self, op: &'static str) -> Result<()> {
+        if self.keys.is_empty() {
+            return Err(invalid(op, "the list of group keys is empty"));
+        }
+        Ok(())
     }
 
     fn each<S: AsRef<str>>(

@@ -161,6 +161,14 @@ pub(super) fn cross(left: &DataFrame, right: &DataFrame) -> Result<DataFrame> {
     check::project(OP, &check::with_plan(left, plan), outputs)
 }
 
+/// Pairs of rows for which a condition over both holds.
+pub(super) fn on(left: &DataFrame, right: &DataFrame, condition: Expr) -> Result<DataFrame> {
+    const OP: &str = "join_where";
+    // the condition is written over the names of the result
+    let pairs = cross(left, right)?;
+    super::rows::filter(OP, &pairs, condition)
+}
+
 /// Stacks frames: columns are matched by name, a column that a frame lacks is null there.
 pub(super) fn concat(op: &'static str, frames: &[&DataFrame]) -> Result<DataFrame> {
     let [first, rest @ ..] = frames else {

@@ -1,10 +1,14 @@
 //! The verbs of a frame, one trait: each checks its arguments, then extends the plan.
 
+use super::asof::AsOf;
 use super::check;
 use super::expr::{Expr, IntoExpr, SortKey};
 use super::group::{Aggregation, GroupBy};
 use super::join::{self, Join, JoinKind};
+use super::resample::Resample;
 use super::sealed::AsFrame;
+use super::span::Span;
+use super::windows::{OrderedExpr, RankMethod};
 use super::{categories, columns, reshape, rows, sample, summary};
 use crate::Seed;
 use datafusion::arrow::datatypes::DataType;
@@ -253,6 +257,102 @@ pub trait FrameMethods: AsFrame {
         GroupBy::new(self.as_frame(), keys)
     }
 
+    /// Every column but those of the order moved by `n` rows; see [`OrderedExpr::shift`].
+    /// pandas: `df.shift(n)`.
+    ///
+    /// # Errors
+    /// A frame without an order.
+    fn shift(&self, n: i64) -> Result<DataFrame> {
+        columns::each("shift", self.as_frame(), columns::Which::All, |value| value.shift(n))
+    }
+
+    /// The numeric columns, but those of the order, less themselves `n` rows before. pandas: `df.diff(n)`.
+    ///
+    /// # Errors
+    /// A frame without an order or without numbers.
+    fn diff(&self, n: i64) -> Result<DataFrame> {
+        columns::each("diff", self.as_frame(), columns::Which::Numeric, |value| value.diff(n))
+    }
+
+    /// The relative changes of the numeric columns since `n` rows before. pandas: `df.pct_change(n)`.
+    ///
+    /// # Errors
+    /// As [`diff`](FrameMethods::diff).
+    fn pct_change(&self, n: i64) -> Result<DataFrame> {
+        columns::each("pct_change", self.as_frame(), columns::Which::Numeric, |value| value.pct_change(n))
+    }
+
+    /// The running sums of the numeric columns, but those of the order. pandas: `df.cumsum()`.
+    ///
+    /// # Errors
+    /// As [`diff`](FrameMethods::diff).
+    fn cumsum(&self) -> Result<DataFrame> {
+        columns::each("cumsum", self.as_frame(), columns::Which::Numeric, OrderedExpr::cumsum)
+    }
+
+    /// The running products of the numeric columns, but those of the order. pandas: `df.cumprod()`.
+    ///
+    /// # Errors
+    /// As [`diff`](FrameMethods::diff).
+    fn cumprod(&self) -> Result<DataFrame> {
+        columns::each("cumprod", self.as_frame(), columns::Which::Numeric, OrderedExpr::cumprod)
+    }
+
+    /// The smallest values so far of the numeric columns, but those of the order. pandas: `df.cummin()`.
+    ///
+    /// # Errors
+    /// As [`diff`](FrameMethods::diff).
+    fn cummin(&self) -> Result<DataFrame> {
+        columns::each("cummin", self.as_frame(), columns::Which::Numeric, OrderedExpr::cummin)
+    }
+
+    /// The largest values so far of the numeric columns, but those of the order. pandas: `df.cummax()`.
+    ///
+    /// # Errors
+    /// As [`diff`](FrameMethods::diff).
+    fn cummax(&self) -> Result<DataFrame> {
+        columns::each("cummax", self.as_frame(), columns::Which::Numeric, OrderedExpr::cummax)
+    }
+
+    /// The numeric columns as ranks. Needs no order, but for [`RankMethod::First`]. pandas: `df.rank()`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn rank(&self, method: RankMethod) -> Result<DataFrame> {
+        columns::each("rank", self.as_frame(), columns::Which::Numeric, |value| value.rank(method))
+    }
+
+    /// Nulls of every column take the last value before them. pandas: `df.ffill()`.
+    ///
+    /// # Errors
+    /// A frame without an order.
+    fn ffill(&self) -> Result<DataFrame> {
+        columns::each("ffill", self.as_frame(), columns::Which::All, OrderedExpr::ffill)
+    }
+
+    /// Nulls of every column take the next value after them. pandas: `df.bfill()`.
+    ///
+    /// # Errors
+    /// A frame without an order.
+    fn bfill(&self) -> Result<DataFrame> {
+        columns::each("bfill", self.as_frame(), columns::Which::All, OrderedExpr::bfill)
+    }
+
+    /// Nulls of the numeric columns lie between their neighbours; see [`OrderedExpr::interpolate`].
+    /// pandas: `df.interpolate()`.
+    ///
+    /// # Errors
+    /// As [`diff`](FrameMethods::diff).
+    fn interpolate(&self) -> Result<DataFrame> {
+        columns::each("interpolate", self.as_frame(), columns::Which::Numeric, OrderedExpr::interpolate)
+    }
+
+    /// Rows grouped into equal lengths of time, empty ones included, in order of time:
+    /// `resample("time", "1h").mean(["x"])`. pandas: `df.resample("1h", on="time")`.
+    fn resample(&self, time: &str, span: impl Into<Span>) -> Resample {
+        Resample::new(self.as_frame(), time, span.into())
+    }
+
     /// Aggregates all rows to one. pandas: `df.agg(...)`.
     ///
     /// # Errors
@@ -290,6 +390,214 @@ pub trait FrameMethods: AsFrame {
     /// Duplicate names after the suffixes `_x` and `_y`.
     fn cross_join(&self, other: &DataFrame) -> Result<DataFrame> {
         join::cross(self.as_frame(), other)
+    }
+
+    /// Pairs of rows for which a condition holds, such as `col("start").lt_eq(col("at"))`; it is written over
+    /// the columns of both frames, shared names with the suffixes `_x` and `_y`. Equalities in it are joined
+    /// by hashing, the rest is tested pair by pair. polars: `df.join_where(other, condition)`.
+    ///
+    /// # Errors
+    /// Unknown columns, a condition that is not a mask, duplicate names after the suffixes.
+    fn join_where(&self, other: &DataFrame, condition: Expr) -> Result<DataFrame> {
+        join::on(self.as_frame(), other, condition)
+    }
+
+    /// Joins each row with the nearest row of `other` in time (or another order), of the same group if there
+    /// are keys. All rows of this frame stay; the result has no order.
+    /// pandas: `pd.merge_asof(df, other, on="time", by=[...])`.
+    ///
+    /// # Errors
+    /// Unknown columns, key types that cannot be equal, duplicate names.
+    fn join_asof(&self, other: &DataFrame, how: &AsOf) -> Result<DataFrame> {
+        super::asof::join(self.as_frame(), other, how)
+    }
+
+    /// A row per value of a list column; an empty or null list gives one null. Other columns are repeated.
+    /// pandas: `df.explode(column)`.
+    ///
+    /// # Errors
+    /// An unknown column, one that is no list.
+    fn explode(&self, column: &str) -> Result<DataFrame> {
+        reshape::explode(self.as_frame(), column)
+    }
+
+    /// The most frequent values of a column (several, if equally frequent), in order, nulls aside.
+    /// pandas: `df[column].mode()`.
+    ///
+    /// # Errors
+    /// An unknown column.
+    fn mode(&self, column: &str) -> Result<DataFrame> {
+        summary::mode(self.as_frame(), column)
+    }
+
+    /// The number of different values of every column, in one row. pandas: `df.nunique()`.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    fn n_unique(&self) -> Result<DataFrame> {
+        summary::each("n_unique", self.as_frame(), columns::Which::All, super::ExprMethods::n_unique)
+    }
+
+    /// The exact quantile of every numeric column, in one row. pandas: `df.quantile(q, numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A `q` outside 0..=1, a frame without numbers.
+    fn quantile(&self, q: f64) -> Result<DataFrame> {
+        summary::quantile(self.as_frame(), q)
+    }
+
+    /// The sum of every numeric column, in one row. pandas: `df.sum(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn sum(&self) -> Result<DataFrame> {
+        summary::each("sum", self.as_frame(), columns::Which::Numeric, super::ExprMethods::sum)
+    }
+
+    /// The mean of every numeric column, in one row. pandas: `df.mean(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn mean(&self) -> Result<DataFrame> {
+        summary::each("mean", self.as_frame(), columns::Which::Numeric, super::ExprMethods::mean)
+    }
+
+    /// The median of every numeric column, in one row. pandas: `df.median(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn median(&self) -> Result<DataFrame> {
+        summary::each("median", self.as_frame(), columns::Which::Numeric, super::ExprMethods::median)
+    }
+
+    /// The sample standard deviation of every numeric column, in one row. pandas: `df.std(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn std(&self) -> Result<DataFrame> {
+        summary::each("std", self.as_frame(), columns::Which::Numeric, super::ExprMethods::std)
+    }
+
+    /// The sample variance of every numeric column, in one row. pandas: `df.var(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn var(&self) -> Result<DataFrame> {
+        summary::each("var", self.as_frame(), columns::Which::Numeric, super::ExprMethods::var)
+    }
+
+    /// How many values of every column are not null, in one row (the number of rows is
+    /// [`count`](DataFrame::count)). pandas: `df.count()`.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    fn count_values(&self) -> Result<DataFrame> {
+        summary::each("count_values", self.as_frame(), columns::Which::All, super::ExprMethods::count)
+    }
+
+    /// Whether each value is null, for every column. pandas: `df.isna()`.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    fn is_null(&self) -> Result<DataFrame> {
+        columns::every("is_null", self.as_frame(), columns::Which::All, Expr::is_null)
+    }
+
+    /// Whether each value is not null, for every column. pandas: `df.notna()`.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    fn is_not_null(&self) -> Result<DataFrame> {
+        columns::every("is_not_null", self.as_frame(), columns::Which::All, Expr::is_not_null)
+    }
+
+    /// The numeric columns rounded; see [`round`](super::ExprMethods::round). pandas: `df.round(decimals)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn round(&self, decimals: i32) -> Result<DataFrame> {
+        let round = |value: Expr| super::ExprMethods::round(value, decimals);
+        columns::every("round", self.as_frame(), columns::Which::Numeric, round)
+    }
+
+    /// The absolute values of the numeric columns. pandas: `df.abs()`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn abs(&self) -> Result<DataFrame> {
+        columns::every("abs", self.as_frame(), columns::Which::Numeric, super::ExprMethods::abs)
+    }
+
+    /// The numeric columns kept between two values; see [`clip`](super::ExprMethods::clip).
+    /// pandas: `df.clip(low, high)`.
+    ///
+    /// # Errors
+    /// A frame without numbers.
+    fn clip(&self, low: Expr, high: Expr) -> Result<DataFrame> {
+        let clip = |value: Expr| super::ExprMethods::clip(value, low.clone(), high.clone());
+        columns::every("clip", self.as_frame(), columns::Which::Numeric, clip)
+    }
+
+    /// The columns of some types only. pandas: `df.select_dtypes(...)`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame::FrameMethods;
+    /// # let session = trefoil_plan::Session::local()?;
+    /// # session.block_on(async {
+    /// let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    /// let numbers = diamonds.select_dtypes(|data_type| data_type.is_numeric())?;
+    /// assert_eq!(numbers.columns().len(), 7);
+    /// # Ok::<(), trefoil_plan::Error>(()) })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No column of these types.
+    fn select_dtypes(&self, keep: impl Fn(&DataType) -> bool) -> Result<DataFrame> {
+        columns::select_dtypes(self.as_frame(), keep)
+    }
+
+    /// The rows for which a condition written as SQL holds: `query("price > 100 AND cut = 'Ideal'")`.
+    /// pandas: `df.query("price > 100 and cut == 'Ideal'")`.
+    ///
+    /// # Errors
+    /// Text that is no SQL expression, unknown columns, a condition that is not a mask.
+    fn query(&self, condition: &str) -> Result<DataFrame> {
+        rows::query(self.as_frame(), condition)
+    }
+
+    /// The row with the largest value of a column, any of equal ones.
+    /// pandas: `df.loc[df[column].idxmax()]`.
+    ///
+    /// # Errors
+    /// An unknown column.
+    fn row_of_max(&self, column: &str) -> Result<DataFrame> {
+        self.nlargest(1, [column])
+    }
+
+    /// The row with the smallest value of a column; see [`row_of_max`](FrameMethods::row_of_max).
+    /// pandas: `df.loc[df[column].idxmin()]`.
+    ///
+    /// # Errors
+    /// An unknown column.
+    fn row_of_min(&self, column: &str) -> Result<DataFrame> {
+        self.nsmallest(1, [column])
+    }
+
+    /// The smallest value of every column, in one row. pandas: `df.min()`.
+    ///
+    /// # Errors
+    /// A column whose values have no order.
+    fn min(&self) -> Result<DataFrame> {
+        summary::each("min", self.as_frame(), columns::Which::All, super::ExprMethods::min)
+    }
+
+    /// The largest value of every column, in one row. pandas: `df.max()`.
+    ///
+    /// # Errors
+    /// A column whose values have no order.
+    fn max(&self) -> Result<DataFrame> {
+        summary::each("max", self.as_frame(), columns::Which::All, super::ExprMethods::max)
     }
 
     /// The rows of this frame and of `others`; see [`concat`](super::concat).

@@ -18,6 +18,9 @@
 //! # Ok::<(), trefoil_plan::Error>(())
 //! ```
 //!
+//! Verbs that look at neighbouring rows (`shift`, `cumsum`, `rolling`, ...) need an order: that of the last
+//! `sort`, see [`OrderedExpr`].
+//!
 //! Where frames differ from pandas:
 //!
 //! | here | pandas | to get theirs |
@@ -30,28 +33,56 @@
 //! | comparisons with null are null, `filter` drops them | false | the same rows |
 //! | `round` sends halves away from zero | to even | |
 
+mod aggregates;
+mod apply;
+mod asof;
+mod build;
 mod categories;
 mod check;
 mod columns;
+mod cut;
+mod dates;
+mod ewm;
 mod expr;
+mod graph;
 mod group;
 mod join;
+mod layout;
 mod methods;
 mod namespaces;
+mod order;
 mod partitions;
 mod reports;
+mod resample;
 mod reshape;
 mod rows;
 mod sample;
+mod span;
 mod summary;
+mod text;
+mod together;
 mod types;
+mod windows;
 
+pub use aggregates::agg_with;
+pub use asof::{AsOf, Nearest};
+pub use build::{BagFrame, FrameSession, IntoColumn};
 pub use categories::CATEGORIES;
-pub use expr::{DtExpr, Expr, ExprMethods, IntoExpr, SortKey, StrExpr, asc, col, desc, lit};
+pub use cut::Cut;
+pub use ewm::{Ewm, EwmExpr};
+pub use expr::{
+    DtExpr, Expr, ExprMethods, IntoExpr, ListExpr, SortKey, StrExpr, StructExpr, When, asc, col, desc, lit,
+    when,
+};
 pub use group::{Aggregation, GroupBy};
 pub use join::{Join, JoinKind};
+pub use layout::{Overlap, Partitions};
 pub use methods::FrameMethods;
 pub use reports::FrameReports;
+pub use resample::Resample;
+pub use span::Span;
+pub use together::{compute_all, share_all};
+pub use windows::{OrderedExpr, RankMethod, Rolling};
 
 use trefoil_plan::{DataFrame, Result};
 
@@ -66,7 +97,7 @@ pub fn concat<'a>(frames: impl IntoIterator<Item = &'a DataFrame>) -> Result<Dat
 }
 
 mod sealed {
-    use trefoil_plan::DataFrame;
+    use trefoil_plan::{DataFrame, Session};
 
     /// Keeps the expression traits to the types of this crate.
     pub trait Sealed {}
@@ -75,6 +106,18 @@ mod sealed {
     pub trait AsFrame: Sync {
         #[doc(hidden)]
         fn as_frame(&self) -> &DataFrame;
+    }
+
+    /// Keeps the constructors to [`Session`].
+    pub trait AsSession {
+        #[doc(hidden)]
+        fn as_session(&self) -> &Session;
+    }
+
+    impl AsSession for Session {
+        fn as_session(&self) -> &Session {
+            self
+        }
     }
 
     impl AsFrame for DataFrame {

@@ -1,9 +1,13 @@
 //! Rust code over the partitions of a frame, as tasks of the engine.
 
-use super::check::{invalid, mismatch};
-use datafusion::arrow::array::RecordBatch;
+use super::check::{self, invalid, mismatch};
+use super::expr::asc;
+use super::rows;
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Partition, Ref};
-use trefoil_plan::{DataFrame, Result};
+use trefoil_plan::{DataFrame, Result, plan_error};
 
 const OP: &str = "map_partitions";
 
@@ -24,11 +28,18 @@ where
         Ok(Some(engine.put_batches(first.schema(), batches)?))
     });
     let outputs: Vec<Partition> = frame.session().gather(outputs).await?.into_iter().flatten().collect();
-    let Some(first) = outputs.first() else {
+    if outputs.is_empty() {
         return Err(invalid(OP, "the closure gave no batch for any partition, so the columns are not known")
             .with_help("return a batch without rows rather than no batch"));
-    };
-    for other in &outputs {
+    }
+    same_columns(OP, &outputs)?;
+    frame.session().frame_from_refs(outputs.into_iter().map(Ref::ready)).await
+}
+
+/// Results of a closure or task must have the same columns for all partitions.
+pub(super) fn same_columns(op: &'static str, outputs: &[Partition]) -> Result<()> {
+    let Some(first) = outputs.first() else { return Ok(()) };
+    for other in outputs {
         let (want, have) = (first.schema(), other.schema());
         let same = want.fields().len() == have.fields().len()
             && want
@@ -41,9 +52,40 @@ where
                 let fields = schema.fields().iter();
                 fields.map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
             };
-            return Err(mismatch(OP, format!("the closure gave ({}) and then ({})", text(want), text(have)))
+            return Err(mismatch(op, format!("the closure gave ({}) and then ({})", text(want), text(have)))
                 .with_help("give the same columns for every partition"));
         }
     }
-    frame.session().frame_from_refs(outputs.into_iter().map(Ref::ready)).await
+    Ok(())
+}
+
+/// Persists the frame and numbers its rows, partition after partition; the others' columns are not copied.
+pub(super) async fn with_row_index(frame: &DataFrame, name: &str) -> Result<DataFrame> {
+    const OP: &str = "with_row_index";
+    let mut names = check::names(OP, frame)?;
+    names.insert(0, name.to_owned());
+    check::distinct(OP, &names)?;
+    let kept = frame.persist().await?;
+    let index = Arc::new(Field::new(name, DataType::Int64, false));
+    let old = frame.schema();
+    let fields = std::iter::once(index).chain(old.fields().iter().cloned());
+    let schema = Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), old.metadata().clone()));
+    let mut next = 0_i64;
+    let mut numbered = Vec::new();
+    for partition in kept.partitions()? {
+        let partition = partition.await?;
+        let mut batches = Vec::new();
+        for batch in partition.batches()?.iter() {
+            let end = next + i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+            let index: ArrayRef = Arc::new(Int64Array::from_iter_values(next..end));
+            next = end;
+            let columns = std::iter::once(index).chain(batch.columns().iter().cloned()).collect();
+            batches.push(
+                RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| plan_error(e.into(), OP))?,
+            );
+        }
+        numbered.push(frame.session().engine().put_batches(Arc::clone(&schema), batches)?);
+    }
+    let frame = frame.session().frame_from_refs(numbered.into_iter().map(Ref::ready)).await?;
+    rows::sort(OP, &frame, [asc(name)])
 }

@@ -1,10 +1,13 @@
 //! What a frame tells about itself, most of it by running.
 
+use super::layout::{self, Overlap, Partitions};
 use super::sealed::AsFrame;
-use super::{partitions, rows, summary};
+use super::{build, graph, partitions, rows, summary};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::DataType;
-use trefoil_core::Partition;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+use trefoil_core::{Call, Partition, Ref, TaskGraph};
 use trefoil_plan::{DataFrame, Result};
 
 /// Questions to a [`DataFrame`]: shape, types, figures.
@@ -46,6 +49,37 @@ pub trait FrameReports: AsFrame {
         async move { summary::describe(&frame).await }
     }
 
+    /// Pearson's correlation of every pair of numeric columns, as a frame with a column `column` and one for
+    /// each of them. pandas: `df.corr(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// A frame without numeric columns, and what running it can raise.
+    fn corr(&self) -> impl Future<Output = Result<DataFrame>> + Send {
+        let frame = self.as_frame().clone();
+        async move { summary::pairs("corr", &frame, super::ExprMethods::corr).await }
+    }
+
+    /// The sample covariance of every pair of numeric columns; see [`corr`](FrameReports::corr).
+    /// pandas: `df.cov(numeric_only=True)`.
+    ///
+    /// # Errors
+    /// As [`corr`](FrameReports::corr).
+    fn cov(&self) -> impl Future<Output = Result<DataFrame>> + Send {
+        let frame = self.as_frame().clone();
+        async move { summary::pairs("cov", &frame, super::ExprMethods::cov).await }
+    }
+
+    /// A new column with the number, from 0, of the quantile bin a value is in: `qcut("price", 4, "quarter")`.
+    /// Looks at the data once, for the exact quantiles. pandas: `pd.qcut(s, bins, labels=False)`.
+    ///
+    /// # Errors
+    /// An unknown column, one that is not numeric, no bins, quantiles that are equal, and what running the
+    /// frame can raise.
+    fn qcut(&self, column: &str, bins: usize, name: &str) -> impl Future<Output = Result<DataFrame>> + Send {
+        let (frame, column, name) = (self.as_frame().clone(), column.to_owned(), name.to_owned());
+        async move { super::cut::qcut(&frame, &column, bins, &name).await }
+    }
+
     /// A text: rows, columns, and for each column its type and how many values are not null.
     /// pandas: `df.info()`.
     ///
@@ -54,6 +88,18 @@ pub trait FrameReports: AsFrame {
     fn info(&self) -> impl Future<Output = Result<String>> + Send {
         let frame = self.as_frame().clone();
         async move { summary::info(&frame).await }
+    }
+
+    /// Numbers the rows from 0 in a new first column, in the order of the source: partition after partition,
+    /// row after row. The frame that comes back is persisted and sorted by the number, so that `shift`,
+    /// `rolling` and the like follow the order of a file. polars: `df.with_row_index(name)`; pandas:
+    /// `df.reset_index()`.
+    ///
+    /// # Errors
+    /// A column of that name, and what running the frame can raise.
+    fn with_row_index(&self, name: &str) -> impl Future<Output = Result<DataFrame>> + Send {
+        let (frame, name) = (self.as_frame().clone(), name.to_owned());
+        async move { partitions::with_row_index(&frame, &name).await }
     }
 
     /// Runs Rust code on every partition, each as a task of the engine, and makes a frame of the results.
@@ -92,6 +138,134 @@ pub trait FrameReports: AsFrame {
     {
         let frame = self.as_frame().clone();
         async move { partitions::map(&frame, work).await }
+    }
+
+    /// The rows as values that serde can read: structs with a field per column.
+    ///
+    /// `NaN` and infinities come as null, times as text. pandas: `df.to_dict("records")`.
+    ///
+    /// # Errors
+    /// [`TypeMismatch`](trefoil_plan::ErrorKind::TypeMismatch) for a row that is no `T`, and what running
+    /// the frame can raise.
+    fn to_rows<T: DeserializeOwned + Send>(&self) -> impl Future<Output = Result<Vec<T>>> + Send {
+        let frame = self.as_frame().clone();
+        async move { build::to_rows(&frame).await }
+    }
+
+    /// The rows as a bag of values that serde can read, partition by partition. Dask: `ddf.to_bag()`.
+    ///
+    /// # Errors
+    /// What running the frame can raise; a row that is no `T` when the bag runs.
+    fn to_bag<T>(&self) -> impl Future<Output = Result<crate::bag::Bag<T>>> + Send
+    where
+        T: DeserializeOwned + Clone + Send + Sync + 'static,
+    {
+        let frame = self.as_frame().clone();
+        async move { build::to_bag(&frame).await }
+    }
+
+    /// Cuts the frame into other partitions, in the store. Dask: `ddf.repartition(...)`, `ddf.shuffle(...)`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame::{FrameReports, Partitions};
+    ///
+    /// let session = trefoil_plan::Session::local()?;
+    /// session.block_on(async {
+    ///     let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    ///     let ten = diamonds.repartition(Partitions::Count(10)).await?;
+    ///     assert_eq!(ten.partition_count().await?, 10);
+    ///     let sorted = diamonds.repartition(Partitions::Sorted(vec!["price".into()], 4)).await?;
+    ///     assert_eq!(sorted.divisions("price").await?.len(), 4);
+    ///     Ok::<(), trefoil_plan::Error>(())
+    /// })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No partitions, unknown columns, text that is no number of bytes, and what running the frame can
+    /// raise.
+    fn repartition(&self, how: Partitions) -> impl Future<Output = Result<DataFrame>> + Send {
+        let frame = self.as_frame().clone();
+        async move { layout::repartition(&frame, how).await }
+    }
+
+    /// The number of partitions the frame has once it is persisted (which it is for this).
+    /// Dask: `ddf.npartitions`.
+    ///
+    /// # Errors
+    /// What running the frame can raise.
+    fn partition_count(&self) -> impl Future<Output = Result<usize>> + Send {
+        let frame = self.as_frame().clone();
+        async move { Ok(frame.persist().await?.partitions()?.len()) }
+    }
+
+    /// The smallest and the largest value of a column in each partition, as text; `None` where it has none.
+    /// Dask: `ddf.divisions`.
+    ///
+    /// # Errors
+    /// An unknown column, and what running the frame can raise.
+    fn divisions(&self, column: &str) -> impl Future<Output = Result<Vec<Option<(String, String)>>>> + Send {
+        let (frame, column) = (self.as_frame().clone(), column.to_owned());
+        async move { layout::divisions(&frame, &column).await }
+    }
+
+    /// Runs Rust code on every partition together with `before` rows before it and `after` rows after it,
+    /// however many partitions those lie in; a result per partition, of the same columns for all. The order
+    /// of rows is that of the partitions. Dask: `ddf.map_overlap(f, before, after)`.
+    ///
+    /// # Errors
+    /// As [`map_partitions`](FrameReports::map_partitions).
+    fn map_overlap<F, E>(
+        &self,
+        before: usize,
+        after: usize,
+        work: F,
+    ) -> impl Future<Output = Result<DataFrame>> + Send
+    where
+        F: Fn(&Overlap) -> Result<RecordBatch, E> + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let frame = self.as_frame().clone();
+        async move { layout::map_overlap(&frame, before, after, work).await }
+    }
+
+    /// Runs a call, such as that of a `#[task]`, on every partition: `frame.map_calls(|part| clean(part))`.
+    ///
+    /// # Errors
+    /// As [`map_partitions`](FrameReports::map_partitions).
+    fn map_calls<F>(&self, call: F) -> impl Future<Output = Result<DataFrame>> + Send
+    where
+        F: Fn(Ref<Partition>) -> Call<Partition> + Send,
+    {
+        let frame = self.as_frame().clone();
+        async move { layout::map_calls(&frame, call).await }
+    }
+
+    /// Writes the frame to a new directory of Parquet files and gives a frame that reads them: what was
+    /// computed so far is safe, and its memory free. Spark: `df.checkpoint()`.
+    ///
+    /// # Errors
+    /// As [`write_parquet`](DataFrame::write_parquet), and what running the frame can raise.
+    fn checkpoint(
+        &self,
+        directory: impl AsRef<Path> + Send,
+    ) -> impl Future<Output = Result<DataFrame>> + Send {
+        let frame = self.as_frame().clone();
+        let path = directory.as_ref().to_owned();
+        async move {
+            frame.write_parquet(&path).await?;
+            frame.session().read_parquet(&path).await
+        }
+    }
+
+    /// The optimised plan as a graph, to look at or to draw: `.to_mermaid()`, `.to_dot()`, `.to_svg()`,
+    /// `.save("plan.svg")`. Dask: `ddf.visualize()`.
+    ///
+    /// # Errors
+    /// When the frame cannot be planned.
+    fn graph(&self) -> impl Future<Output = Result<TaskGraph>> + Send {
+        let frame = self.as_frame().clone();
+        async move { graph::of(&frame).await }
     }
 
     /// The bytes that the values of each column take in Arrow arrays. pandas: `df.memory_usage(deep=True)`.

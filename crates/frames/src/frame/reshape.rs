@@ -5,8 +5,9 @@ use super::expr::{Expr, choose, col, lit};
 use super::group::{Aggregation, GroupBy};
 use super::{categories, join};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::UnnestOptions;
 use datafusion::logical_expr::Cast;
-use trefoil_plan::{DataFrame, Result};
+use trefoil_plan::{DataFrame, Result, plan_error};
 
 pub(super) fn melt(frame: &DataFrame, ids: Vec<String>, values: Vec<String>) -> Result<DataFrame> {
     const OP: &str = "melt";
@@ -64,4 +65,32 @@ pub(super) async fn pivot_table(
         let cell = choose(col(columns).eq(lit(name.as_str())), col(values), None);
         how.of(cell).alias(name)
     }))
+}
+
+pub(super) fn explode(frame: &DataFrame, column: &str) -> Result<DataFrame> {
+    const OP: &str = "explode";
+    let (_, field) = check::find(OP, frame, column)?;
+    let is_list = matches!(
+        field.data_type(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) | DataType::ListView(_)
+    );
+    if !is_list {
+        return Err(mismatch(OP, format!("`{column}` is {}, not a list", field.data_type())));
+    }
+    let plain = check::project(OP, frame, check::all(OP, frame)?)?;
+    // an empty list keeps its row, as a null
+    let lists = col(column);
+    let kept = choose(super::ExprMethods::list(lists.clone()).len().gt(lit(0_i64)), lists, None);
+    let kept = super::columns::with_columns(
+        OP,
+        &plain,
+        vec![(column.to_owned(), check::resolve(OP, &plain, kept)?)],
+    )?;
+    let options = UnnestOptions::new().with_preserve_nulls(true);
+    let inner = kept
+        .inner()
+        .clone()
+        .unnest_columns_with_options(&[column], options)
+        .map_err(|e| plan_error(e, OP))?;
+    Ok(DataFrame::new(frame.session().clone(), inner))
 }

@@ -126,3 +126,11 @@ pub(super) fn dropna(op: &'static str, frame: &DataFrame, columns: Vec<String>) 
 pub(super) fn by_name<E: IntoExpr>(columns: impl IntoIterator<Item = E>) -> Vec<SortKey> {
     columns.into_iter().map(asc).collect()
 }
+
+/// Rows for which SQL text holds.
+pub(super) fn query(frame: &DataFrame, condition: &str) -> Result<DataFrame> {
+    const OP: &str = "query";
+    // column names as SQL reads them: in lower case unless quoted
+    let mask = frame.inner().parse_sql_expr(condition).map_err(|e| plan_error(e, OP))?;
+    filter(OP, frame, mask)
+}

@@ -154,7 +154,7 @@ impl ScalarUDFImpl for RowHash {
     }
 }
 
-fn row_hashes(seed: u64, columns: &[ArrayRef], rows: usize) -> PlanResult<UInt64Array> {
+pub(super) fn row_hashes(seed: u64, columns: &[ArrayRef], rows: usize) -> PlanResult<UInt64Array> {
     let start = mix(seed);
     if columns.is_empty() {
         return Ok(UInt64Array::from(vec![start; rows]));

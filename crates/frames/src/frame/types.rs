@@ -50,6 +50,7 @@ pub(super) fn type_of(op: &'static str, frame: &DataFrame, expr: &Expr) -> Resul
 
 /// Looks up the columns of an expression, gives it the habits of pandas and checks its types.
 pub(super) fn resolve(op: &'static str, frame: &DataFrame, expr: Expr) -> Result<Expr> {
+    let expr = super::order::fill(op, frame, expr)?;
     let schema = schema(frame);
     let mut failure = None;
     let result = expr.transform_up(|node| match resolve_node(op, schema, node) {
@@ -66,11 +67,15 @@ pub(super) fn resolve(op: &'static str, frame: &DataFrame, expr: Expr) -> Result
     }
 }
 
-const MATH: &[&str] = &["ceil", "floor", "round", "abs", "sqrt", "ln", "exp", "power", "isnan", "nanvl"];
+const MATH: &[&str] = &[
+    "ceil", "floor", "round", "abs", "sqrt", "ln", "exp", "power", "isnan", "nanvl", "log10", "log2",
+    "signum", "sin", "cos", "tan",
+];
 const TEXT: &[&str] =
     &["lower", "upper", "character_length", "contains", "starts_with", "ends_with", "replace", "btrim"];
 const SAME: &[&str] = &["coalesce", "greatest", "least", "nullif"];
-const NUMERIC: &[&str] = &["sum", "avg", "stddev", "var", "median", "percentile_cont", "corr", "covar_samp"];
+const NUMERIC: &[&str] =
+    &["sum", "avg", "stddev", "var", "median", "percentile_cont", "corr", "covar_samp", "product"];
 
 fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr> {
     let type_of = |expr: &Expr| expr.get_type(schema).map_err(|e| plan_error(e, op));
@@ -124,6 +129,7 @@ fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr>
             let wanted = match function.name() {
                 name if MATH.contains(&name) => Some((Class::Number, "numbers")),
                 name if TEXT.contains(&name) => Some((Class::Text, "text")),
+                _ if super::text::check(op, &function.func)? => Some((Class::Text, "text")),
                 _ => None,
             };
             if let (Some((wanted, what)), Some(first)) = (wanted, function.args.first()) {

@@ -3,6 +3,8 @@
 
 mod array;
 mod bag;
+#[cfg(feature = "frame")]
+mod coverage;
 mod delayed;
 #[cfg(feature = "frame")]
 mod frame;

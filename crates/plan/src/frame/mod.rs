@@ -2,6 +2,7 @@
 
 mod explain;
 mod origin;
+mod html;
 mod persist;
 mod run;
 mod stream;

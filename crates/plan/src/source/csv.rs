@@ -83,8 +83,7 @@ impl CsvOptions {
         self
     }
 
-    /// The cells that stand for null, exactly as written; by default only empty cells. With words of your
-    /// own, a value of the wrong type is a cast error without its line.
+    /// The cells that stand for null, exactly as written; by default only empty cells.
     pub fn nulls<S: Into<String>>(mut self, nulls: impl IntoIterator<Item = S>) -> Self {
         self.nulls = nulls.into_iter().map(Into::into).collect();
         self

@@ -35,15 +35,31 @@ pub(crate) fn in_plan(plan: &LogicalPlan, operation: &'static str) -> Option<Err
         if let LogicalPlan::TableScan(scan) = node {
             found = match scan.source.get_logical_plan() {
                 Some(view) => in_plan(&view, operation),
-                None => source_as_provider(&scan.source).ok().and_then(|table| in_table(table, operation)),
+                None => {
+                    source_as_provider(&scan.source).ok().and_then(|table| in_table(table, None, operation))
+                }
             };
+        }
+        // With words for null of its own, a CSV is read as text and converted by a projection.
+        if let LogicalPlan::Projection(projection) = node
+            && let LogicalPlan::TableScan(scan) = projection.input.as_ref()
+        {
+            let types = Arc::new(projection.schema.as_arrow().clone());
+            found = source_as_provider(&scan.source)
+                .ok()
+                .and_then(|table| in_table(table, Some(types), operation));
         }
         Ok(if found.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     walked.ok().and(found)
 }
 
-fn in_table(table: Arc<dyn TableProvider>, operation: &'static str) -> Option<Error> {
+/// `types` are those that a table of text is converted to.
+fn in_table(
+    table: Arc<dyn TableProvider>,
+    types: Option<SchemaRef>,
+    operation: &'static str,
+) -> Option<Error> {
     let table: &dyn TableProvider = table.as_ref();
     let listing = (table as &dyn Any).downcast_ref::<ListingTable>()?;
     let reader = &listing.options().format;
@@ -67,7 +83,15 @@ fn in_table(table: Arc<dyn TableProvider>, operation: &'static str) -> Option<Er
     let keys = listing.options().table_partition_cols.len();
     let schema = listing.schema();
     let width = schema.fields().len().saturating_sub(keys);
-    let schema = Arc::new(schema.project(&(0..width).collect::<Vec<_>>()).ok()?);
+    let mut schema = Arc::new(schema.project(&(0..width).collect::<Vec<_>>()).ok()?);
+    if let Some(types) = types {
+        let words = any.downcast_ref::<CsvFormat>()?.options().null_regex.is_some();
+        let names = |s: &SchemaRef| s.fields().iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+        if !words || names(&types) != names(&schema) {
+            return None;
+        }
+        schema = types;
+    }
     in_files(format, &files, reader, Some(&schema), operation)
 }
 

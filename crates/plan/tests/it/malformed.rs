@@ -110,3 +110,15 @@ fn json_lines() {
     check("cut.json", "{\"id\": 2");
     check("type.json", "{\"id\": \"many\"}");
 }
+
+#[test]
+fn words_for_null_keep_the_line() {
+    let session = session();
+    let dir = tempfile::tempdir().unwrap();
+    let path = write(&dir, "words.csv", &rows(40_000, "40000,thing,dear\n").replace("thing 7,", "NA,"));
+    let options = trefoil_plan::CsvOptions::new().nulls(["NA"]);
+    let read = session.block_on(async { session.read_csv_with(&path, options).await?.collect().await });
+    let error = read.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MalformedData, "{error}");
+    assert!(error.to_string().contains("words.csv` line 40001: `dear` in column `price`"), "{error}");
+}

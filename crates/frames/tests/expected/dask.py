@@ -1,0 +1,267 @@
+"""Writes dask.csv: every name of Dask's DataFrame, bag and delayed interfaces with ours and the test that shows it.
+
+    python crates/frames/tests/expected/dask.py NAMES.csv    # NAMES.csv has the columns area,name,tier
+
+The table is checked by tests/it/coverage.rs and printed as docs/coverage-frames.md by the same test.
+"""
+
+import csv
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+W = "frame::windows::as_pandas"
+N = "frame::namespaces::as_pandas"
+P = "frame::pandas::groups"
+V = "frame::verbs"
+NO = "-"
+
+# name -> (ours, test), for all classes of frames unless a class has its own below
+FRAME = {
+    "abs": ("`abs()`", "frame::tables::whole_frames"),
+    "add": ("`col(\"a\") + col(\"b\")`", "frame::pandas::expressions"),
+    "sub": ("`col(\"a\") - col(\"b\")`", "frame::pandas::expressions"),
+    "mul": ("`col(\"a\") * col(\"b\")`", "frame::pandas::expressions"),
+    "div": ("`col(\"a\") / col(\"b\")`", "frame::pandas::expressions"),
+    "truediv": ("`col(\"a\") / col(\"b\")`", "frame::pandas::expressions"),
+    "floordiv": ("`floor_div(e)`", "frame::pandas::expressions"),
+    "mod": ("`col(\"a\") % col(\"b\")`", "frame::pandas::expressions"),
+    "pow": ("`pow(e)`", "frame::pandas::expressions"),
+    "radd": ("`lit(1) + col(\"a\")`", "frame::pandas::expressions"),
+    "rsub": ("`lit(1) - col(\"a\")`", "frame::pandas::expressions"),
+    "eq": ("`eq(e)`", "frame::pandas::expressions"),
+    "ne": ("`not_eq(e)`", "frame::pandas::expressions"),
+    "gt": ("`gt(e)`", "frame::pandas::rows"),
+    "ge": ("`gt_eq(e)`", "frame::namespaces::as_pandas"),
+    "lt": ("`lt(e)`", "frame::windows::groups"),
+    "le": ("`lt_eq(e)`", "frame::namespaces::figures_of_whole_frames"),
+    "all": ("`agg([col(\"m\").all()])`", "frame::namespaces::figures_of_whole_frames"),
+    "any": ("`agg([col(\"m\").any()])`", "frame::namespaces::figures_of_whole_frames"),
+    "apply": ("expressions; `map_partitions(f)` for Rust code; per group `group_by(k).apply(f)`", "frame::windows::groups"),
+    "assign": ("`assign([(\"a\", e)])`, `with_column(\"a\", e)`", "frame::pandas::joins_and_windows"),
+    "astype": ("`astype([(\"a\", DataType::Int64)])`, `cast(t)`", "frame::tables::whole_frames"),
+    "bfill": ("`bfill()`", W),
+    "ffill": ("`ffill()`", W),
+    "fillna": ("`fillna(lit(0))`, `fill_null(e)`", N),
+    "dropna": ("`dropna()`, `dropna_of([\"a\"])`", "frame::tables::whole_frames"),
+    "categorize": ("`categorize().await`", "frame::pandas::shapes"),
+    "clip": ("`clip(low, high)`", N),
+    "columns": ("`columns()`", "frame::windows::numbered_rows"),
+    "compute": ("`collect().await`", "frame::tables::partitions"),
+    "copy": ("`clone()` (frames never change)", "frame::tables::partitions"),
+    "corr": ("`corr().await`, `agg([col(\"a\").corr(col(\"b\"))])`", "frame::namespaces::figures_of_whole_frames"),
+    "cov": ("`cov().await`, `agg([col(\"a\").cov(col(\"b\"))])`", "frame::namespaces::figures_of_whole_frames"),
+    "count": ("`count_values()`; rows: `count().await`", "frame::tables::whole_frames"),
+    "cumsum": ("`cumsum()`", W), "cumprod": ("`cumprod()`", W), "cummin": ("`cummin()`", W), "cummax": ("`cummax()`", W),
+    "dask": ("`graph().await`, `explain().await`", "frame::tables::plans_are_drawn"),
+    "explain": ("`explain().await`", "frame::tables::plans_are_drawn"),
+    "analyze": ("`explain_analyze().await`", NO),
+    "pprint": ("`explain().await`", "frame::tables::plans_are_drawn"),
+    "visualize": ("`graph().await?.save(\"plan.svg\")`", "frame::tables::plans_are_drawn"),
+    "describe": ("`describe().await`", P),
+    "diff": ("`diff(1)`", W),
+    "shift": ("`shift(1)`", W),
+    "divisions": ("`divisions(\"a\").await`", "frame::tables::partitions"),
+    "known_divisions": ("always known: `divisions(\"a\").await` looks", "frame::tables::partitions"),
+    "npartitions": ("`partition_count().await`", "frame::tables::partitions"),
+    "partitions": ("`persist().await?.partitions()?`", "frame::tables::partitions"),
+    "get_partition": ("`partitions()?[i]`, `session.frame_from_refs([part])`", "frame::tables::partitions"),
+    "partition": ("`persist().await?.partitions()?`", "frame::tables::partitions"),
+    "repartition": ("`repartition(Partitions::Count(n)).await`", "frame::tables::partitions"),
+    "shuffle": ("`repartition(Partitions::Key(columns, n)).await`", "frame::tables::partitions"),
+    "set_index": ("`repartition(Partitions::Sorted(columns, n)).await`; lazily `sort(columns)`", "frame::tables::partitions"),
+    "sort_values": ("`sort([\"a\"])`, `sort_by([desc(\"a\")])`", "frame::pandas::rows"),
+    "reset_index": ("`with_row_index(\"row\").await`", "frame::windows::numbered_rows"),
+    "index": ("no index: a column to sort by", "frame::windows::whole_frames"),
+    "map_partitions": ("`map_partitions(f).await`, `map_calls(task).await`", "frame::tables::partitions"),
+    "map_overlap": ("`map_overlap(before, after, f).await`", "frame::tables::partitions"),
+    "persist": ("`persist().await`", "frame::tables::partitions"),
+    "drop": ("`drop([\"a\"])`", "frame::windows::refusals"),
+    "pop": ("`select([\"a\"])` and `drop([\"a\"])`", "frame::windows::refusals"),
+    "drop_duplicates": ("`unique()`, `drop_duplicates_of(keys, order)`", "frame::pandas::rows"),
+    "unique": ("`select([\"a\"])?.unique()`", "frame::pandas::rows"),
+    "explode": ("`explode(\"a\")`", "frame::namespaces::lists_and_structs"),
+    "groupby": ("`group_by([\"k\"])`", P),
+    "head": ("`head(n)`", "frame::windows::whole_frames"),
+    "tail": ("`tail(n).await`", "frame::properties"),
+    "idxmax": ("`row_of_max(\"a\")`", "frame::tables::whole_frames"),
+    "idxmin": ("`row_of_min(\"a\")`", "frame::tables::whole_frames"),
+    "iloc": ("columns: `select`; rows: `limit(skip, n)`", "frame::windows::whole_frames"),
+    "iloc[]": ("columns: `select`; rows: `limit(skip, n)`", "frame::windows::whole_frames"),
+    "loc": ("`filter(mask)`, `select(columns)`", "frame::pandas::rows"),
+    "loc[]": ("`filter(mask)`, `select(columns)`", "frame::pandas::rows"),
+    "info": ("`info().await`", "frame::tables::whole_frames"),
+    "isin": ("`is_in([..])`", N),
+    "isna": ("`is_null()`", "frame::tables::whole_frames"),
+    "isnull": ("`is_null()`", "frame::tables::whole_frames"),
+    "notnull": ("`is_not_null()`", "frame::tables::whole_frames"),
+    "items": ("`columns()` and `select`", "frame::windows::numbered_rows"),
+    "iterrows": ("`stream()`, `to_rows::<T>().await`", "frame::tables::construction"),
+    "itertuples": ("`to_rows::<T>().await`", "frame::tables::construction"),
+    "join": ("`join(&other, [\"k\"], JoinKind::Left)`", "frame::properties"),
+    "merge": ("`join(&other, [\"k\"], JoinKind::Inner)`, `join_with`, `join_where`", "frame::properties"),
+    "merge_asof": ("`join_asof(&other, &AsOf::on(\"time\"))`", N),
+    "map": ("`map_values([(old, new)])`; Rust code: `map_partitions`", N),
+    "mask": ("`mask(m, other)`", N),
+    "where": ("`where_else(m, other)`", N),
+    "max": ("`max()`", "frame::namespaces::figures_of_whole_frames"),
+    "min": ("`min()`", "frame::namespaces::figures_of_whole_frames"),
+    "mean": ("`mean()`", "frame::namespaces::figures_of_whole_frames"),
+    "sum": ("`sum()`", "frame::namespaces::figures_of_whole_frames"),
+    "median": ("`median()`", "frame::tables::whole_frames"),
+    "std": ("`std()`", "frame::tables::whole_frames"),
+    "var": ("`var()`", "frame::tables::whole_frames"),
+    "quantile": ("`quantile(q)`, `approx_quantile(q)`", "frame::namespaces::figures_of_whole_frames"),
+    "mode": ("`mode(\"a\")`", "frame::namespaces::figures_of_whole_frames"),
+    "nunique": ("`n_unique()`", "frame::namespaces::figures_of_whole_frames"),
+    "nunique_approx": ("`approx_n_unique()`", "frame::namespaces::figures_of_whole_frames"),
+    "prod": ("`product()`", "frame::windows::groups"),
+    "product": ("`product()`", "frame::windows::groups"),
+    "melt": ("`melt(ids, values)`", "frame::pandas::shapes"),
+    "pivot_table": ("`pivot_table(index, column, value, Aggregation::Mean).await`", "frame::pandas::shapes"),
+    "get_dummies": ("`categorize().await?.get_dummies()`", "frame::pandas::shapes"),
+    "nlargest": ("`nlargest(n, [\"a\"])`", "frame::pandas::rows"),
+    "nsmallest": ("`nsmallest(n, [\"a\"])`", "frame::pandas::rows"),
+    "query": ("`query(\"a > 1 AND b = 'x'\")`", "frame::tables::whole_frames"),
+    "eval": ("expressions with `with_column`", "frame::pandas::expressions"),
+    "rename": ("`rename([(\"a\", \"b\")])`, `alias`", "frame::pandas::joins_and_windows"),
+    "name": ("`alias(\"a\")`", "frame::pandas::expressions"),
+    "replace": ("`replace_values([(old, new)])`", N),
+    "resample": ("`resample(\"time\", \"1h\")`", "frame::windows::resampled"),
+    "rolling": ("`rolling(3)`, `rolling_by(\"time\", \"2h\")`", W),
+    "round": ("`round(2)`", "frame::tables::whole_frames"),
+    "sample": ("`sample(0.1, seed(7))`", "frame::properties"),
+    "random_split": ("`train_test_split(0.2, seed(7))`", "frame::properties"),
+    "select_dtypes": ("`select_dtypes(|t| t.is_numeric())`", "frame::tables::whole_frames"),
+    "shape": ("`shape().await`", "frame::tables::whole_frames"),
+    "size": ("`shape().await`", "frame::tables::whole_frames"),
+    "ndim": ("always 2", NO),
+    "empty": ("`count().await? == 0`", NO),
+    "squeeze": ("`select([\"a\"])`: a column is an expression, not another type", "frame::windows::numbered_rows"),
+    "to_frame": ("`select([\"a\"])`: there are only frames", "frame::windows::numbered_rows"),
+    "to_series": ("`select([\"a\"])`: there are only frames", "frame::windows::numbered_rows"),
+    "to_bag": ("`to_bag::<T>().await`", "frame::tables::construction"),
+    "to_csv": ("`write_csv(path).await`", "frame::tour"),
+    "to_parquet": ("`write_parquet(path).await`", "frame::tables::partitions"),
+    "to_json": ("`write_json(path).await`", NO),
+    "to_dask_array": ("`to_rows` and `session.array().from_ndarray(..)`", NO),
+    "values": ("`collect().await` gives Arrow arrays", "frame::windows::numbered_rows"),
+    "to_records": ("`to_rows::<T>().await`", "frame::tables::construction"),
+    "to_string": ("`to_text(n).await`", NO),
+    "to_delayed": ("`persist().await?.partitions()?`: refs are arguments of calls", "frame::tables::partitions"),
+    "from_delayed": ("`session.frame_from_refs(refs).await`", "frame::tables::partitions"),
+    "from_map": ("`engine.map(inputs, f)` and `session.frame_from_refs(refs).await`", "frame::tables::partitions"),
+    "from_pandas": ("`session.frame_from_batches(batches)`, `frame!(session, {..})`", "frame::tables::construction"),
+    "from_dict": ("`frame!(session, {\"a\" => [1, 2]})`", "frame::tables::construction"),
+    "from_array": ("`session.frame_from_columns([(\"a\", array)])`", "frame::tables::construction"),
+    "concat": ("`concat([&a, &b])`", "frame::properties"),
+    "read_csv": ("`session.read_csv(path).await`", "frame::tour"),
+    "read_parquet": ("`session.read_parquet(path).await`", "frame::tables::partitions"),
+    "read_json": ("`session.read_json(path).await`", NO),
+    "to_datetime": ("`col(\"a\").str().to_timestamp(formats)`", N),
+    "to_timestamp": ("`col(\"a\").str().to_timestamp(formats)`", N),
+    "to_numeric": ("`try_cast(DataType::Float64)`", NO),
+    "value_counts": ("`value_counts([\"a\"])`", P),
+    "between": ("`is_between(low, high)`", N),
+    "cat": ("`categorize()`, `CATEGORIES`", "frame::pandas::shapes"),
+    "dt": ("`dt()`", N), "str": ("`str()`", N),
+    "dtype": ("`dtypes()`", "frame::tables::whole_frames"),
+    "dtypes": ("`dtypes()`", "frame::tables::whole_frames"),
+    "memory_usage": ("`memory_usage().await`", "frame::verbs"),
+    "agg": ("`agg([..])`", P),
+    "aggregate": ("`agg([..])`", P),
+    "Aggregation": ("`agg_with(name, value, type, f)`", "frame::windows::groups"),
+    "optimize": ("`explain().await` shows it; always done", "frame::tables::plans_are_drawn"),
+    "to_backend": ("one backend: Arrow", NO),
+    "axes": ("`columns()`", "frame::windows::numbered_rows"),
+}
+GROUP = {
+    "agg": ("`group_by(k).agg([..])`", P), "aggregate": ("`group_by(k).agg([..])`", P),
+    "apply": ("`group_by(k).apply(f).await`", "frame::windows::groups"),
+    "transform": ("`group_by(k).transform([..])`, `over([k])`", "frame::windows::groups"),
+    "count": ("`group_by(k).count(columns)`", P), "sum": ("`group_by(k).sum(columns)`", P),
+    "mean": ("`group_by(k).mean(columns)`", P), "min": ("`group_by(k).min(columns)`", P),
+    "max": ("`group_by(k).max(columns)`", P), "std": ("`group_by(k).std(columns)`", P),
+    "var": ("`group_by(k).var(columns)`", P), "median": ("`group_by(k).median(columns)`", P),
+    "first": ("`group_by(k).first(columns)`, `first_by(order)`", W), "last": ("`group_by(k).last(columns)`, `first_by(desc(order))`", W),
+    "nunique": ("`group_by(k).n_unique(columns)`", P), "unique": ("`group_by(k).agg([col(\"a\").to_list()])`", "frame::namespaces::lists_and_structs"),
+    "size": ("`group_by(k).size()`", P), "head": ("`group_by(k).head(n)`", "frame::windows::groups"),
+    "tail": ("sort the other way, then `group_by(k).head(n)`", "frame::windows::groups"),
+    "cumsum": ("`cumsum().over([k])`", W), "cumprod": ("`cumprod().over([k])`", W), "cumcount": ("`cumcount().over([k])`", W),
+    "shift": ("`shift(1).over([k])`", W), "ffill": ("`ffill().over([k])`", W), "bfill": ("`bfill().over([k])`", W),
+    "fillna": ("`fill_null(e)`", N), "rolling": ("`rolling(3).mean().over([k])`", W),
+    "value_counts": ("`value_counts([k, \"a\"])`", P), "corr": ("`group_by(k).agg([col(\"a\").corr(col(\"b\"))])`", P),
+    "cov": ("`group_by(k).agg([col(\"a\").cov(col(\"b\"))])`", P), "prod": ("`group_by(k).agg([col(\"a\").product()])`", "frame::windows::groups"),
+    "idxmax": ("`first_by(desc(\"a\"))`", W), "idxmin": ("`first_by(asc(\"a\"))`", W),
+    "get_group": ("`filter(col(\"k\").eq(lit(\"a\")))`", "frame::pandas::rows"),
+    "compute": ("`collect().await`", "frame::tables::partitions"),
+}
+OTHER = {
+    "dataframe.Resampler": {n: (f"`resample(t, span).{n if n in ('sum', 'mean', 'min', 'max', 'count', 'agg') else 'agg([..])'}(..)`".replace("agg([..])(..)", "agg([..])"), "frame::windows::resampled")
+                            for n in ["agg", "count", "first", "last", "max", "mean", "min", "sum", "median", "nunique", "prod", "quantile", "sem", "size", "std", "var"]},
+    "dataframe.Rolling": {n: (f"`rolling(n).{n}()`", W) for n in ["count", "max", "mean", "min", "std", "sum", "var", "median"]},
+    "dataframe.dt": {n: (f"`dt().{o}`", N) for n, o in {
+        "date": "date()", "day": "day()", "dayofweek": "weekday()", "weekday": "weekday()", "hour": "hour()", "minute": "minute()", "month": "month()",
+        "round": "round(span)", "floor": "floor(span)", "ceil": "ceil(span)", "year": "year()", "second": "second()", "quarter": "quarter()", "dayofyear": "day_of_year()", "day_of_year": "day_of_year()",
+        "day_of_week": "weekday()", "days_in_month": "days_in_month()", "daysinmonth": "days_in_month()", "is_leap_year": "is_leap_year()", "is_month_start": "is_month_start()",
+        "is_month_end": "is_month_end()", "is_quarter_start": "is_quarter_start()", "is_quarter_end": "is_quarter_end()", "is_year_start": "is_year_start()", "is_year_end": "is_year_end()",
+        "day_name": "day_name()", "month_name": "month_name()", "strftime": "strftime(format)", "tz_convert": "tz_convert(zone)", "tz_localize": "tz_drop()`, `cast(..)",
+        "normalize": "normalize()", "total_seconds": "total_seconds()", "isocalendar": "week()", "week": "week()"}.items()},
+    "dataframe.str": {n: (f"`str().{o}`", N) for n, o in {
+        "cat": "cat(e, sep)", "contains": "contains(s)`, `str().matches(regex)", "count": "count(s)", "get": "get(i)", "index": "find(s)", "join": "words().list().join(sep)",
+        "len": "len()", "lower": "lower()", "replace": "replace(a, b)`, `str().replace_matches(regex, to)", "split": "split(s)", "startswith": "starts_with(s)", "strip": "strip()", "upper": "upper()",
+        "endswith": "ends_with(s)", "capitalize": "capitalize()", "title": "title()", "swapcase": "swapcase()", "casefold": "lower()", "center": "center(n, c)", "extract": "extract(regex, group)",
+        "extractall": "extract_all(regex)", "findall": "extract_all(regex)", "find": "find(s)", "rfind": "rfind(s)", "fullmatch": "fullmatch(regex)", "match": "matches(\\\"^..\\\")".replace("\\\"", '"'),
+        "isalnum": "is_alnum()", "isalpha": "is_alpha()", "isnumeric": "is_numeric()", "isdigit": "is_numeric()", "isdecimal": "is_numeric()", "islower": "is_lower()", "isupper": "is_upper()", "isspace": "is_space()",
+        "ljust": "pad_end(n, c)", "rjust": "pad_start(n, c)", "pad": "pad_start(n, c)", "lstrip": "lstrip()", "rstrip": "rstrip()", "removeprefix": "remove_prefix(s)", "removesuffix": "remove_suffix(s)",
+        "repeat": "repeat(n)", "slice": "slice(start, stop)", "zfill": "zfill(n)", "rindex": "rfind(s)"}.items()},
+    "dataframe.cat": {n: ("`categorize().await`, `CATEGORIES` in the field's metadata", "frame::pandas::shapes") for n in ["as_known", "categories", "known"]}
+    | {"as_unknown": ("not needed: `get_dummies` says what is missing", NO), "codes": ("`map_values` or a join with the categories", NO)},
+    "dataframe.Index": {"name": ("no index: a column to sort by", NO)},
+    "bag.Bag": {n: (o, t) for n, (o, t) in {
+        "accumulate": ("`accumulate(0, f)`", "bag::chains"), "all": ("`all(f)`", "bag::reductions"), "any": ("`any(f)`", "bag::reductions"), "compute": ("`compute().await`", "bag::chains"),
+        "count": ("`count()`", "bag::reductions"), "distinct": ("`distinct()`, `distinct_by(key)`", "bag::shuffles"), "filter": ("`filter(f)`", "bag::chains"), "flatten": ("`flatten()`", "bag::chains"),
+        "fold": ("`fold(initial, f, combine)`", "bag::reductions"), "foldby": ("`fold_by(key, initial, f, combine)`", "bag::shuffles"), "frequencies": ("`frequencies()`", "bag::shuffles"),
+        "groupby": ("`group_by(key)`", "bag::shuffles"), "join": ("`join(&other, key, other_key)`", "bag::shuffles"), "map": ("`map(f)`, `try_map(f)`", "bag::chains"),
+        "map_partitions": ("`map_partitions(f)`", "bag::limits"), "max": ("`max()`, `max_by(f)`", "bag::reductions"), "min": ("`min()`, `min_by(f)`", "bag::reductions"), "mean": ("`mean()`", "bag::reductions"),
+        "persist": ("`persist().await`", "bag::chains"), "pluck": ("`pluck(key)`", "bag::files"), "product": ("`product(&other)`", "bag::shuffles"), "random_sample": ("`random_sample(p, seed(7))`", "bag::samples"),
+        "reduction": ("`reduction(partial, combine)`", "bag::reductions"), "remove": ("`filter(|x| !f(x))`", "bag::chains"), "repartition": ("`repartition(n)`", "bag::shuffles"),
+        "starmap": ("`map(|(a, b)| f(a, b))`", "bag::chains"), "std": ("`std(ddof)`", "bag::reductions"), "var": ("`var(ddof)`", "bag::reductions"), "str": ("`map(|s| s.to_uppercase())`", "bag::chains"),
+        "sum": ("`sum()`", "bag::reductions"), "take": ("`take(n)`", "bag::reductions"), "to_dataframe": ("`to_frame(&session).await`", "frame::tables::construction"),
+        "to_delayed": ("`to_calls()`", "bag::calls_in_and_out"), "to_textfiles": ("`write_text(dir).await`, `write_json(dir).await`", "bag::files"), "topk": ("`top_k(k)`, `top_k_by(k, key)`", "bag::reductions"),
+        "unzip": ("`unzip()`", "bag::chains"), "to_avro": ("no Avro", NO), "visualize": ("`graph().save(\"bag.svg\")`", "bag::calls_in_and_out")}.items()},
+    "bag.Item": {n: ("a reduction is a `Call`: `compute`, `spawn`, `map`, `graph()`", "bag::what_two_results_share_runs_once") for n in ["compute", "from_delayed", "persist", "to_delayed", "apply", "visualize"]},
+    "bag.top": {"concat": ("`concat(&other)`", "bag::chains"), "from_delayed": ("`bag().from_calls(calls)`", "bag::calls_in_and_out"), "from_sequence": ("`bag().of(items, n)`", "bag::chains"),
+                "map": ("`map(f)`", "bag::chains"), "map_partitions": ("`map_partitions(f)`", "bag::limits"), "range": ("`bag().range(n, parts)`", "bag::samples"), "read_text": ("`bag().read_text(path)`", "bag::files"),
+                "to_textfiles": ("`write_text(dir).await`", "bag::files"), "zip": ("`zip(&other)`", "bag::chains"), "Bag": ("`Bag<T>`", "bag::chains"), "Item": ("`Call<T>`", "bag::reductions"),
+                "assert_eq": ("`assert_eq!` on `compute().await`", NO), "from_url": ("no network source", NO), "read_avro": ("no Avro", NO)},
+    "delayed.Delayed": {"compute": ("`session.compute(call).await`", "delayed"), "dask": ("`call.graph()`", "delayed"), "key": ("no keys: a call is its own name", NO), "persist": ("`session.spawn(call)`", "delayed"), "visualize": ("`visualize(call, \"g.svg\")`", "delayed")},
+    "dask.top": {"compute": ("`compute_all((a, b)).await`, of frames `frame::compute_all([&a, &b]).await`", "frame::tables::what_frames_share_runs_once"), "persist": ("`persist().await`", "frame::tables::partitions"),
+                 "optimize": ("`frame::share_all([&a, &b]).await`", "frame::tables::what_frames_share_runs_once"), "visualize": ("`graph().await`, `delayed::visualize`", "frame::tables::plans_are_drawn"), "delayed": ("`delayed(name, f)`", "delayed"),
+                 "annotate": ("options of a call: `call.name(..).retries(..).cpus(..)`", NO), "get_annotations": ("options of a call", NO), "base.tokenize": ("not needed: plans compare by value", NO),
+                 "config.get": ("`Session::builder()`", NO), "config.set": ("`Session::builder()`", NO), "is_dask_collection": ("types say so", NO)},
+}
+GROUPS = {"dataframe.GroupBy", "dataframe.SeriesGroupBy"}
+
+rows = []
+for row in csv.DictReader(open(sys.argv[1])):
+    area, name, tier = row["area"], row["name"], row["tier"]
+    if area.split(".")[0] not in {"dataframe", "bag", "delayed", "dask"}:
+        continue
+    table = OTHER.get(area, {})
+    found = table.get(name)
+    if found is None and area in GROUPS:
+        found = GROUP.get(name)
+    if found is None and area in {"dataframe.DataFrame", "dataframe.Series", "dataframe.Index", "dataframe.top", "dataframe.indexing"}:
+        found = FRAME.get(name)
+    ours, test = found or ("", NO)
+    rows.append([area, name, tier, ours, test])
+with open(HERE / "dask.csv", "w", newline="") as out:
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["area", "name", "tier", "ours", "test"])
+    writer.writerows(rows)
+for tier in "123":
+    some = [r for r in rows if r[2] == tier]
+    print(f"tier {tier}: {sum(bool(r[3]) for r in some)} of {len(some)} named, {sum(r[4] != NO for r in some)} with a test")
+print([r[:2] for r in rows if r[2] == "1" and not r[3]])
