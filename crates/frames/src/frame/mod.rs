@@ -72,7 +72,7 @@ pub use cut::Cut;
 pub use ewm::{Ewm, EwmExpr};
 pub use expr::{
     DtExpr, Expr, ExprMethods, IntoExpr, ListExpr, SortKey, StrExpr, StructExpr, When, asc, col, desc, lit,
-    when,
+    source_file, when,
 };
 pub use group::{Aggregation, GroupBy};
 pub use join::{Join, JoinKind};

@@ -331,3 +331,26 @@ fn rows_know_their_file() {
     let short = named.with_column("file", col("file").str().extract("[^/]*$", 0)).unwrap();
     check_rows(Ok(short), "x|file\n1|a.csv\n2|a.csv\n3|b.csv");
 }
+
+/// Run with `--nocapture` to see what building costs.
+#[test]
+fn long_chains_and_wide_frames() {
+    let started = std::time::Instant::now();
+    let mut f = gems();
+    for i in 0..50 {
+        f = f.with_column("price", col("price") + lit(i)).unwrap();
+        f = f.filter(col("id").gt(lit(-i))).unwrap();
+    }
+    println!("a chain of 100 verbs was built in {:?}", started.elapsed());
+    check(f.agg([col("price").sum()]), &format!("price_sum\n{}", 2181 + 5 * (0..50).sum::<i64>()));
+
+    let names: Vec<String> = (0..3000).map(|i| format!("c{i}")).collect();
+    let wide = batch(names.iter().map(|name| (name.as_str(), ints(&[Some(1), None]))).collect());
+    let wide = partitioned(vec![vec![wide]]);
+    let started = std::time::Instant::now();
+    let built = wide.fillna(lit(0)).unwrap().abs().unwrap().rename([("c7", "seven")]).unwrap();
+    println!("three verbs over 3,000 columns were built in {:?}", started.elapsed());
+    let started = std::time::Instant::now();
+    check(built.agg([col("seven").sum(), col("c2999").sum()]), "seven_sum|c2999_sum\n1|1");
+    println!("an aggregation of two of them took {:?}", started.elapsed());
+}
