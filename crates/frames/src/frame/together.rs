@@ -1,6 +1,6 @@
 //! Several frames computed together: what their plans have in common runs once.
 //!
-//! The largest sub-plans that occur more than once are looked for, from the top; a scan counts. Each is put
+//! Sub-plans that occur more than once are looked for, each as large as it is common; a scan counts. Each is put
 //! into the store once, with only the columns that any of the frames uses there (each plan is optimised over
 //! a stand-in for the shared part to find them), and the plans then read the stored part.
 
@@ -45,7 +45,7 @@ pub async fn share_all<'f>(frames: impl IntoIterator<Item = &'f DataFrame>) -> R
     if frames.iter().any(|f| f.session().engine().id() != engine) {
         return Err(check::invalid(OP, "the frames belong to different engines"));
     }
-    while let Some(common) = largest_common(&frames) {
+    while let Some(common) = next_common(&frames) {
         frames = share(frames, &common).await?;
     }
     Ok(frames)
@@ -104,8 +104,9 @@ fn sources(plan: &LogicalPlan) -> Vec<usize> {
     found
 }
 
-/// The largest plan that occurs at two places or more.
-fn largest_common(frames: &[DataFrame]) -> Option<LogicalPlan> {
+/// The smallest plan that is worth keeping and occurs at two places or more, so that tables are read once;
+/// larger ones follow over what is kept then.
+fn next_common(frames: &[DataFrame]) -> Option<LogicalPlan> {
     let mut seen: HashMap<(Vec<usize>, &LogicalPlan), usize> = HashMap::new();
     for frame in frames {
         let mut stack = vec![frame.inner().logical_plan()];
@@ -119,7 +120,7 @@ fn largest_common(frames: &[DataFrame]) -> Option<LogicalPlan> {
         }
     }
     let common = seen.into_iter().filter(|((_, plan), count)| *count > 1 && is_worth_it(plan));
-    common.map(|((_, plan), _)| plan).max_by_key(|plan| size(plan)).cloned()
+    common.map(|((_, plan), _)| plan).min_by_key(|plan| size(plan)).cloned()
 }
 
 /// Replaces a sub-plan everywhere; `None` if it is nowhere.

@@ -366,7 +366,8 @@ impl Rolling {
         self.enough(choose(var.clone().lt(lit(0.0)), lit(0.0), Some(var)))
     }
 
-    /// The sample standard deviation. pandas: `.std()`.
+    /// The sample standard deviation. Where it should be 0 it may be some 1e-8 of the values: what leaves the
+    /// window is subtracted. pandas: `.std()`.
     pub fn std(&self) -> Expr {
         self.var().sqrt()
     }
