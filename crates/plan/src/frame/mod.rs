@@ -1,8 +1,8 @@
 //! A lazy table: a session and a logical plan.
 
 mod explain;
-mod origin;
 mod html;
+mod origin;
 mod persist;
 mod run;
 mod stream;
