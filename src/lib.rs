@@ -84,7 +84,11 @@ pub use trefoil_core::{
 pub use trefoil_plan::{CsvOptions, DataFrame, FrameStream, Session, SessionBuilder, WriteOptions, arrow};
 
 #[cfg(feature = "sql")]
-pub use trefoil_sql::SqlSession;
+pub use trefoil_plan::Dialect;
+#[cfg(feature = "sql")]
+pub use trefoil_sql::{
+    Aggregate, Parameter, Parameters, ScalarFn, SqlArgument, SqlReturn, SqlSession, SqlValue, spark_format,
+};
 
 #[cfg(feature = "tasks")]
 pub use trefoil_tasks::{

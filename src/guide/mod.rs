@@ -20,6 +20,15 @@ pub mod tutorials {
 
     #[doc = include_str!("../../docs/tutorials/frames.md")]
     pub mod frames {}
+
+    #[doc = include_str!("../../docs/tutorials/sql.md")]
+    pub mod sql {}
+}
+
+/// Lists made from the code: `docs/reference/`.
+pub mod reference {
+    #[doc = include_str!("../../docs/reference/sql-functions.md")]
+    pub mod sql_functions {}
 }
 
 /// Their line, our line: `docs/coming-from/`.
@@ -32,6 +41,9 @@ pub mod coming_from {
 
     #[doc = include_str!("../../docs/coming-from/polars.md")]
     pub mod polars {}
+
+    #[doc = include_str!("../../docs/coming-from/spark.md")]
+    pub mod spark {}
 }
 
 /// Every name of Dask's frames, bags and delayed, and ours.

@@ -1,8 +1,480 @@
-//! Functions that make rows: `explode`, `posexplode`, `inline`, `stack`, `json_tuple` and their kin.
+//! Relations that Spark has and DataFusion's planner lacks: generators (`explode`, `LATERAL VIEW`), `PIVOT`,
+//! `UNPIVOT`, `TABLESAMPLE`.
+//!
+//! In the tree, `FROM t LATERAL VIEW explode(x) v AS c` and `SELECT explode(x) AS c FROM t` both become a
+//! relation that holds `t` and the call: a `PIVOT` whose column is the mark `#generate`. [`SparkRelations`]
+//! plans it: a function makes a list of structs of each row, which is then unnested; the columns of `t` keep
+//! their qualifiers.
+
+use crate::functions::call;
+use crate::{condition, functions, names};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{Column, TableReference, UnnestOptions};
+use datafusion::error::Result;
+use datafusion::logical_expr::planner::{
+    PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
+};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::sql::sqlparser::ast::{self, *};
+use std::ops::ControlFlow;
+
+const GENERATE: &str = "#generate";
+const ONE_ROW: &str = "#one";
+const COLUMN: &str = "#gen";
 
 /// Whether a function makes rows.
 pub(crate) fn is_generator(name: &str) -> bool {
     let name = name.to_lowercase();
     let base = name.strip_suffix("_outer").unwrap_or(&name);
-    matches!(base, "explode" | "posexplode" | "inline" | "stack" | "json_tuple" | "variant_explode")
+    matches!(base, "explode" | "posexplode" | "inline" | "stack" | "json_tuple")
+}
+
+/// Moves generators of select lists and lateral views into FROM.
+pub(crate) struct Generators;
+
+impl VisitorMut for Generators {
+    type Break = ();
+
+    /// `FROM IDENTIFIER('name')` is `FROM name`.
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, args, .. } = factor
+            && name.to_string().eq_ignore_ascii_case("identifier")
+            && let Some([FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Value(value)))]) =
+                args.as_ref().map(|args| args.args.as_slice())
+            && let Value::SingleQuotedString(text) = &value.value
+        {
+            let parts: Vec<Ident> = text.split('.').map(|part| Ident::new(part.trim_matches('`'))).collect();
+            *name = ObjectName::from(parts);
+            *args = None;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        crate::using::coalesce(select);
+        for view in std::mem::take(&mut select.lateral_views) {
+            let columns = view.lateral_col_alias;
+            wrap(select, view.lateral_view, &view.lateral_view_name.to_string(), columns, view.outer);
+        }
+        let mut count = 0;
+        for index in 0..select.projection.len() {
+            let (call, columns) = match &select.projection[index] {
+                SelectItem::UnnamedExpr(expr) if names::is_generator(expr) => (expr.clone(), Vec::new()),
+                SelectItem::ExprWithAlias { expr, alias } if names::is_generator(expr) => {
+                    (expr.clone(), vec![alias.clone()])
+                }
+                SelectItem::ExprWithAliases { expr, aliases } if names::is_generator(expr) => {
+                    (expr.clone(), aliases.clone())
+                }
+                _ => continue,
+            };
+            let table = format!("{COLUMN}{count}");
+            count += 1;
+            wrap(select, call, &table, columns, false);
+            select.projection[index] = SelectItem::QualifiedWildcard(
+                SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(vec![quoted(&table)])),
+                WildcardAdditionalOptions::default(),
+            );
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn quoted(name: &str) -> Ident {
+    Ident::with_quote('`', name)
+}
+
+fn table(name: &str) -> TableFactor {
+    TableFactor::Table {
+        name: ObjectName::from(vec![quoted(name)]),
+        alias: None,
+        args: None,
+        with_hints: Vec::new(),
+        version: None,
+        with_ordinality: false,
+        partitions: Vec::new(),
+        json_path: None,
+        sample: None,
+        index_hints: Vec::new(),
+    }
+}
+
+fn alone(relation: TableFactor) -> TableWithJoins {
+    TableWithJoins { relation, joins: Vec::new() }
+}
+
+/// Puts a generator around everything that FROM holds.
+fn wrap(select: &mut Select, call: ast::Expr, name: &str, columns: Vec<Ident>, outer: bool) {
+    let mut from = std::mem::take(&mut select.from).into_iter();
+    let input = match from.next() {
+        None => table(ONE_ROW),
+        Some(mut first) => {
+            for other in from {
+                let relation = if other.joins.is_empty() { other.relation } else { nested(other) };
+                first.joins.push(Join {
+                    relation,
+                    global: false,
+                    join_operator: JoinOperator::CrossJoin(JoinConstraint::None),
+                });
+            }
+            if first.joins.is_empty() { first.relation } else { nested(first) }
+        }
+    };
+    let call = match call {
+        ast::Expr::Function(mut function) if outer && !function.name.to_string().ends_with("_outer") => {
+            let name = format!("{}_outer", function.name.to_string().to_lowercase());
+            function.name = ObjectName::from(vec![Ident::new(name)]);
+            ast::Expr::Function(function)
+        }
+        other => other,
+    };
+    let columns = columns.into_iter().map(|name| TableAliasColumnDef { name, data_type: None }).collect();
+    let alias = TableAlias { explicit: true, name: quoted(name.trim_matches('`')), columns, at: None };
+    let generate = TableFactor::Pivot {
+        table: Box::new(input),
+        aggregate_functions: vec![ExprWithAlias { expr: call, alias: None }],
+        value_column: vec![ast::Expr::Identifier(quoted(GENERATE))],
+        value_source: PivotValueSource::List(Vec::new()),
+        default_on_null: None,
+        alias: Some(alias),
+    };
+    select.from = vec![alone(generate)];
+}
+
+fn nested(table: TableWithJoins) -> TableFactor {
+    TableFactor::NestedJoin { table_with_joins: Box::new(table), alias: None }
+}
+
+/// Plans the relations above.
+#[derive(Debug)]
+pub(crate) struct SparkRelations;
+
+impl RelationPlanner for SparkRelations {
+    fn plan_relation(
+        &self,
+        relation: TableFactor,
+        context: &mut dyn RelationPlannerContext,
+    ) -> Result<RelationPlanning> {
+        let planned = |plan: LogicalPlan, alias: Option<TableAlias>| {
+            Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+        };
+        match relation {
+            TableFactor::Table { ref name, .. } if name.to_string().trim_matches('`') == ONE_ROW => {
+                planned(LogicalPlanBuilder::empty(true).build()?, None)
+            }
+            TableFactor::Table { ref name, args: Some(ref args), ref alias, .. }
+                if is_generator(&name.to_string()) =>
+            {
+                let arguments = args.args.iter().map(argument).collect::<Result<Vec<_>>>()?;
+                let input = LogicalPlanBuilder::empty(true).build()?;
+                let function = name.to_string().to_lowercase();
+                let columns = alias.iter().flat_map(|a| &a.columns).map(|c| c.name.value.clone()).collect();
+                let table = alias.as_ref().map_or_else(|| function.clone(), |a| a.name.value.clone());
+                planned(generate(input, &function, arguments, &table, columns, context)?, None)
+            }
+            TableFactor::Table { ref name, args: Some(ref args), ref alias, .. }
+                if name.to_string().eq_ignore_ascii_case("range") && args.args.len() < 5 =>
+            {
+                let arguments = args.args.iter().map(argument).collect::<Result<Vec<_>>>()?;
+                planned(range(arguments, context)?, alias.clone())
+            }
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                sample(relation, context)
+            }
+            TableFactor::Pivot {
+                table,
+                aggregate_functions,
+                value_column,
+                value_source,
+                default_on_null,
+                alias,
+            } => {
+                let input = context.plan(*table)?;
+                let marked = matches!(
+                    value_column.as_slice(),
+                    [ast::Expr::Identifier(ident)] if ident.value == GENERATE
+                );
+                if marked {
+                    let Some(ast::Expr::Function(function)) =
+                        aggregate_functions.into_iter().next().map(|e| e.expr)
+                    else {
+                        return Err(condition::unsupported("a generator that is no function."));
+                    };
+                    let FunctionArguments::List(list) = &function.args else {
+                        return Err(condition::argument_count(&function.name.to_string(), "at least 1", 0));
+                    };
+                    let arguments = list.args.iter().map(argument).collect::<Result<Vec<_>>>()?;
+                    let name = function.name.to_string().trim_matches('`').to_lowercase();
+                    let (table, columns) = match &alias {
+                        Some(alias) => {
+                            let columns = alias.columns.iter().map(|c| c.name.value.clone()).collect();
+                            (alias.name.value.clone(), columns)
+                        }
+                        None => (name.clone(), Vec::new()),
+                    };
+                    return planned(generate(input, &name, arguments, &table, columns, context)?, None);
+                }
+                let PivotValueSource::List(values) = value_source else {
+                    return Err(condition::unsupported("PIVOT without a list of values."));
+                };
+                if default_on_null.is_some() {
+                    return Err(condition::unsupported("DEFAULT ON NULL of PIVOT."));
+                }
+                planned(pivot(input, aggregate_functions, value_column, values, context)?, alias)
+            }
+            TableFactor::Unpivot { table, value, name, columns, null_inclusion, alias } => {
+                let input = context.plan(*table)?;
+                let keep = matches!(null_inclusion, Some(NullInclusion::IncludeNulls));
+                planned(unpivot(input, &value, &name, columns, keep, context)?, alias)
+            }
+            other => Ok(RelationPlanning::Original(Box::new(other))),
+        }
+    }
+}
+
+fn argument(argument: &FunctionArg) -> Result<ast::Expr> {
+    match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+        | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. }
+        | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expr), .. } => Ok(expr.clone()),
+        other => Err(condition::unsupported(format!("the argument `{other}` of a generator."))),
+    }
+}
+
+fn all_columns(plan: &LogicalPlan) -> Vec<Expr> {
+    plan.schema().columns().into_iter().map(Expr::Column).collect()
+}
+
+fn generate(
+    input: LogicalPlan,
+    function: &str,
+    arguments: Vec<ast::Expr>,
+    table: &str,
+    columns: Vec<String>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let schema = std::sync::Arc::clone(input.schema());
+    let arguments =
+        arguments.into_iter().map(|a| context.sql_to_expr(a, &schema)).collect::<Result<Vec<_>>>()?;
+    let rows = call(&format!("#{function}"), arguments)?;
+    let fields = match crate::value::types::item_of(&rows.get_type(schema.as_ref())?) {
+        Some(DataType::Struct(fields)) => fields.clone(),
+        _ => return Err(condition::unsupported(format!("`{function}` here."))),
+    };
+    if !columns.is_empty() && columns.len() != fields.len() {
+        return Err(condition::error(
+            trefoil_core::ErrorKind::InvalidArgument,
+            "UDTF_ALIAS_NUMBER_MISMATCH",
+            "42802",
+            format!("`{function}` makes {} columns, {} names were given.", fields.len(), columns.len()),
+        ));
+    }
+    let kept = all_columns(&input);
+    let mut with = kept.clone();
+    with.push(rows.alias(COLUMN));
+    let unnested = LogicalPlanBuilder::from(input).project(with)?.unnest_column_with_options(
+        Column::from_name(COLUMN),
+        UnnestOptions::new().with_preserve_nulls(false),
+    )?;
+    let mut out = kept;
+    for (index, field) in fields.iter().enumerate() {
+        let name = columns.get(index).unwrap_or(field.name()).clone();
+        let value = datafusion::functions::core::expr_fn::get_field(
+            Expr::Column(Column::from_name(COLUMN)),
+            field.name().clone(),
+        );
+        out.push(value.alias_qualified(Some(TableReference::bare(table)), name));
+    }
+    unnested.project(out)?.build()
+}
+
+/// `range(end)`, `range(start, end[, step[, partitions]])`: a column `id`.
+fn range(arguments: Vec<ast::Expr>, context: &mut dyn RelationPlannerContext) -> Result<LogicalPlan> {
+    let empty = LogicalPlanBuilder::empty(true).build()?;
+    let mut numbers = Vec::new();
+    for argument in arguments.into_iter().take(3) {
+        match context.sql_to_expr(argument, empty.schema())? {
+            Expr::Literal(scalar, _) => match functions::row::literal(&scalar) {
+                Some(value @ crate::value::Value::Int(_)) => numbers.push(lit(value.int())),
+                _ => return Err(condition::parameter("range", "the limits must be whole numbers")),
+            },
+            _ => return Err(condition::parameter("range", "the limits must be constants")),
+        }
+    }
+    let source = context.context_provider().get_table_function_source("range", numbers)?;
+    let scan = LogicalPlanBuilder::scan(TableReference::bare("range"), source, None)?;
+    let column = scan.schema().columns().into_iter().next().map(Expr::Column);
+    let columns = column.map(|c| c.alias("id")).into_iter().collect::<Vec<_>>();
+    scan.project(columns)?.build()
+}
+
+/// `TABLESAMPLE (10 PERCENT)`, `(5 ROWS)`, `(BUCKET 1 OUT OF 4)`.
+fn sample(mut relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
+    let taken = match &mut relation {
+        TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } => sample.take(),
+        _ => None,
+    };
+    let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = taken
+    else {
+        return Ok(RelationPlanning::Original(Box::new(relation)));
+    };
+    if sample.seed.is_some() {
+        return Err(condition::unsupported("TABLESAMPLE .. REPEATABLE; leave the seed out."));
+    }
+    if sample.name.is_some() || sample.offset.is_some() {
+        return Err(condition::unsupported("the method or offset of TABLESAMPLE."));
+    }
+    let input = context.plan(relation)?;
+    let number = |expr: ast::Expr, context: &mut dyn RelationPlannerContext| -> Result<f64> {
+        match context.sql_to_expr(expr, input.schema())? {
+            Expr::Literal(scalar, _) => functions::row::literal(&scalar)
+                .map(|v| v.float())
+                .ok_or_else(|| condition::parameter("TABLESAMPLE", "the size must be a number")),
+            _ => Err(condition::parameter("TABLESAMPLE", "the size must be a constant")),
+        }
+    };
+    let share = match (&sample.quantity, &sample.bucket) {
+        (Some(quantity), _) => {
+            let n = number(quantity.value.clone(), context)?;
+            if matches!(quantity.unit, Some(TableSampleUnit::Rows)) {
+                let plan = LogicalPlanBuilder::from(input).limit(0, Some(n.max(0.0) as usize))?.build()?;
+                return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))));
+            }
+            if !(0.0..=100.0).contains(&n) {
+                return Err(condition::parameter("TABLESAMPLE", "a percentage is between 0 and 100"));
+            }
+            n / 100.0
+        }
+        (None, Some(bucket)) if bucket.on.is_none() => {
+            let value = |v: &ValueWithSpan| v.to_string().parse::<f64>().unwrap_or(f64::NAN);
+            let share = value(&bucket.bucket) / value(&bucket.total);
+            if !(0.0..=1.0).contains(&share) {
+                return Err(condition::parameter("TABLESAMPLE", "no such bucket"));
+            }
+            share
+        }
+        _ => return Err(condition::unsupported("this form of TABLESAMPLE.")),
+    };
+    let drawn = datafusion::functions::math::expr_fn::random().lt(lit(share));
+    let plan = LogicalPlanBuilder::from(input).filter(drawn)?.build()?;
+    Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
+}
+
+/// One row for each group of the columns that are not named, one column for each value and aggregate.
+fn pivot(
+    input: LogicalPlan,
+    aggregates: Vec<ExprWithAlias>,
+    keys: Vec<ast::Expr>,
+    values: Vec<ExprWithAlias>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let schema = std::sync::Arc::clone(input.schema());
+    let keys = keys.into_iter().map(|k| context.sql_to_expr(k, &schema)).collect::<Result<Vec<_>>>()?;
+    let several = aggregates.len() > 1;
+    let mut made = Vec::new();
+    let mut used: std::collections::HashSet<Column> =
+        keys.iter().flat_map(|k| k.column_refs().into_iter().cloned().collect::<Vec<_>>()).collect();
+    let mut planned = Vec::new();
+    for aggregate in aggregates {
+        let name = aggregate.alias.as_ref().map(|a| a.value.clone());
+        let expr = context.sql_to_expr(aggregate.expr, &schema)?;
+        used.extend(expr.column_refs().into_iter().cloned());
+        planned.push((name.unwrap_or_default(), expr.unalias()));
+    }
+    for value in values {
+        let name = value.alias.as_ref().map(|a| a.value.clone());
+        let parts = match value.expr {
+            ast::Expr::Tuple(parts) => parts,
+            one => vec![one],
+        };
+        let name = name.unwrap_or_default();
+        if parts.len() != keys.len() {
+            return Err(condition::error(
+                trefoil_core::ErrorKind::InvalidArgument,
+                "PIVOT_VALUE_DATA_TYPE_MISMATCH",
+                "42K09",
+                format!("PIVOT is for {} columns, `{name}` has {} values.", keys.len(), parts.len()),
+            ));
+        }
+        let mut matches: Option<Expr> = None;
+        for (key, part) in keys.iter().zip(parts) {
+            let part = context.sql_to_expr(part, &schema)?;
+            let equal = key.clone().eq(part);
+            matches = Some(match matches {
+                Some(all) => all.and(equal),
+                None => equal,
+            });
+        }
+        for (label, aggregate) in &planned {
+            let Expr::AggregateFunction(function) = aggregate else {
+                return Err(condition::unsupported(format!(
+                    "`{label}` in PIVOT, which is no aggregate function."
+                )));
+            };
+            let mut function = function.clone();
+            let filter = match (function.params.filter.take(), matches.clone()) {
+                (Some(own), Some(all)) => Some(all.and(*own)),
+                (_, all) => all,
+            };
+            function.params.filter = filter.map(Box::new);
+            let column = if several { format!("{name}_{label}") } else { name.clone() };
+            made.push((Expr::AggregateFunction(function), column));
+        }
+    }
+    let groups: Vec<Expr> =
+        schema.columns().into_iter().filter(|column| !used.contains(column)).map(Expr::Column).collect();
+    let aggregated = LogicalPlanBuilder::from(input)
+        .aggregate(groups.clone(), made.iter().map(|(expr, _)| expr.clone()).collect::<Vec<_>>())?;
+    let mut out = groups;
+    let computed = aggregated.schema().columns();
+    for ((_, name), column) in made.iter().zip(computed.into_iter().skip(out.len())) {
+        out.push(Expr::Column(column).alias(name));
+    }
+    aggregated.project(out)?.build()
+}
+
+/// One row for each of the named columns: its name and its value.
+fn unpivot(
+    input: LogicalPlan,
+    value: &ast::Expr,
+    name: &Ident,
+    columns: Vec<ExprWithAlias>,
+    keep_nulls: bool,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let schema = std::sync::Arc::clone(input.schema());
+    let ast::Expr::Identifier(value) = value else {
+        return Err(condition::unsupported("UNPIVOT of several columns at once."));
+    };
+    let mut rows = Vec::new();
+    let mut used = Vec::new();
+    for column in columns {
+        let label = match (&column.alias, &column.expr) {
+            (Some(alias), _) => alias.value.clone(),
+            (None, ast::Expr::Identifier(ident)) => ident.value.clone(),
+            (None, other) => other.to_string(),
+        };
+        let expr = context.sql_to_expr(column.expr, &schema)?;
+        used.extend(expr.column_refs().into_iter().cloned());
+        rows.push(call("named_struct", vec![lit("name"), lit(label), lit("value"), expr])?);
+    }
+    let kept: Vec<Expr> =
+        schema.columns().into_iter().filter(|column| !used.contains(column)).map(Expr::Column).collect();
+    let mut with = kept.clone();
+    with.push(call("array", rows)?.alias(COLUMN));
+    let field = |field: &str| {
+        datafusion::functions::core::expr_fn::get_field(
+            Expr::Column(Column::from_name(COLUMN)),
+            field.to_owned(),
+        )
+    };
+    let mut out = kept;
+    out.push(field("name").alias(name.value.clone()));
+    out.push(field("value").alias(value.value.clone()));
+    let unnested = LogicalPlanBuilder::from(input).project(with)?.unnest_column_with_options(
+        Column::from_name(COLUMN),
+        UnnestOptions::new().with_preserve_nulls(false),
+    )?;
+    let unnested = if keep_nulls { unnested } else { unnested.filter(field("value").is_not_null())? };
+    unnested.project(out)?.build()
 }

@@ -1,7 +1,10 @@
 //! Installing the Spark dialect in a session: planners, types, functions and options of the planner.
 
 use crate::functions;
+use crate::generate::SparkRelations;
 use crate::planner::{SparkPlanner, SparkTypes};
+use crate::settings::SparkSettings;
+use crate::statements::SparkState;
 use datafusion::execution::SessionStateBuilder;
 use std::sync::Arc;
 use trefoil_plan::Session;
@@ -11,11 +14,22 @@ pub(crate) fn install(session: &Session) {
     session.extend("spark", spark);
 }
 
+/// Whether backslashes in strings stand for themselves in this session.
+pub(crate) fn raw_strings(session: &Session) -> bool {
+    let state = session.context().state();
+    state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::raw_strings)
+}
+
 fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     // First of all planners: the others would take what is ours.
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkPlanner));
     builder.scalar_functions().get_or_insert_with(Vec::new).extend(functions::scalars().cloned());
+    builder.aggregate_functions().get_or_insert_with(Vec::new).extend(functions::aggregate::all());
+    builder.higher_order_functions().get_or_insert_with(Vec::new).extend(functions::lambda::all());
+    builder.relation_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkRelations));
     if let Some(config) = builder.config() {
+        config.set_extension(Arc::new(SparkState::default()));
+        config.options_mut().extensions.insert(SparkSettings::default());
         let parser = &mut config.options_mut().sql_parser;
         // The least value is null.
         parser.default_null_ordering = "nulls_min".into();

@@ -16,7 +16,7 @@
 //! DataFusion's own SQL.
 //!
 //! A clause is honoured or refused with an error that names it, never parsed and ignored. Refused are
-//! `TABLESAMPLE`, `VERSION AS OF` and `TIMESTAMP AS OF`, `GROUP BY .. WITH ROLLUP` (write
+//! `VERSION AS OF` and `TIMESTAMP AS OF`, `GROUP BY .. WITH ROLLUP` (write
 //! `GROUP BY ROLLUP(..)`), optimizer hints, `FOR UPDATE`, and whatever else DataFusion would pass over.
 //!
 //! ```
@@ -37,28 +37,39 @@
 //! })?;
 //! # Ok::<(), trefoil_plan::Error>(())
 //! ```
-#![allow(dead_code)]
+
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod aggregates;
 mod condition;
 mod dialect;
+mod extend;
 mod functions;
 mod generate;
 mod install;
 mod interval;
 mod names;
+mod native;
+mod outside;
+mod parameters;
 mod place;
 mod planner;
+mod reference;
 mod refuse;
 mod repair;
 mod rewrite;
 mod session;
+mod settings;
 pub mod spark_format;
 mod split;
+mod statements;
 mod tokens;
+mod using;
 mod value;
 
+pub use extend::{Aggregate, ScalarFn, SqlArgument, SqlReturn, SqlValue};
+pub use parameters::{Parameter, Parameters};
+pub use reference::function_reference;
 pub use session::SqlSession;
 pub use split::{is_complete, split_statements};
 pub use trefoil_plan::{DataFrame, Dialect};

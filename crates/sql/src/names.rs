@@ -20,6 +20,14 @@ pub(crate) fn is_generator(expr: &Expr) -> bool {
     function.over.is_none() && crate::generate::is_generator(&function.name.to_string())
 }
 
+/// The text of a value or an aggregate in PIVOT.
+pub(crate) fn pivoted(expr: &Expr) -> String {
+    match expr {
+        Expr::Tuple(parts) => format!("{{{}}}", list(parts)),
+        other => text(other),
+    }
+}
+
 fn list<'a>(parts: impl IntoIterator<Item = &'a Expr>) -> String {
     parts.into_iter().map(text).collect::<Vec<_>>().join(", ")
 }

@@ -223,6 +223,9 @@ pub(crate) fn cast_to(expr: Expr, to: &DataType, schema: &DFSchema, fallible: bo
 /// A call by mark.
 fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
     let type_of = |expr: &Expr| expr.get_type(schema).map(|t| types::plain(&t));
+    if let Some(native) = crate::native::call(name, &arguments, schema) {
+        return Ok(native);
+    }
     match name {
         "cast" | "try_cast" if arguments.len() == 2 => {
             let to = type_of(&arguments[1])?;

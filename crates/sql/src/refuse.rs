@@ -4,22 +4,25 @@
 //! here, by name, before planning. The list follows datafusion-sql 55.2 (`select.rs`, `query.rs`,
 //! `relation/mod.rs`): the fields of the syntax tree that these never read.
 
+use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    GroupByExpr, LimitClause, Query, Select, TableFactor, TableVersion, Visit, Visitor,
+    Expr, GroupByExpr, LimitClause, Query, Select, TableFactor, TableVersion, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
 
-/// Refuses a statement with a clause that would have no effect.
-pub(crate) fn check(statement: &Statement) -> Result<()> {
+/// Refuses a statement with a clause that would have no effect, or, in Spark's dialect, with a function that
+/// is left out.
+pub(crate) fn check(statement: &Statement, spark: bool) -> Result<()> {
+    let mut ignored = Ignored { spark };
     let refused = match statement {
-        Statement::Statement(statement) => statement.visit(&mut Ignored).break_value(),
+        Statement::Statement(statement) => statement.visit(&mut ignored).break_value(),
         Statement::CopyTo(copy) => match &copy.source {
-            CopyToSource::Query(query) => query.visit(&mut Ignored).break_value(),
+            CopyToSource::Query(query) => query.visit(&mut ignored).break_value(),
             CopyToSource::Relation(_) => None,
         },
-        Statement::Explain(explain) => return check(&explain.statement),
+        Statement::Explain(explain) => return check(&explain.statement, spark),
         _ => None,
     };
     match refused {
@@ -32,12 +35,28 @@ pub(crate) fn check(statement: &Statement) -> Result<()> {
 }
 
 /// A clause and what to write instead.
-type Refused = (&'static str, &'static str);
+type Refused = (String, &'static str);
 
-struct Ignored;
+struct Ignored {
+    spark: bool,
+}
 
 impl Visitor for Ignored {
     type Break = Refused;
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refused> {
+        if let Expr::Function(function) = expr
+            && self.spark
+            && let name = function.name.to_string()
+            && let Some(family) = outside::family(&name)
+        {
+            return ControlFlow::Break((
+                format!("the function `{name}` ({family})"),
+                "docs/reference/sql-functions.md lists what is left out",
+            ));
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refused> {
         let limit_by = matches!(
@@ -92,10 +111,10 @@ impl Visitor for Ignored {
                         TableVersion::ForSystemTimeAsOf(_) => "FOR SYSTEM_TIME AS OF",
                         _ => "a table version",
                     };
-                    return ControlFlow::Break((clause, "tables have one version only"));
+                    return ControlFlow::Break((clause.into(), "tables have one version only"));
                 }
                 first([
-                    (sample.is_some(), "TABLESAMPLE", SAMPLE),
+                    (sample.is_some() && !self.spark, "TABLESAMPLE", SAMPLE),
                     (!with_hints.is_empty(), "WITH (hints) after a table", ""),
                     (!partitions.is_empty(), "PARTITION (..) after a table", "filter with WHERE"),
                     (json_path.is_some(), "a JSON path after a table", ""),
@@ -103,7 +122,9 @@ impl Visitor for Ignored {
                     (!index_hints.is_empty(), "an index hint", "leave it out; there are no indexes"),
                 ])
             }
-            TableFactor::Derived { sample, .. } => first([(sample.is_some(), "TABLESAMPLE", SAMPLE)]),
+            TableFactor::Derived { sample, .. } => {
+                first([(sample.is_some() && !self.spark, "TABLESAMPLE", SAMPLE)])
+            }
             TableFactor::Function { with_ordinality, .. } => {
                 first([(*with_ordinality, "WITH ORDINALITY", "number the rows with row_number()")])
             }
@@ -114,7 +135,7 @@ impl Visitor for Ignored {
 
 fn first<const N: usize>(clauses: [(bool, &'static str, &'static str); N]) -> ControlFlow<Refused> {
     match clauses.into_iter().find(|(there, ..)| *there) {
-        Some((_, clause, help)) => ControlFlow::Break((clause, help)),
+        Some((_, clause, help)) => ControlFlow::Break((clause.into(), help)),
         None => ControlFlow::Continue(()),
     }
 }

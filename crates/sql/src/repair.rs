@@ -5,9 +5,12 @@
 //! of the same `SELECT` takes that column's expression (a lateral column alias). Each step changes at least
 //! one name, and their number is bounded.
 
+use crate::dialect::TrefoilDialect;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::ast::*;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::tokenizer::Token;
 use std::ops::ControlFlow;
 
 /// The missing column of an error, and what there is instead.
@@ -25,7 +28,13 @@ pub(crate) fn missing(error: &DataFusionError) -> Option<(&Column, &[Column])> {
 }
 
 /// Changes the tree so that the missing column is found; whether something was changed.
-pub(crate) fn repair(statement: &mut Statement, error: &DataFusionError) -> bool {
+///
+/// `variable` gives the tokens of a session variable's value.
+pub(crate) fn repair(
+    statement: &mut Statement,
+    error: &DataFusionError,
+    variable: impl Fn(&str) -> Option<Vec<Token>>,
+) -> bool {
     let Some((field, valid)) = missing(error) else { return false };
     let mut found: Vec<&str> = valid
         .iter()
@@ -43,10 +52,19 @@ pub(crate) fn repair(statement: &mut Statement, error: &DataFusionError) -> bool
         [] if field.relation.is_none() => {
             let mut lateral = Lateral { name: &field.name, changed: false };
             let _ = statement.visit(&mut lateral);
-            lateral.changed
+            lateral.changed || variable(&field.name).is_some_and(|value| put(statement, &field.name, value))
         }
         _ => false,
     }
+}
+
+/// Puts a value where a name is used as a column.
+fn put(statement: &mut Statement, name: &str, value: Vec<Token>) -> bool {
+    let Ok(mut expr) = Parser::new(&TrefoilDialect).with_tokens(value).parse_expr() else { return false };
+    crate::rewrite::expression(&mut expr);
+    let mut replace = Replace { name, with: &expr, changed: false };
+    let _ = statement.visit(&mut replace);
+    replace.changed
 }
 
 fn normal(ident: &Ident) -> String {

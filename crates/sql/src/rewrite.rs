@@ -18,8 +18,14 @@ pub(crate) fn rewrite(statement: &mut Statement) {
     if matches!(statement, Statement::Set(_)) {
         return;
     }
+    let _ = statement.visit(&mut crate::generate::Generators);
     let _ = statement.visit(&mut Names);
     let _ = statement.visit(&mut Rewriter);
+}
+
+/// An expression with Spark's meaning.
+pub(crate) fn expression(expr: &mut Expr) {
+    let _ = expr.visit(&mut Rewriter);
 }
 
 /// A call that is planned with its arguments' types known.
@@ -105,6 +111,22 @@ impl VisitorMut for Names {
             taken.push(name.clone());
             let expr = std::mem::replace(expr, Expr::value(Value::Null));
             *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) };
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// The columns that PIVOT makes are named by the text of its values.
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Pivot {
+            aggregate_functions, value_source: PivotValueSource::List(values), ..
+        } = factor
+            && !values.is_empty()
+        {
+            for named in aggregate_functions.iter_mut().chain(values) {
+                if named.alias.is_none() {
+                    named.alias = Some(Ident::with_quote('`', names::pivoted(&named.expr)));
+                }
+            }
         }
         ControlFlow::Continue(())
     }
@@ -357,7 +379,8 @@ fn number_of(value: ValueWithSpan) -> Expr {
     }
 }
 
-fn number(n: i64) -> Expr {
+/// A whole number.
+pub(crate) fn number(n: i64) -> Expr {
     literal("number", &n.to_string())
 }
 
@@ -373,6 +396,20 @@ fn typed_null(data_type: DataType) -> Expr {
 
 /// Calls: names in lower case, Spark's functions by mark, the others left to the registry.
 fn call(mut function: Function) -> Expr {
+    // IDENTIFIER('name') is the name.
+    if function.name.to_string().eq_ignore_ascii_case("identifier")
+        && let Some([Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(name), .. })]) =
+            positional(&function).as_deref()
+    {
+        let mut parts: Vec<Ident> = name.split('.').map(|part| Ident::new(part.trim_matches('`'))).collect();
+        return match (parts.len(), parts.pop()) {
+            (1, Some(only)) => Expr::Identifier(only),
+            (_, last) => {
+                parts.extend(last);
+                Expr::CompoundIdentifier(parts)
+            }
+        };
+    }
     if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
         window(spec);
     }

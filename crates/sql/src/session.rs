@@ -1,16 +1,21 @@
 //! `session.sql(text)`.
 
 use crate::dialect::TrefoilDialect;
-use crate::{install, place, refuse, repair, rewrite, tokens};
-use datafusion::arrow::array::RecordBatch;
+use crate::extend::{self, Aggregate, ScalarFn, SqlArgument, SqlReturn};
+use crate::parameters::Parameters;
+use crate::{install, place, planner, refuse, repair, rewrite, statements, tokens};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
+use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan};
-use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
-use datafusion::sql::sqlparser::dialect::{Dialect as Dialects, GenericDialect};
+use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -44,38 +49,218 @@ pub trait SqlSession: sealed::Sealed {
     /// # Ok::<(), trefoil_plan::Error>(())
     /// ```
     fn sql(&self, text: &str) -> impl Future<Output = Result<DataFrame>> + Send;
+
+    /// As [`SqlSession::sql`], with values for the places `?` and `:name` of the text.
+    ///
+    /// A value is a value: a text cannot become part of the statement.
+    ///
+    /// # Errors
+    /// As [`SqlSession::sql`], and [`ErrorKind::InvalidArgument`] for a place without a value or a value
+    /// without a place.
+    ///
+    /// ```
+    /// use trefoil_plan::Session;
+    /// use trefoil_sql::{Parameters, SqlSession};
+    ///
+    /// let session = Session::local()?;
+    /// let rows = session.block_on(async {
+    ///     let few = session.sql_with("SELECT * FROM range(10) WHERE id < ?", [3]).await?;
+    ///     let one = session.sql_with("SELECT :who AS who", Parameters::new().name("who", "Ada")).await?;
+    ///     Ok::<_, trefoil_plan::Error>(few.count().await? + one.count().await?)
+    /// })?;
+    /// assert_eq!(rows, 4);
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    fn sql_with(
+        &self,
+        text: &str,
+        parameters: impl Into<Parameters> + Send,
+    ) -> impl Future<Output = Result<DataFrame>> + Send;
+
+    /// Makes a closure a scalar function of this session's queries, found in upper or lower case.
+    ///
+    /// Arguments are cast to the closure's types. Without `Option` a null argument gives null; a `Result`
+    /// fails the query with the closure's error, a panic with an error that names the function.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] for an empty name, [`ErrorKind::AlreadyExists`] for that of a function
+    /// of Spark's dialect.
+    ///
+    /// ```
+    /// use trefoil_plan::Session;
+    /// use trefoil_sql::SqlSession;
+    ///
+    /// let session = Session::local()?;
+    /// session.register_fn("plus1", |x: i64| x + 1)?;
+    /// session.register_fn("initial", |name: Option<&str>| name.and_then(|n| n.chars().next()).map(String::from))?;
+    /// let text = session.block_on(async {
+    ///     session.sql("SELECT plus1(n) AS n, initial(s) AS i FROM VALUES (41, 'Ada') AS t(n, s)").await?.to_text(5).await
+    /// })?;
+    /// assert!(text.contains(" 42 | A"), "{text}");
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    fn register_fn<M: 'static, F: ScalarFn<M>>(&self, name: &str, f: F) -> Result<()>;
+
+    /// Makes closures an aggregate function of this session's queries; see [`Aggregate`].
+    ///
+    /// The state travels between threads and to disk as bytes, hence `Serialize`.
+    ///
+    /// # Errors
+    /// As [`SqlSession::register_fn`].
+    fn register_aggregate<S, A, R>(&self, name: &str, parts: Aggregate<S, A, R>) -> Result<()>
+    where
+        S: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+        A: for<'a> SqlArgument<Item<'a> = A> + 'static,
+        R: SqlReturn + 'static;
+
+    /// Makes a closure a table function: `SELECT * FROM name(1, 'x')` calls it with the constants while the
+    /// query is planned, and reads the batches it gives, at least one.
+    ///
+    /// # Errors
+    /// As [`SqlSession::register_fn`].
+    fn register_table_fn<F>(&self, name: &str, f: F) -> Result<()>
+    where
+        F: Fn(&[ScalarValue]) -> Result<Vec<RecordBatch>> + Send + Sync + 'static;
+}
+
+fn checked<'a>(session: &Session, name: &'a str) -> Result<&'a str> {
+    match name.trim() {
+        taken if session.dialect() == Dialect::Spark && planner::is_planned(&taken.to_lowercase()) => {
+            Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "register",
+                format!("`{taken}` is a function of Spark's dialect"),
+            )
+            .with_help("take another name"))
+        }
+        "" => Err(Error::new(ErrorKind::InvalidArgument, "register", "the name of a function is empty")),
+        name => Ok(name),
+    }
 }
 
 impl SqlSession for Session {
-    async fn sql(&self, text: &str) -> Result<DataFrame> {
-        let spark = self.dialect() == Dialect::Spark;
-        let mut statement = parse(self, text, spark)?;
-        refuse::check(&statement)?;
-        if spark {
-            install::install(self);
-            if let Some(inner) = inner(&mut statement) {
-                rewrite::rewrite(inner);
-            }
-        }
-        let context = self.context().clone();
-        let planned = self.engine().on_cpu(async move { run(&context, statement).await }).await?;
-        let done = planned.map_err(|error| {
-            let place = span_of(&error);
-            let error = self.error(error, "sql");
-            match place {
-                Some(place) => place::point(error, text, place),
-                None => error,
-            }
-        })?;
-        match done {
-            Done::Create(create) => {
-                self.create_table(*create).await?;
-                self.frame_from_batches(vec![RecordBatch::new_empty(Arc::new(Schema::empty()))])
-            }
-            Done::Lazy(frame) => Ok(DataFrame::new(self.clone(), *frame).with_text(text)),
-            Done::Answer(batches) => self.frame_from_batches(batches),
-        }
+    async fn sql(&self, query: &str) -> Result<DataFrame> {
+        text(self, query, &Parameters::new()).await
     }
+
+    async fn sql_with(&self, query: &str, parameters: impl Into<Parameters> + Send) -> Result<DataFrame> {
+        text(self, query, &parameters.into()).await
+    }
+
+    fn register_fn<M: 'static, F: ScalarFn<M>>(&self, name: &str, f: F) -> Result<()> {
+        if self.dialect() == Dialect::Spark {
+            install::install(self);
+        }
+        self.context().register_udf(extend::scalar(checked(self, name)?, f));
+        Ok(())
+    }
+
+    fn register_aggregate<S, A, R>(&self, name: &str, parts: Aggregate<S, A, R>) -> Result<()>
+    where
+        S: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+        A: for<'a> SqlArgument<Item<'a> = A> + 'static,
+        R: SqlReturn + 'static,
+    {
+        if self.dialect() == Dialect::Spark {
+            install::install(self);
+        }
+        self.context().register_udaf(extend::aggregate(checked(self, name)?, parts));
+        Ok(())
+    }
+
+    fn register_table_fn<F>(&self, name: &str, f: F) -> Result<()>
+    where
+        F: Fn(&[ScalarValue]) -> Result<Vec<RecordBatch>> + Send + Sync + 'static,
+    {
+        let name = checked(self, name)?.to_lowercase();
+        self.context().register_udtf(&name.clone(), Arc::new(extend::Table { name, f }));
+        Ok(())
+    }
+}
+
+/// Plans a text.
+///
+/// # Errors
+/// As [`SqlSession::sql_with`].
+pub(crate) async fn text(session: &Session, text: &str, parameters: &Parameters) -> Result<DataFrame> {
+    if session.dialect() != Dialect::Spark {
+        let statement = parse(session, DFParserBuilder::new(text).with_dialect(&GenericDialect {}), text)?;
+        refuse::check(&statement, false)?;
+        return carry_out(session, statement, text).await;
+    }
+    install::install(session);
+    let tokens = tokens::tokens(&TrefoilDialect, text, install::raw_strings(session))
+        .map_err(|error| DataFusionError::SQL(Box::new(ParserError::from(error)), None))
+        .map_err(|error| syntax(session, error, text))?;
+    query(session, tokens, text, parameters).await
+}
+
+/// Plans the tokens of a statement in Spark's dialect; `text` is where they come from, for errors.
+///
+/// # Errors
+/// As [`SqlSession::sql_with`].
+pub(crate) async fn query(
+    session: &Session,
+    tokens: Vec<TokenWithSpan>,
+    text: &str,
+    parameters: &Parameters,
+) -> Result<DataFrame> {
+    let tokens = parameters.fill(tokens)?;
+    if let Some(done) = statements::run(session, &tokens).await {
+        return done;
+    }
+    let tokens = statements::explained(statements::expand(session, tokens)?)?;
+    let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
+    refuse::check(&statement, true)?;
+    let setting = setting(&statement);
+    if let Some(inner) = inner(&mut statement) {
+        rewrite::rewrite(inner);
+    }
+    let done = carry_out(session, statement, text).await?;
+    // Spark answers a setting with its name and value.
+    match setting {
+        Some((name, value)) => session.frame_from_batches(vec![pair(name, value)?]),
+        None => Ok(done),
+    }
+}
+
+async fn carry_out(session: &Session, statement: Statement, text: &str) -> Result<DataFrame> {
+    let own = session.clone();
+    let planned = session.engine().on_cpu(async move { run(&own, statement).await }).await?;
+    let done = planned.map_err(|error| {
+        let place = span_of(&error);
+        let error = session.error(error, "sql");
+        match place {
+            Some(place) => place::point(error, text, place),
+            None => error,
+        }
+    })?;
+    match done {
+        Done::Create(create) => {
+            session.create_table(*create).await?;
+            session.frame_from_batches(vec![RecordBatch::new_empty(Arc::new(Schema::empty()))])
+        }
+        Done::Lazy(frame) => Ok(DataFrame::new(session.clone(), *frame).with_text(text)),
+        Done::Answer(batches) => session.frame_from_batches(batches),
+    }
+}
+
+/// Name and value of `SET spark.name = value`.
+fn setting(statement: &Statement) -> Option<(String, String)> {
+    let Statement::Statement(statement) = statement else { return None };
+    let SqlStatement::Set(Set::SingleAssignment { variable, values, .. }) = statement.as_ref() else {
+        return None;
+    };
+    let name = variable.to_string();
+    let value = values.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    name.to_lowercase().starts_with("spark.").then(|| (name, value.trim_matches('\'').to_owned()))
+}
+
+fn pair(name: String, value: String) -> Result<RecordBatch> {
+    let columns = [("key", name), ("value", value)]
+        .map(|(column, text)| (column, Arc::new(StringArray::from(vec![text])) as ArrayRef));
+    RecordBatch::try_from_iter(columns)
+        .map_err(|error| Error::new(ErrorKind::Internal, "sql", error.to_string()))
 }
 
 enum Done {
@@ -98,15 +283,18 @@ fn inner(statement: &mut Statement) -> Option<&mut SqlStatement> {
 const REPAIRS: usize = 256;
 
 /// Plans, and plans again with names that were not found in another spelling.
-async fn plan(context: &SessionContext, mut statement: Statement) -> PlanResult<LogicalPlan> {
-    let state = context.state();
+async fn plan(session: &Session, mut statement: Statement) -> PlanResult<LogicalPlan> {
+    let state = session.context().state();
+    let spark = session.dialect() == Dialect::Spark;
     let mut first = None;
     for _ in 0..REPAIRS {
         let error = match state.statement_to_plan(statement.clone()).await {
             Ok(plan) => return Ok(plan),
             Err(error) => error,
         };
-        let repaired = inner(&mut statement).is_some_and(|inner| repair::repair(inner, &error));
+        let variable = |name: &str| statements::variable(session, name);
+        let repaired =
+            spark && inner(&mut statement).is_some_and(|inner| repair::repair(inner, &error, variable));
         // The error of the text as it was written is the one to show, unless a later one says more.
         if !repaired {
             return Err(error);
@@ -116,8 +304,9 @@ async fn plan(context: &SessionContext, mut statement: Statement) -> PlanResult<
     Err(first.unwrap_or_else(|| DataFusionError::Internal("no plan".into())))
 }
 
-async fn run(context: &SessionContext, statement: Statement) -> PlanResult<Done> {
-    let plan = match plan(context, statement).await? {
+async fn run(session: &Session, statement: Statement) -> PlanResult<Done> {
+    let context = session.context();
+    let plan = match plan(session, statement).await? {
         LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) if !create.temporary => {
             return Ok(Done::Create(Box::new(create)));
         }
@@ -141,19 +330,10 @@ async fn run(context: &SessionContext, statement: Statement) -> PlanResult<Done>
     Ok(Done::Answer(batches))
 }
 
-fn parse(session: &Session, text: &str, spark: bool) -> Result<Statement> {
+fn parse(session: &Session, parser: DFParserBuilder<'_, '_>, text: &str) -> Result<Statement> {
     let limit = session.context().state().config().options().sql_parser.recursion_limit.get();
-    let dialect: &dyn Dialects = if spark { &TrefoilDialect } else { &GenericDialect {} };
-    let parsed: PlanResult<VecDeque<Statement>> = if spark {
-        tokens::tokens(&TrefoilDialect, text)
-            .map_err(|error| DataFusionError::SQL(Box::new(ParserError::from(error)), None))
-            .and_then(|tokens| {
-                DFParserBuilder::new(tokens).with_dialect(dialect).with_recursion_limit(limit).build()
-            })
-    } else {
-        DFParserBuilder::new(text).with_dialect(dialect).with_recursion_limit(limit).build()
-    }
-    .and_then(|mut parser| parser.parse_statements());
+    let parsed: PlanResult<VecDeque<Statement>> =
+        parser.with_recursion_limit(limit).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| syntax(session, error, text))?;
     match (statements.pop_front(), statements.len()) {
         (Some(statement), 0) => Ok(session_wide(statement)),

@@ -6,24 +6,26 @@
 
 use datafusion::sql::sqlparser::dialect::Dialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::{
-    Token, TokenWithSpan, Tokenizer, TokenizerError, Whitespace, Word,
-};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError, Word};
 
-/// The tokens of a text.
+/// The tokens of a text; `raw` leaves backslashes in strings as they are.
 ///
 /// # Errors
 /// For text that is not even tokens, such as a string without an end.
-pub(crate) fn tokens(dialect: &dyn Dialect, text: &str) -> Result<Vec<TokenWithSpan>, TokenizerError> {
-    let raw = Tokenizer::new(dialect, text).with_unescape(false).tokenize_with_location()?;
-    Ok(join(raw))
+pub(crate) fn tokens(
+    dialect: &dyn Dialect,
+    text: &str,
+    raw: bool,
+) -> Result<Vec<TokenWithSpan>, TokenizerError> {
+    let tokens = Tokenizer::new(dialect, text).with_unescape(false).tokenize_with_location()?;
+    Ok(join(tokens, raw))
 }
 
 fn is_word(token: &Token, text: &str) -> bool {
     matches!(token, Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(text))
 }
 
-fn join(raw: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+fn join(raw: Vec<TokenWithSpan>, raw_strings: bool) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(raw.len());
     let mut index = 0;
     while index < raw.len() {
@@ -60,6 +62,22 @@ fn join(raw: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                     _ => push(current.token.clone(), 1),
                 }
             }
+            // exists(array, x -> ..) is a call, EXISTS (SELECT ..) is not.
+            (token, _) if is_word(token, "exists") && !before_query(&raw[index + 1..]) => {
+                push(Token::make_word("exists", Some('`')), 1)
+            }
+            // trim(BOTH FROM text) trims blanks.
+            (Token::Word(w), _)
+                if matches!(w.keyword, Keyword::BOTH | Keyword::LEADING | Keyword::TRAILING)
+                    && raw[index + 1..]
+                        .iter()
+                        .find(|t| !matches!(t.token, Token::Whitespace(_)))
+                        .is_some_and(|t| is_word(&t.token, "from")) =>
+            {
+                push(current.token.clone(), 1);
+                out.push(TokenWithSpan::new(Token::SingleQuotedString(" ".into()), current.span));
+                1
+            }
             (Token::Word(w), _)
                 if w.value.eq_ignore_ascii_case("timestamp_ltz") && w.quote_style.is_none() =>
             {
@@ -77,13 +95,31 @@ fn join(raw: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             },
             (Token::SingleQuotedString(text) | Token::DoubleQuotedString(text), _) => {
                 let quote = if matches!(current.token, Token::SingleQuotedString(_)) { '\'' } else { '"' };
-                push(Token::SingleQuotedString(unescape(text, quote)), 1)
+                let text = if raw_strings { text.clone() } else { unescape(text, quote) };
+                push(Token::SingleQuotedString(text), 1)
             }
             (token, _) => push(token.clone(), 1),
         };
         index += used;
     }
     out
+}
+
+/// Whether a query in parentheses follows.
+fn before_query(rest: &[TokenWithSpan]) -> bool {
+    let mut rest = rest.iter().map(|t| &t.token).filter(|t| !matches!(t, Token::Whitespace(_)));
+    if rest.next() != Some(&Token::LParen) {
+        return true;
+    }
+    loop {
+        match rest.next() {
+            Some(Token::LParen) => {}
+            Some(token) => {
+                return ["select", "with", "values", "from", "table"].iter().any(|word| is_word(token, word));
+            }
+            None => return true,
+        }
+    }
 }
 
 fn is_suffix(word: &Word) -> bool {
@@ -244,28 +280,6 @@ fn unescape(text: &str, quote: char) -> String {
     out
 }
 
-/// The tokens that mean something, with the index of each in the whole list.
-pub(crate) fn meaningful(tokens: &[TokenWithSpan]) -> Vec<(usize, &Token)> {
-    tokens
-        .iter()
-        .enumerate()
-        .map(|(index, token)| (index, &token.token))
-        .filter(|(_, token)| !matches!(token, Token::Whitespace(_)))
-        .collect()
-}
-
-/// Whether a token is a hint, which the tokenizer takes for a comment.
-#[allow(dead_code)]
-pub(crate) fn is_hint(token: &Token) -> bool {
-    matches!(token, Token::Whitespace(Whitespace::MultiLineComment(text)) if text.starts_with('+'))
-}
-
-/// Whether a token is a keyword.
-#[allow(dead_code)]
-pub(crate) fn is_keyword(token: &Token, keyword: Keyword) -> bool {
-    matches!(token, Token::Word(word) if word.keyword == keyword && word.quote_style.is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,8 +288,12 @@ mod tests {
     #[test]
     fn texts() {
         let check = |text: &str, expect: &[&str]| {
-            let found = tokens(&TrefoilDialect, text).unwrap();
-            let found: Vec<String> = meaningful(&found).iter().map(|(_, t)| t.to_string()).collect();
+            let found = tokens(&TrefoilDialect, text, false).unwrap();
+            let found: Vec<String> = found
+                .iter()
+                .filter(|t| !matches!(t.token, Token::Whitespace(_)))
+                .map(|t| t.token.to_string())
+                .collect();
             assert_eq!(found, expect, "{text}");
         };
         check(r"'a\nb'", &["'a\nb'"]);

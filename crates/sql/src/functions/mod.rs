@@ -1,16 +1,24 @@
 //! The functions of the Spark dialect, by family.
 
+pub(crate) mod aggregate;
+pub(crate) mod lambda;
 pub(crate) mod row;
 
 mod arithmetic;
 mod array;
 mod conditional;
 mod date;
+mod generator;
+mod hash;
+mod json;
+mod json_text;
 mod map;
 mod math;
+mod number_format;
 mod pattern;
 mod string;
 mod timeparts;
+mod url;
 
 use crate::value::Value;
 use datafusion::arrow::datatypes::DataType;
@@ -79,7 +87,12 @@ static SCALARS: LazyLock<Set> = LazyLock::new(|| {
     arithmetic::add(&mut set);
     array::add(&mut set);
     date::add(&mut set);
+    hash::add(&mut set);
+    json::add(&mut set);
+    generator::add(&mut set);
     map::add(&mut set);
+    number_format::add(&mut set);
+    url::add(&mut set);
     pattern::add(&mut set);
     conditional::add(&mut set);
     math::add(&mut set);
@@ -90,6 +103,61 @@ static SCALARS: LazyLock<Set> = LazyLock::new(|| {
 /// All scalar functions of the dialect.
 pub(crate) fn scalars() -> impl Iterator<Item = &'static Arc<ScalarUDF>> {
     SCALARS.all.values()
+}
+
+/// Functions that are planned as expressions, with their signatures.
+const PLANNED: &[(&str, &str)] = &[
+    ("coalesce", "any any* -> any"),
+    ("equal_null", "any any -> bool"),
+    ("if", "bool any any -> any"),
+    ("ifnull", "any any -> any"),
+    ("nullif", "any any -> any"),
+    ("nvl", "any any -> any"),
+    ("nvl2", "any any any -> any"),
+    ("positive", "num -> num"),
+];
+
+/// The names of all functions of the dialect that this crate defines, sorted.
+pub(crate) fn names() -> Vec<String> {
+    let mut names: Vec<String> = SCALARS.all.keys().cloned().collect();
+    names.extend(PLANNED.iter().map(|(name, _)| (*name).to_owned()));
+    names.extend(aggregate::all().iter().map(|f| f.name().to_owned()));
+    names.extend(lambda::all().iter().map(|f| f.name().trim_end_matches("_lambda").to_owned()));
+    names.retain(|name| name.starts_with(|c: char| c.is_ascii_lowercase()));
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The signature of a function, as `name(str, [int]) -> str`.
+pub(crate) fn usage(name: &str) -> String {
+    let spec = SCALARS
+        .all
+        .get(name)
+        .and_then(|udf| udf.inner().downcast_ref::<RowFn>())
+        .map(|f| f.shape.spec.clone())
+        .or_else(|| aggregate::spec(name).map(str::to_owned))
+        .or_else(|| PLANNED.iter().find(|(planned, _)| *planned == name).map(|(_, spec)| (*spec).to_owned()));
+    let Some(spec) = spec else {
+        return match name {
+            "add" | "subtract" | "multiply" | "divide" => format!("{name}(any, any)"),
+            _ => format!("{name}(.., lambda)"),
+        };
+    };
+    let (left, right) = spec.split_once("->").unwrap_or((&spec, ".."));
+    let parameters: Vec<String> = left
+        .trim()
+        .trim_start_matches(['!', '~'])
+        .split_whitespace()
+        .map(|word| match (word.strip_suffix('?'), word.strip_suffix('*')) {
+            (Some(word), _) => format!("[{word}]"),
+            (_, Some(word)) => format!("[{word}, ..]"),
+            _ => word.to_owned(),
+        })
+        .collect();
+    let result = right.trim();
+    let result = if result == ".." { String::new() } else { format!(" -> {result}") };
+    format!("{name}({}){result}", parameters.join(", "))
 }
 
 /// A scalar function by name.

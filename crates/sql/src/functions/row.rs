@@ -140,7 +140,8 @@ fn word(text: &str) -> Word {
 /// A signature, read from its text.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
-    pub(crate) parameters: Vec<Word>,
+    pub(crate) spec: String,
+    parameters: Vec<Word>,
     required: usize,
     variadic: bool,
     pub(crate) strict: bool,
@@ -155,8 +156,15 @@ impl Shape {
         let strict = !left.contains('!');
         let volatile = left.contains('~');
         let left = left.trim_start_matches(['!', '~']);
-        let mut shape =
-            Shape { parameters: Vec::new(), required: 0, variadic: false, strict, volatile, result: None };
+        let mut shape = Shape {
+            spec: spec.to_owned(),
+            parameters: Vec::new(),
+            required: 0,
+            variadic: false,
+            strict,
+            volatile,
+            result: None,
+        };
         for part in left.split_whitespace() {
             let name = part.trim_end_matches(['?', '*']);
             shape.parameters.push(word(name));

@@ -3,7 +3,7 @@
 use super::datetime;
 use super::types::{entry_of, item_of};
 use super::{Value, decimal};
-use datafusion::arrow::datatypes::{DataType, IntervalUnit};
+use datafusion::arrow::datatypes::DataType;
 
 /// The text of a value of a type: `NULL`, `1.5`, `["a","b"]`, `{1:"x"}`, `{"f":2}`.
 pub(crate) fn text(value: &Value, data_type: &DataType) -> String {
@@ -190,12 +190,6 @@ pub(crate) fn calendar(months: i32, days: i32, micros: i64) -> String {
         parts.push(format!("{} seconds", decimal::text(n, scale)));
     }
     if parts.is_empty() { "0 seconds".into() } else { parts.join(" ") }
-}
-
-/// Whether a column holds numbers, which tables align to the right.
-#[allow(dead_code)]
-pub(crate) fn is_number(data_type: &DataType) -> bool {
-    data_type.is_numeric() && !matches!(data_type, DataType::Interval(IntervalUnit::YearMonth))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod files;
 mod property;
 mod queries;
 mod slt;
+mod reference;
+mod spark;
 mod statements;
 mod tpch;
 

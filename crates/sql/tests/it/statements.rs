@@ -27,7 +27,7 @@ fn commands_are_carried_out_at_once() {
     assert_eq!(session.tables(), ["big", "t"]);
     assert!(rows(&session, "SHOW TABLES").unwrap().iter().any(|row| row.contains("|big|")));
     let described = rows(&session, "DESCRIBE t").unwrap();
-    assert!(described[0].starts_with("n|Int64"), "{described:?}");
+    assert!(described[0].starts_with("n|bigint"), "{described:?}");
     let plan = rows(&session, "EXPLAIN SELECT n FROM t WHERE n = 2").unwrap().join("\n");
     assert!(plan.contains("Filter"), "{plan}");
     run("EXPLAIN ANALYZE SELECT n FROM t");

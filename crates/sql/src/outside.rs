@@ -1,0 +1,46 @@
+//! Functions of Spark's that are left out on purpose, and said to be so by name.
+
+/// Families by the start of their names, or whole names.
+const FAMILIES: &[(&str, &[&str], &[&str])] = &[
+    ("sketches", &["hll_", "kll_", "theta_", "tuple_", "approx_top_k", "count_min_sketch"], &[]),
+    ("geometry", &["st_"], &[]),
+    ("XML", &["xpath", "from_xml", "to_xml", "schema_of_xml"], &[]),
+    ("Avro and Protobuf", &["from_avro", "to_avro", "from_protobuf", "to_protobuf", "schema_of_avro"], &[]),
+    (
+        "VARIANT",
+        &[
+            "variant_",
+            "try_variant_",
+            "schema_of_variant",
+            "is_variant_null",
+            "is_valid_variant",
+            "to_variant_object",
+        ],
+        &["parse_json", "try_parse_json"],
+    ),
+    ("ciphers", &["aes_", "try_aes_"], &[]),
+    ("Java methods", &[], &["java_method", "reflect", "try_reflect"]),
+    ("metric views", &[], &["measure"]),
+    ("windows of streams", &[], &["session_window", "window", "window_time"]),
+    ("collations", &[], &["collations"]),
+];
+
+/// The family of a function that is left out.
+pub(crate) fn family(name: &str) -> Option<&'static str> {
+    let name = name.trim_matches('`').to_lowercase();
+    FAMILIES
+        .iter()
+        .find(|(_, starts, names)| {
+            starts.iter().any(|start| name.starts_with(start)) || names.contains(&name.as_str())
+        })
+        .map(|(family, ..)| *family)
+}
+
+/// The list, for the reference page: a family and how its names are recognised.
+pub(crate) fn list() -> impl Iterator<Item = (&'static str, String)> {
+    FAMILIES.iter().map(|(family, starts, names)| {
+        let starts = starts.iter().map(|start| format!("`{start}..`"));
+        let names = names.iter().map(|name| format!("`{name}`"));
+        (*family, starts.chain(names).collect::<Vec<_>>().join(", "))
+    })
+}

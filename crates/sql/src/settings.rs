@@ -1,0 +1,96 @@
+//! Settings by Spark's names: `SET spark.sql.parser.escapedStringLiterals = true`.
+//!
+//! A setting is honoured or refused: what is not in the list, or has a value that would change the meaning
+//! in a way that is not built, is an error.
+
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use datafusion::error::{DataFusionError, Result};
+use std::any::Any;
+use trefoil_core::{Error, ErrorKind, suggest};
+
+/// Names (without `spark.`), the value they start with, and the values they take; none for true and false.
+const SETTINGS: &[(&str, &str, Option<&[&str]>)] = &[
+    ("sql.parser.escapedStringLiterals", "false", None),
+    ("sql.ansi.enabled", "true", Some(&["true"])),
+    ("sql.session.timeZone", "UTC", Some(&["UTC", "Etc/UTC", "GMT", "Z", "+00:00"])),
+    ("sql.caseSensitive", "false", Some(&["false"])),
+    ("sql.timestampNanosTypes.enabled", "false", Some(&["false"])),
+    ("sql.storeAssignmentPolicy", "ANSI", Some(&["ANSI"])),
+];
+
+/// The values of the settings, in the order of the list.
+#[derive(Clone, Debug)]
+pub(crate) struct SparkSettings {
+    values: Vec<String>,
+}
+
+impl Default for SparkSettings {
+    fn default() -> Self {
+        Self { values: SETTINGS.iter().map(|(_, value, _)| (*value).to_owned()).collect() }
+    }
+}
+
+impl SparkSettings {
+    /// Whether backslashes in strings stand for themselves.
+    pub(crate) fn raw_strings(&self) -> bool {
+        self.values.first().is_some_and(|value| value == "true")
+    }
+}
+
+impl ConfigExtension for SparkSettings {
+    const PREFIX: &'static str = "spark";
+}
+
+fn refuse(kind: ErrorKind, name: &str, message: String, help: Option<String>) -> DataFusionError {
+    let error = Error::new(kind, "SET", format!("spark.{name}: {message}"));
+    DataFusionError::External(Box::new(match help {
+        Some(help) => error.with_help(help),
+        None => error,
+    }))
+}
+
+impl ExtensionOptions for SparkSettings {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(self.clone())
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let names = SETTINGS.iter().map(|(name, ..)| *name);
+        let Some(index) = names.clone().position(|known| known.eq_ignore_ascii_case(name)) else {
+            let help = suggest(name, names).map(|near| format!("did you mean `spark.{near}`?"));
+            return Err(refuse(ErrorKind::Unsupported, name, "there is no such setting here".into(), help));
+        };
+        let allowed = SETTINGS[index].2.unwrap_or(&["true", "false"]);
+        let Some(known) = allowed.iter().find(|known| known.eq_ignore_ascii_case(value)) else {
+            let help = format!("it can be {}", allowed.join(", "));
+            return Err(refuse(
+                ErrorKind::Unsupported,
+                name,
+                format!("`{value}` is not supported"),
+                Some(help),
+            ));
+        };
+        self.values[index] = (*known).to_owned();
+        Ok(())
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        SETTINGS
+            .iter()
+            .zip(&self.values)
+            .map(|((name, ..), value)| ConfigEntry {
+                key: format!("spark.{name}"),
+                value: Some(value.clone()),
+                description: "a setting by Spark's name",
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,625 @@
+//! Statements that the parser or DataFusion lacks: `SHOW ..`, `DESCRIBE`, `CACHE TABLE`, session variables,
+//! `EXECUTE IMMEDIATE`, SQL functions.
+//!
+//! They are recognised by their first words. What a session remembers for them is [`SparkState`], an
+//! extension of its configuration.
+
+use crate::parameters::{Parameter, Parameters, literal};
+use crate::value::types;
+use crate::{aggregates, functions, session, spark_format, tokens};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use datafusion::catalog::TableProvider;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use trefoil_core::{Error, ErrorKind, Result};
+use trefoil_plan::{DataFrame, Session};
+
+/// A function whose body is an expression: its parameters with types and defaults, and the tokens of its
+/// type and body.
+#[derive(Clone, Debug)]
+pub(crate) struct SqlFunction {
+    parameters: Vec<(String, Vec<Token>, Option<Vec<Token>>)>,
+    result: Option<Vec<Token>>,
+    body: Vec<Token>,
+}
+
+/// What a session remembers.
+#[derive(Default)]
+pub(crate) struct SparkState {
+    variables: Mutex<BTreeMap<String, Parameter>>,
+    functions: Mutex<BTreeMap<String, SqlFunction>>,
+    cached: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn state(session: &Session) -> Arc<SparkState> {
+    session.context().state().config().get_extension::<SparkState>().unwrap_or_default()
+}
+
+/// The tokens of a statement that mean something, with their places.
+struct Words<'a> {
+    all: &'a [TokenWithSpan],
+    /// Indices into `all`.
+    at: Vec<usize>,
+}
+
+impl<'a> Words<'a> {
+    fn new(all: &'a [TokenWithSpan]) -> Self {
+        let blank = |token: &Token| matches!(token, Token::Whitespace(_) | Token::EOF);
+        let mut at: Vec<usize> = (0..all.len()).filter(|index| !blank(&all[*index].token)).collect();
+        while at.last().is_some_and(|last| all[*last].token == Token::SemiColon) {
+            at.pop();
+        }
+        Self { all, at }
+    }
+
+    fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    fn token(&self, index: usize) -> Option<&'a Token> {
+        self.at.get(index).map(|at| &self.all[*at].token)
+    }
+
+    fn is(&self, index: usize, word: &str) -> bool {
+        matches!(self.token(index), Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
+    }
+
+    /// Whether the words stand here, in this order.
+    fn are(&self, start: usize, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(index, word)| self.is(start + index, word))
+    }
+
+    fn name(&self, index: usize) -> Option<String> {
+        match self.token(index)? {
+            Token::Word(w) if w.quote_style.is_some() => Some(w.value.clone()),
+            Token::Word(w) => Some(w.value.to_lowercase()),
+            _ => None,
+        }
+    }
+
+    fn text(&self, index: usize) -> Option<&'a str> {
+        match self.token(index)? {
+            Token::SingleQuotedString(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The tokens from a word on, blanks included.
+    fn rest(&self, index: usize) -> Vec<TokenWithSpan> {
+        match (self.at.get(index), self.at.last()) {
+            (Some(from), Some(to)) => self.all[*from..=*to].to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tokens of the words in a range.
+    fn slice(&self, from: usize, to: usize) -> Vec<Token> {
+        (from..to).filter_map(|index| self.token(index).cloned()).collect()
+    }
+
+    /// The index after the parenthesis that closes the one at `open`.
+    fn close(&self, open: usize) -> Option<usize> {
+        let mut depth = 0_usize;
+        for index in open..self.len() {
+            match self.token(index)? {
+                Token::LParen => depth += 1,
+                Token::RParen => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Some(index);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Where the top level is parted by commas, from one word to another.
+    fn parts(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
+        let (mut depth, mut start, mut out) = (0_i32, from, Vec::new());
+        for index in from..to {
+            match self.token(index) {
+                Some(Token::LParen | Token::LBracket) => depth += 1,
+                Some(Token::RParen | Token::RBracket) => depth -= 1,
+                Some(Token::Comma) if depth == 0 => {
+                    out.push((start, index));
+                    start = index + 1;
+                }
+                _ => {}
+            }
+        }
+        if start < to {
+            out.push((start, to));
+        }
+        out
+    }
+}
+
+fn wrong(form: &str) -> Error {
+    Error::new(ErrorKind::Syntax, "sql", format!("[PARSE_SYNTAX_ERROR] expected {form} SQLSTATE: 42601"))
+}
+
+fn spaced(tokens: impl IntoIterator<Item = Token>) -> Vec<TokenWithSpan> {
+    tokens.into_iter().map(TokenWithSpan::wrap).collect()
+}
+
+/// Carries out a statement of ours; none if it is not one.
+///
+/// # Errors
+/// Those of the statement.
+pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Result<DataFrame>> {
+    let words = Words::new(all);
+    let first = words.name(0)?;
+    Some(match first.as_str() {
+        "show" if words.is(1, "functions") => show_functions(session, &words),
+        "show" if words.is(1, "databases") || words.is(1, "schemas") => {
+            table(session, vec![("namespace", texts(vec!["default".into()]))])
+        }
+        "show" if words.is(1, "tables") || words.is(1, "views") => show_tables(session, &words),
+        "show" if words.is(1, "columns") => match words.name(3) {
+            Some(name) => columns_of(session, &name).await,
+            None => Err(wrong("SHOW COLUMNS IN table")),
+        },
+        "describe" | "desc" if words.is(1, "function") => describe_function(session, &words),
+        "describe" | "desc" if !words.is(1, "query") && !words.is(1, "select") => {
+            let skip = 1 + usize::from(words.is(1, "table"));
+            let skip = skip + usize::from(words.is(skip, "extended") || words.is(skip, "formatted"));
+            match words.name(skip) {
+                Some(name) if words.len() == skip + 1 => describe(session, &name).await,
+                _ => return None,
+            }
+        }
+        "cache" => cache(session, &words).await,
+        "uncache" => uncache(session, &words),
+        "clear" if words.is(1, "cache") => {
+            let names: Vec<String> = lock(&state(session).cached).keys().cloned().collect();
+            names
+                .iter()
+                .try_for_each(|name| restore(session, name).map(|_| ()))
+                .and_then(|()| nothing(session))
+        }
+        "declare" => declare(session, &words).await,
+        "set" if words.is(1, "var") || words.is(1, "variable") => set_variable(session, &words).await,
+        "drop" if words.are(1, &["temporary", "variable"]) => {
+            let exists = words.are(3, &["if", "exists"]);
+            match words.name(if exists { 5 } else { 3 }) {
+                Some(name) if lock(&state(session).variables).remove(&name).is_none() && !exists => {
+                    let known: Vec<String> = lock(&state(session).variables).keys().cloned().collect();
+                    Err(missing("variable", &name, known))
+                }
+                Some(_) => nothing(session),
+                None => Err(wrong("DROP TEMPORARY VARIABLE name")),
+            }
+        }
+        "execute" if words.is(1, "immediate") => execute_immediate(session, &words).await,
+        "create" => {
+            let mut at = 1;
+            at += if words.are(at, &["or", "replace"]) { 2 } else { 0 };
+            at += usize::from(words.is(at, "temporary") || words.is(at, "temp"));
+            if !words.is(at, "function") {
+                return None;
+            }
+            create_function(session, &words, at + 1)
+        }
+        "drop" if words.is(1, "function") || words.are(1, &["temporary", "function"]) => {
+            let at = 2 + usize::from(words.is(1, "temporary"));
+            let exists = words.are(at, &["if", "exists"]);
+            let name = words.name(at + if exists { 2 } else { 0 });
+            match name {
+                Some(name) if lock(&state(session).functions).remove(&name).is_none() && !exists => {
+                    let known: Vec<String> = lock(&state(session).functions).keys().cloned().collect();
+                    Err(missing("function", &name, known))
+                }
+                Some(_) => nothing(session),
+                None => Err(wrong("DROP FUNCTION name")),
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn missing(what: &str, name: &str, known: Vec<String>) -> Error {
+    let error = Error::new(ErrorKind::NotFound, "sql", format!("there is no {what} `{name}`"));
+    match trefoil_core::suggest(name, known) {
+        Some(near) => error.with_help(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+fn texts(values: Vec<String>) -> ArrayRef {
+    Arc::new(StringArray::from(values))
+}
+
+fn table(session: &Session, columns: Vec<(&str, ArrayRef)>) -> Result<DataFrame> {
+    let batch = RecordBatch::try_from_iter(columns)
+        .map_err(|error| Error::new(ErrorKind::Internal, "sql", error.to_string()))?;
+    session.frame_from_batches(vec![batch])
+}
+
+fn nothing(session: &Session) -> Result<DataFrame> {
+    let schema = Arc::new(datafusion::arrow::datatypes::Schema::empty());
+    session.frame_from_batches(vec![RecordBatch::new_empty(schema)])
+}
+
+/// `*` for any text, `|` between patterns, in any case.
+fn matches(pattern: Option<&str>, name: &str) -> bool {
+    let Some(pattern) = pattern else { return true };
+    let translated: Vec<String> =
+        pattern.split('|').map(|p| regex::escape(p.trim()).replace("\\*", ".*").replace('%', ".*")).collect();
+    regex::Regex::new(&format!("(?i)^({})$", translated.join("|"))).is_ok_and(|regex| regex.is_match(name))
+}
+
+fn pattern<'a>(words: &Words<'a>) -> Option<&'a str> {
+    (2..words.len()).find_map(|index| words.text(index))
+}
+
+fn show_functions(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let mut names: Vec<String> = functions::names();
+    names.extend(lock(&state(session).functions).keys().cloned());
+    names.extend(session.context().state().window_functions().keys().cloned());
+    names.extend(session.context().state().aggregate_functions().keys().cloned());
+    names.sort();
+    names.dedup();
+    names.retain(|name| !name.starts_with('#') && matches(pattern(words), name));
+    table(session, vec![("function", texts(names))])
+}
+
+fn show_tables(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let names: Vec<String> =
+        session.tables().into_iter().filter(|name| matches(pattern(words), name)).collect();
+    let spaces = vec!["default".to_owned(); names.len()];
+    let temporary: ArrayRef = Arc::new(BooleanArray::from(vec![false; names.len()]));
+    table(
+        session,
+        vec![("namespace", texts(spaces)), ("tableName", texts(names)), ("isTemporary", temporary)],
+    )
+}
+
+async fn find(session: &Session, name: &str) -> Result<DataFrame> {
+    let known = session.tables();
+    let spelled = known.iter().find(|known| known.as_str() == name);
+    let spelled = spelled.or_else(|| known.iter().find(|known| known.eq_ignore_ascii_case(name)));
+    session.table(spelled.map_or(name, String::as_str)).await
+}
+
+async fn columns_of(session: &Session, name: &str) -> Result<DataFrame> {
+    let frame = find(session, name).await?;
+    table(session, vec![("col_name", texts(frame.columns()))])
+}
+
+async fn describe(session: &Session, name: &str) -> Result<DataFrame> {
+    let frame = find(session, name).await?;
+    let schema = frame.schema();
+    let kinds = schema.fields().iter().map(|field| types::name(field.data_type())).collect();
+    let comments: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; schema.fields().len()]));
+    table(
+        session,
+        vec![("col_name", texts(frame.columns())), ("data_type", texts(kinds)), ("comment", comments)],
+    )
+}
+
+fn describe_function(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let at = 2 + usize::from(words.is(2, "extended"));
+    let name = words.name(at).ok_or_else(|| wrong("DESCRIBE FUNCTION name"))?;
+    let known = functions::names();
+    let own = lock(&state(session).functions).contains_key(&name);
+    if !own && !known.contains(&name) {
+        return Err(missing("function", &name, known));
+    }
+    let usage = if own { "a SQL function of this session".into() } else { functions::usage(&name) };
+    table(
+        session,
+        vec![("function_desc", texts(vec![format!("Function: {name}"), format!("Usage: {usage}")]))],
+    )
+}
+
+async fn cache(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let at = 1 + usize::from(words.is(1, "lazy"));
+    if !words.is(at, "table") {
+        return Err(wrong("CACHE TABLE name"));
+    }
+    if at == 2 {
+        return Err(Error::new(ErrorKind::Unsupported, "sql", "CACHE LAZY TABLE is not supported")
+            .with_help("write CACHE TABLE, which reads the table at once"));
+    }
+    let name = words.name(at + 1).ok_or_else(|| wrong("CACHE TABLE name"))?;
+    if words.len() > at + 2 {
+        let from = at + 2 + usize::from(words.is(at + 2, "as"));
+        if words.is(from, "options") {
+            return Err(Error::new(ErrorKind::Unsupported, "sql", "OPTIONS of CACHE TABLE is not supported"));
+        }
+        let frame = Box::pin(session::query(session, words.rest(from), "", &Parameters::new())).await?;
+        session.register(&name, &frame.persist().await?)?;
+        return nothing(session);
+    }
+    let frame = find(session, &name).await?;
+    let reference = datafusion::common::TableReference::bare(name.as_str());
+    let provider = session.context().table_provider(reference).await.map_err(|e| session.error(e, "sql"))?;
+    let stored = frame.persist().await?;
+    lock(&state(session).cached).entry(name.clone()).or_insert(provider);
+    session.register(&name, &stored)?;
+    nothing(session)
+}
+
+/// Puts the table back that a cached one stands for.
+fn restore(session: &Session, name: &str) -> Result<bool> {
+    let Some(provider) = lock(&state(session).cached).remove(name) else { return Ok(false) };
+    let error = |e| session.error(e, "sql");
+    let reference = datafusion::common::TableReference::bare(name);
+    session.context().deregister_table(reference.clone()).map_err(error)?;
+    session.context().register_table(reference, provider).map_err(error)?;
+    Ok(true)
+}
+
+fn uncache(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let exists = words.are(2, &["if", "exists"]);
+    let name = words.name(if exists { 4 } else { 2 }).ok_or_else(|| wrong("UNCACHE TABLE name"))?;
+    if !restore(session, &name)? && !exists {
+        let known: Vec<String> = lock(&state(session).cached).keys().cloned().collect();
+        return Err(missing("cached table", &name, known));
+    }
+    nothing(session)
+}
+
+/// The value of an expression.
+async fn value(
+    session: &Session,
+    expression: Vec<Token>,
+    data_type: Option<Vec<Token>>,
+) -> Result<Parameter> {
+    let mut tokens = vec![Token::make_keyword("SELECT")];
+    match data_type {
+        Some(data_type) => {
+            tokens.extend([Token::make_keyword("CAST"), Token::LParen]);
+            tokens.extend(expression);
+            tokens.push(Token::make_keyword("AS"));
+            tokens.extend(data_type);
+            tokens.push(Token::RParen);
+        }
+        None => tokens.extend(expression),
+    }
+    let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
+    let batches = frame.collect().await?;
+    let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() > 0) else {
+        return Ok(Parameter::Null);
+    };
+    let column = batch.column(0);
+    if column.is_null(0) {
+        return Ok(Parameter::Null);
+    }
+    let text = spark_format::column(column)?.swap_remove(0);
+    Ok(Parameter::Typed(text, types::name(column.data_type())))
+}
+
+async fn declare(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let replace = words.are(1, &["or", "replace"]);
+    let mut at = if replace { 3 } else { 1 };
+    at += usize::from(words.is(at, "variable") || words.is(at, "var"));
+    let name = words.name(at).ok_or_else(|| wrong("DECLARE VARIABLE name type DEFAULT value"))?;
+    if !replace && lock(&state(session).variables).contains_key(&name) {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "sql",
+            format!("[VARIABLE_ALREADY_EXISTS] there is a variable `{name}` SQLSTATE: 42723"),
+        )
+        .with_help("write DECLARE OR REPLACE VARIABLE, or SET VAR"));
+    }
+    let starts =
+        |index: &usize| words.is(*index, "default") || matches!(words.token(*index), Some(Token::Eq));
+    let start = (at + 1..words.len()).find(starts);
+    let data_type = words.slice(at + 1, start.unwrap_or(words.len()));
+    let data_type = (!data_type.is_empty()).then_some(data_type);
+    let made = match start {
+        Some(start) => value(session, words.slice(start + 1, words.len()), data_type).await?,
+        None => Parameter::Null,
+    };
+    lock(&state(session).variables).insert(name, made);
+    nothing(session)
+}
+
+async fn set_variable(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let name = words.name(2).ok_or_else(|| wrong("SET VAR name = value"))?;
+    if !matches!(words.token(3), Some(Token::Eq)) {
+        return Err(wrong("SET VAR name = value"));
+    }
+    let old = lock(&state(session).variables).get(&name).cloned();
+    let Some(old) = old else {
+        let known: Vec<String> = lock(&state(session).variables).keys().cloned().collect();
+        return Err(missing("variable", &name, known));
+    };
+    let data_type = match old {
+        Parameter::Typed(_, data_type) => tokens::tokens(&crate::dialect::TrefoilDialect, &data_type, false)
+            .ok()
+            .map(|tokens| tokens.into_iter().map(|t| t.token).collect()),
+        _ => None,
+    };
+    let made = value(session, words.slice(4, words.len()), data_type).await?;
+    lock(&state(session).variables).insert(name, made);
+    nothing(session)
+}
+
+async fn execute_immediate(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let using = (2..words.len()).find(|index| words.is(*index, "using"));
+    let end = using.unwrap_or(words.len());
+    let text = match (words.text(2), end) {
+        (Some(text), 3) => text.to_owned(),
+        _ => match value(session, words.slice(2, end), None).await? {
+            Parameter::Typed(text, _) => text,
+            _ => return Err(wrong("EXECUTE IMMEDIATE text")),
+        },
+    };
+    let mut parameters = Parameters::new();
+    if let Some(using) = using {
+        let open = usize::from(
+            matches!(words.token(using + 1), Some(Token::LParen))
+                && words.close(using + 1) == Some(words.len() - 1),
+        );
+        for (from, to) in words.parts(using + 1 + open, words.len() - open) {
+            let named = (from + 1..to).find(|index| words.is(*index, "as"));
+            let made = value(session, words.slice(from, named.unwrap_or(to)), None).await?;
+            parameters = match named.and_then(|index| words.name(index + 1)) {
+                Some(name) => parameters.name(name, made),
+                None => parameters.with(made),
+            };
+        }
+    }
+    Box::pin(session::text(session, &text, &parameters)).await
+}
+
+fn create_function(session: &Session, words: &Words<'_>, at: usize) -> Result<DataFrame> {
+    let form = || wrong("CREATE FUNCTION name(parameter type, ..) RETURNS type RETURN expression");
+    let at = if words.are(at, &["if", "not", "exists"]) { at + 3 } else { at };
+    let name = words.name(at).ok_or_else(form)?;
+    if functions::names().contains(&name) || aggregates::is_known(&name) {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "sql",
+            format!("`{name}` is a function of the dialect"),
+        ));
+    }
+    if !matches!(words.token(at + 1), Some(Token::LParen)) {
+        return Err(form());
+    }
+    let close = words.close(at + 1).ok_or_else(form)?;
+    let mut parameters = Vec::new();
+    for (from, to) in words.parts(at + 2, close) {
+        let parameter = words.name(from).ok_or_else(form)?;
+        let default = (from + 1..to).find(|index| words.is(*index, "default"));
+        let data_type = words.slice(from + 1, default.unwrap_or(to));
+        let default = default.map(|index| words.slice(index + 1, to));
+        parameters.push((parameter, data_type, default));
+    }
+    let body = (close + 1..words.len()).find(|index| words.is(*index, "return")).ok_or_else(form)?;
+    if words.is(close + 1, "returns") && words.is(close + 2, "table") || words.is(body + 1, "select") {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "sql",
+            "a SQL function that returns a table is not supported",
+        )
+        .with_help("create a view, or register a table function in Rust"));
+    }
+    let result = words.is(close + 1, "returns").then(|| words.slice(close + 2, body));
+    let function = SqlFunction { parameters, result, body: words.slice(body + 1, words.len()) };
+    lock(&state(session).functions).insert(name, function);
+    nothing(session)
+}
+
+/// Replaces calls of SQL functions by their bodies.
+///
+/// # Errors
+/// For a call with too few or too many arguments, and for functions that call themselves.
+pub(crate) fn expand(session: &Session, tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+    let state = state(session);
+    let functions = lock(&state.functions).clone();
+    if functions.is_empty() {
+        return Ok(tokens);
+    }
+    let mut tokens = tokens;
+    for _ in 0..32 {
+        let Some(expanded) = expand_once(&functions, &tokens)? else { return Ok(tokens) };
+        tokens = expanded;
+    }
+    Err(Error::new(ErrorKind::InvalidArgument, "sql", "SQL functions call each other more than 32 deep"))
+}
+
+fn expand_once(
+    functions: &BTreeMap<String, SqlFunction>,
+    tokens: &[TokenWithSpan],
+) -> Result<Option<Vec<TokenWithSpan>>> {
+    let words = Words::new(tokens);
+    for index in 0..words.len() {
+        let Some(name) = words.name(index) else { continue };
+        let Some(function) = functions.get(&name) else { continue };
+        if !matches!(words.token(index + 1), Some(Token::LParen)) {
+            continue;
+        }
+        let close = words.close(index + 1).ok_or_else(|| wrong("`)`"))?;
+        let given = words.parts(index + 2, close);
+        let required = function.parameters.iter().filter(|(.., default)| default.is_none()).count();
+        if given.len() < required || given.len() > function.parameters.len() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "sql",
+                format!(
+                    "[WRONG_NUM_ARGS.WITHOUT_SUGGESTION] `{name}` takes {} arguments, {} were given. SQLSTATE: 42605",
+                    function.parameters.len(),
+                    given.len()
+                ),
+            ));
+        }
+        let cast = |value: Vec<Token>, data_type: &[Token]| {
+            let mut out = vec![Token::make_keyword("CAST"), Token::LParen];
+            out.extend(value);
+            out.push(Token::make_keyword("AS"));
+            out.extend(data_type.to_vec());
+            out.push(Token::RParen);
+            out
+        };
+        let mut body = Vec::new();
+        for token in &function.body {
+            let parameter = match token {
+                Token::Word(w) => {
+                    function.parameters.iter().position(|(p, ..)| p.eq_ignore_ascii_case(&w.value))
+                }
+                _ => None,
+            };
+            match parameter {
+                Some(at) => {
+                    let (_, data_type, default) = &function.parameters[at];
+                    let value = match given.get(at) {
+                        Some((from, to)) => words.slice(*from, *to),
+                        None => default.clone().unwrap_or_default(),
+                    };
+                    body.extend(cast(value, data_type));
+                }
+                None => body.push(token.clone()),
+            }
+        }
+        let whole = match &function.result {
+            Some(result) => cast(body, result),
+            None => [vec![Token::LParen], body, vec![Token::RParen]].concat(),
+        };
+        let mut out = tokens[..words.at[index]].to_vec();
+        out.extend(spaced(whole));
+        out.extend_from_slice(&tokens[words.at[close] + 1..]);
+        return Ok(Some(out));
+    }
+    Ok(None)
+}
+
+/// `EXPLAIN EXTENDED` and `FORMATTED` in DataFusion's words.
+///
+/// # Errors
+/// For `COST` and `CODEGEN`, which have no like here.
+pub(crate) fn explained(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+    let words = Words::new(&tokens);
+    if !words.is(0, "explain") {
+        return Ok(tokens);
+    }
+    let with: &[&str] = if words.is(1, "extended") {
+        &["VERBOSE"]
+    } else if words.is(1, "formatted") {
+        &["FORMAT", "TREE"]
+    } else if words.is(1, "cost") || words.is(1, "codegen") {
+        return Err(Error::new(ErrorKind::Unsupported, "sql", "EXPLAIN COST / CODEGEN is not supported")
+            .with_help("write EXPLAIN, EXPLAIN EXTENDED, EXPLAIN FORMATTED or EXPLAIN ANALYZE"));
+    } else {
+        return Ok(tokens);
+    };
+    let at = words.at[1];
+    tokens.splice(at..=at, spaced(with.iter().map(|word| Token::make_keyword(word))));
+    Ok(tokens)
+}
+
+/// The tokens of a variable's value.
+pub(crate) fn variable(session: &Session, name: &str) -> Option<Vec<Token>> {
+    let state = state(session);
+    let variables = lock(&state.variables);
+    variables.get(&name.to_lowercase()).map(literal)
+}
