@@ -56,7 +56,7 @@ macro_rules! numbers {
                 <$arrow>::DATA_TYPE
             }
 
-            fn get<'a>(column: &'a ArrayRef, row: usize) -> Option<$rust> {
+            fn get(column: &ArrayRef, row: usize) -> Option<$rust> {
                 column.is_valid(row).then(|| column.as_primitive::<$arrow>().value(row))
             }
         }
@@ -89,7 +89,7 @@ impl SqlArgument for bool {
         DataType::Boolean
     }
 
-    fn get<'a>(column: &'a ArrayRef, row: usize) -> Option<bool> {
+    fn get(column: &ArrayRef, row: usize) -> Option<bool> {
         column.is_valid(row).then(|| column.as_boolean().value(row))
     }
 }
@@ -111,7 +111,7 @@ impl SqlArgument for &str {
         DataType::Utf8
     }
 
-    fn get<'a>(column: &'a ArrayRef, row: usize) -> Option<&'a str> {
+    fn get(column: &ArrayRef, row: usize) -> Option<&str> {
         column.is_valid(row).then(|| column.as_string::<i32>().value(row))
     }
 }
@@ -123,7 +123,7 @@ impl SqlArgument for String {
         DataType::Utf8
     }
 
-    fn get<'a>(column: &'a ArrayRef, row: usize) -> Option<String> {
+    fn get(column: &ArrayRef, row: usize) -> Option<String> {
         column.is_valid(row).then(|| column.as_string::<i32>().value(row).to_owned())
     }
 }
@@ -145,7 +145,7 @@ impl SqlArgument for &[u8] {
         DataType::Binary
     }
 
-    fn get<'a>(column: &'a ArrayRef, row: usize) -> Option<&'a [u8]> {
+    fn get(column: &ArrayRef, row: usize) -> Option<&[u8]> {
         column.is_valid(row).then(|| column.as_binary::<i32>().value(row))
     }
 }
@@ -239,7 +239,7 @@ macro_rules! closures {
                 R::Value::data_type()
             }
 
-            #[allow(non_snake_case, unused_variables)]
+            #[allow(non_snake_case, unused_variables, clippy::needless_lifetimes, clippy::extra_unused_lifetimes)]
             fn call(&self, columns: &[ArrayRef], rows: usize) -> Result<ArrayRef, Box<dyn StdError + Send + Sync>> {
                 fn apply<'a, R, $($argument: SqlArgument),*>(
                     f: &impl Fn($($argument::Item<'a>),*) -> R,
@@ -394,10 +394,13 @@ pub(crate) fn scalar<M: 'static, F: ScalarFn<M>>(name: &str, f: F) -> ScalarUDF 
 /// The query is split over threads, so `merge` must give what `update` on both parts would have given.
 pub struct Aggregate<S, A, R> {
     init: S,
-    update: Box<dyn Fn(&mut S, A) + Send + Sync>,
-    merge: Box<dyn Fn(&mut S, S) + Send + Sync>,
+    update: Change<S, A>,
+    merge: Change<S, S>,
     finish: Box<dyn Fn(S) -> R + Send + Sync>,
 }
+
+/// What a value does to a state.
+type Change<S, A> = Box<dyn Fn(&mut S, A) + Send + Sync>;
 
 impl<S, A, R> Aggregate<S, A, R> {
     /// Puts an aggregate together.

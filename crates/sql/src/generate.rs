@@ -26,7 +26,7 @@ const COLUMN: &str = "#gen";
 pub(crate) fn is_generator(name: &str) -> bool {
     let name = name.to_lowercase();
     let base = name.strip_suffix("_outer").unwrap_or(&name);
-    matches!(base, "explode" | "posexplode" | "inline" | "stack" | "json_tuple")
+    matches!(base, "explode" | "posexplode" | "inline" | "stack" | "json_tuple" | "variant_explode")
 }
 
 /// Moves generators of select lists and lateral views into FROM.
@@ -159,6 +159,9 @@ impl RelationPlanner for SparkRelations {
             Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
         };
         match relation {
+            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                sample(relation, context)
+            }
             TableFactor::Table { ref name, .. } if name.to_string().trim_matches('`') == ONE_ROW => {
                 planned(LogicalPlanBuilder::empty(true).build()?, None)
             }
@@ -177,9 +180,6 @@ impl RelationPlanner for SparkRelations {
             {
                 let arguments = args.args.iter().map(argument).collect::<Result<Vec<_>>>()?;
                 planned(range(arguments, context)?, alias.clone())
-            }
-            TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-                sample(relation, context)
             }
             TableFactor::Pivot {
                 table,

@@ -6,18 +6,6 @@ const FAMILIES: &[(&str, &[&str], &[&str])] = &[
     ("geometry", &["st_"], &[]),
     ("XML", &["xpath", "from_xml", "to_xml", "schema_of_xml"], &[]),
     ("Avro and Protobuf", &["from_avro", "to_avro", "from_protobuf", "to_protobuf", "schema_of_avro"], &[]),
-    (
-        "VARIANT",
-        &[
-            "variant_",
-            "try_variant_",
-            "schema_of_variant",
-            "is_variant_null",
-            "is_valid_variant",
-            "to_variant_object",
-        ],
-        &["parse_json", "try_parse_json"],
-    ),
     ("ciphers", &["aes_", "try_aes_"], &[]),
     ("Java methods", &[], &["java_method", "reflect", "try_reflect"]),
     ("metric views", &[], &["measure"]),

@@ -20,8 +20,7 @@ pub(crate) struct SparkPlanner;
 
 /// Whether a call by this name is planned here, and not by DataFusion's registry.
 pub(crate) fn is_planned(name: &str) -> bool {
-    functions::scalar(name).is_some()
-        || matches!(name, "if" | "coalesce" | "nvl" | "ifnull" | "nvl2" | "nullif")
+    functions::scalar(name).is_some() || functions::is_expression(name)
 }
 
 /// Whether an expression names a column that is not there: the planner says so later, with the place.

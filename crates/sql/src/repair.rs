@@ -39,13 +39,15 @@ pub(crate) fn repair(
     let mut found: Vec<&str> = valid
         .iter()
         .filter(|column| column.name.eq_ignore_ascii_case(&field.name) && column.name != field.name)
+        .filter(|column| field.relation.is_none() || column.relation == field.relation)
         .map(|column| column.name.as_str())
         .collect();
     found.sort_unstable();
     found.dedup();
     match found.as_slice() {
         [only] => {
-            let mut spelling = Spelling { name: &field.name, right: only, changed: false };
+            let table = field.relation.as_ref().map(|relation| relation.table());
+            let mut spelling = Spelling { table, name: &field.name, right: only, changed: false };
             let _ = statement.visit(&mut spelling);
             spelling.changed
         }
@@ -72,6 +74,8 @@ fn normal(ident: &Ident) -> String {
 }
 
 struct Spelling<'a> {
+    /// The qualifier that the name was looked for with.
+    table: Option<&'a str>,
     name: &'a str,
     right: &'a str,
     changed: bool,
@@ -81,9 +85,16 @@ impl VisitorMut for Spelling<'_> {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        let last = match expr {
-            Expr::Identifier(ident) => Some(ident),
-            Expr::CompoundIdentifier(parts) => parts.last_mut(),
+        let last = match (expr, self.table) {
+            (Expr::Identifier(ident), None) => Some(ident),
+            (Expr::CompoundIdentifier(parts), table) => match (parts.as_mut_slice(), table) {
+                ([.., qualifier, last], Some(table)) if qualifier.value.eq_ignore_ascii_case(table) => {
+                    Some(last)
+                }
+                // The first part of `column.field`.
+                ([column, _], None) => Some(column),
+                _ => None,
+            },
             _ => None,
         };
         if let Some(ident) = last

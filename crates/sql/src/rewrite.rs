@@ -115,8 +115,20 @@ impl VisitorMut for Names {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            as_written(&mut table.alias);
+        }
+        ControlFlow::Continue(())
+    }
+
     /// The columns that PIVOT makes are named by the text of its values.
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. } = factor
+        {
+            as_written(alias);
+        }
         if let TableFactor::Pivot {
             aggregate_functions, value_source: PivotValueSource::List(values), ..
         } = factor
@@ -129,6 +141,13 @@ impl VisitorMut for Names {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// The columns of `t(Id, Name)` keep their case.
+fn as_written(alias: &mut TableAlias) {
+    for column in &mut alias.columns {
+        column.name.quote_style = Some('`');
     }
 }
 

@@ -97,12 +97,16 @@ pub(crate) fn coalesce(select: &mut Select) {
                         additional_elements: rest.to_vec(),
                     });
                 }
-                columns.push(SelectItem::Wildcard(options));
+                for table in &keys.tables {
+                    let table = ObjectName::from(vec![table.clone()]);
+                    let of = SelectItemQualifiedWildcardKind::ObjectName(table);
+                    columns.push(SelectItem::QualifiedWildcard(of, options.clone()));
+                }
             }
             SelectItem::UnnamedExpr(mut expr) => {
                 // Named before it is changed, so that the name is what was written.
                 let name = crate::names::of(&expr);
-                let _ = expr.visit(&mut keys);
+                let _ = VisitMut::visit(&mut expr, &mut keys);
                 columns.push(match name {
                     Some(name) if !crate::names::is_generator(&expr) => {
                         SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) }
@@ -111,7 +115,7 @@ pub(crate) fn coalesce(select: &mut Select) {
                 });
             }
             SelectItem::ExprWithAlias { mut expr, alias } => {
-                let _ = expr.visit(&mut keys);
+                let _ = VisitMut::visit(&mut expr, &mut keys);
                 columns.push(SelectItem::ExprWithAlias { expr, alias });
             }
             other => columns.push(other),

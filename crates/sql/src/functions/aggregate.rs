@@ -92,8 +92,18 @@ impl AggregateUDFImpl for RowAggregate {
             .map(|expr| expr.downcast_ref::<Literal>().and_then(|l| literal(l.value())))
             .collect();
         let site = self.site(&given, literals)?;
-        let state_type = (self.plan.state)(&site)?;
+        let mut state_type = (self.plan.state)(&site)?;
+        let mut order = Vec::new();
+        let mut keys = Vec::new();
+        for by in args.order_bys {
+            order.push((by.options.descending, by.options.nulls_first));
+            keys.push(types::plain(&by.expr.data_type(args.schema)?));
+        }
+        if !order.is_empty() {
+            state_type = ordered_state(&site.types, keys.iter());
+        }
         Ok(Box::new(Running {
+            order,
             plan: self.plan.clone(),
             given: given.iter().map(types::plain).collect(),
             site,
@@ -107,13 +117,32 @@ impl AggregateUDFImpl for RowAggregate {
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let given: Vec<DataType> = args.input_fields.iter().map(|f| f.data_type().clone()).collect();
         let site = self.site(&given, vec![None; given.len()])?;
-        let state = (self.plan.state)(&site)?;
+        let state = if args.ordering_fields.is_empty() {
+            (self.plan.state)(&site)?
+        } else {
+            let keys: Vec<DataType> =
+                args.ordering_fields.iter().map(|f| types::plain(f.data_type())).collect();
+            ordered_state(&site.types, keys.iter())
+        };
         Ok(vec![Arc::new(Field::new(format!("{}[state]", args.name), state, true))])
     }
 }
 
+/// With an ORDER BY the state is the rows with their keys; they are put in order at the end.
+fn ordered_state<'a>(row: &[DataType], keys: impl Iterator<Item = &'a DataType>) -> DataType {
+    let fields = |types: Vec<DataType>| {
+        types::struct_of(types.into_iter().enumerate().map(|(index, t)| (index.to_string(), t)))
+    };
+    types::list_of(types::struct_of([
+        ("row", fields(row.to_vec())),
+        ("keys", fields(keys.cloned().collect())),
+    ]))
+}
+
 struct Running {
     plan: Plan,
+    /// Descending and nulls first, for each key of an ORDER BY.
+    order: Vec<(bool, bool)>,
     given: Vec<DataType>,
     site: Site,
     state: Value,
@@ -140,6 +169,22 @@ fn size(value: &Value) -> usize {
         }
 }
 
+impl Running {
+    fn compare(&self, a: &[Value], b: &[Value]) -> std::cmp::Ordering {
+        let mut order = std::cmp::Ordering::Equal;
+        for ((a, b), (descending, nulls_first)) in a.iter().zip(b).zip(&self.order) {
+            order = order.then_with(|| match (a.is_null(), b.is_null()) {
+                (false, false) if *descending => b.cmp(a),
+                (false, false) => a.cmp(b),
+                // `cmp` has null first.
+                _ if *nulls_first => a.cmp(b),
+                _ => b.cmp(a),
+            });
+        }
+        order
+    }
+}
+
 impl Accumulator for Running {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         let rows = values.first().map_or(0, |column| column.len());
@@ -153,17 +198,42 @@ impl Accumulator for Running {
             };
             columns.push(read.into_iter());
         }
+        // The keys of an ORDER BY come after the arguments.
+        let mut keys = Vec::new();
+        if !self.order.is_empty() {
+            let read =
+                values.iter().skip(self.site.types.len()).map(value::read).collect::<Result<Vec<_>>>()?;
+            keys = (0..rows)
+                .map(|row| read.iter().map(|column| column[row].clone()).collect::<Vec<_>>())
+                .collect();
+        }
+        let mut keys = keys.into_iter();
         for _ in 0..rows {
             let row: Vec<Value> = columns.iter_mut().map(|c| c.next().unwrap_or_default()).collect();
             if self.strict && row.first().is_some_and(Value::is_null) {
+                keys.next();
                 continue;
             }
-            (self.plan.update)(&mut self.state, &row, &self.site)?;
+            if self.order.is_empty() {
+                (self.plan.update)(&mut self.state, &row, &self.site)?;
+            } else {
+                let pair =
+                    Value::Struct(vec![Value::Struct(row), Value::Struct(keys.next().unwrap_or_default())]);
+                push(&mut self.state, &[pair], &self.site)?;
+            }
         }
         Ok(())
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
+        if !self.order.is_empty() {
+            let mut rows = std::mem::take(&mut self.state).into_list();
+            rows.sort_by(|a, b| self.compare(a.list()[1].list(), b.list()[1].list()));
+            for row in &rows {
+                (self.plan.update)(&mut self.state, row.list()[0].list(), &self.site)?;
+            }
+            self.order.clear();
+        }
         let finished = if self.distinct {
             let unique = match &self.state {
                 Value::List(items) => {
@@ -196,6 +266,8 @@ impl Accumulator for Running {
             }
             if self.state.is_null() {
                 self.state = state;
+            } else if !self.order.is_empty() {
+                append(&mut self.state, state, &self.site)?;
             } else {
                 (self.plan.merge)(&mut self.state, state, &self.site)?;
             }
@@ -672,6 +744,12 @@ fn plans() -> Vec<Plan> {
                 values.sort();
                 Ok(if values.is_empty() { Value::Null } else { interpolated(&values, 0.5) })
             },
+        ),
+        list(
+            "schema_of_variant_agg",
+            "struct -> ..",
+            |_| Ok(DataType::Utf8),
+            |state, _| Ok(super::variant::schema_of_all(state.list()).into()),
         ),
         rows("mode", "any bool? -> ..", first_type, mode),
         rows("listagg", "str str? -> ..", |_| Ok(DataType::Utf8), text),

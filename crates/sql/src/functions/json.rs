@@ -170,14 +170,14 @@ impl Options {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Step {
+pub(super) enum Step {
     Key(String),
     Index(usize),
     All,
 }
 
 /// `$.a[0].b[*]['c']`.
-fn path(text: &str) -> Option<Vec<Step>> {
+pub(super) fn path(text: &str) -> Option<Vec<Step>> {
     let mut rest = text.trim().strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {

@@ -19,6 +19,7 @@ mod pattern;
 mod string;
 mod timeparts;
 mod url;
+pub(crate) mod variant;
 
 use crate::value::Value;
 use datafusion::arrow::datatypes::DataType;
@@ -93,6 +94,7 @@ static SCALARS: LazyLock<Set> = LazyLock::new(|| {
     map::add(&mut set);
     number_format::add(&mut set);
     url::add(&mut set);
+    variant::add(&mut set);
     pattern::add(&mut set);
     conditional::add(&mut set);
     math::add(&mut set);
@@ -116,6 +118,11 @@ const PLANNED: &[(&str, &str)] = &[
     ("nvl2", "any any any -> any"),
     ("positive", "num -> num"),
 ];
+
+/// Whether a function is planned as an expression.
+pub(crate) fn is_expression(name: &str) -> bool {
+    PLANNED.iter().any(|(planned, _)| *planned == name)
+}
 
 /// The names of all functions of the dialect that this crate defines, sorted.
 pub(crate) fn names() -> Vec<String> {

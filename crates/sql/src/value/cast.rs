@@ -24,6 +24,9 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
         ))
     };
     let or_invalid = |made: Option<Value>| made.map_or_else(invalid, Ok);
+    if types::is_variant(from) {
+        return crate::functions::variant::cast_variant(value, to);
+    }
     match (value, to) {
         (_, t) if types::is_string(t) => Ok(Value::Str(format::cast_text(value, from))),
         (Value::Str(_) | Value::Bin(_), t) if types::is_binary(t) => Ok(Value::Bin(value.bytes().to_vec())),
@@ -177,6 +180,7 @@ pub(crate) fn possible(from: &DataType, to: &DataType) -> bool {
     let (from, to) = (types::plain(from), types::plain(to));
     match (&from, &to) {
         _ if from == to => true,
+        (f, _) if types::is_variant(f) => true,
         (T::Null, _) | (_, T::Utf8) => true,
         (T::Utf8, t) => !t.is_nested(),
         (f, T::Binary) => f.is_integer(),

@@ -49,6 +49,9 @@ fn write(out: &mut String, value: &Value, data_type: &DataType, nested: bool) {
             }
             out.push('}');
         }
+        Value::Struct(values) if super::types::is_variant(data_type) => {
+            out.push_str(values.first().map_or("null", |text| text.str()));
+        }
         Value::Struct(values) => {
             let DataType::Struct(fields) = data_type else { return };
             out.push('{');
@@ -97,6 +100,10 @@ pub(crate) fn cast_text(value: &Value, data_type: &DataType) -> String {
                 .map(|(k, v)| format!("{} -> {}", cast_text(k, key), cast_text(v, mapped)))
                 .collect();
             format!("{{{}}}", entries.join(", "))
+        }
+        // A text in a VARIANT is itself, everything else is JSON.
+        Value::Struct(_) if super::types::is_variant(data_type) => {
+            crate::functions::variant::json_of(value).map_or_else(|| "null".into(), |json| json.plain())
         }
         Value::Struct(values) => {
             let DataType::Struct(fields) = data_type else { return String::new() };

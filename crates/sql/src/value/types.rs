@@ -27,6 +27,18 @@ pub(crate) fn struct_of<N: Into<String>>(fields: impl IntoIterator<Item = (N, Da
     DataType::Struct(fields.into_iter().map(|(name, t)| Field::new(name, t, true)).collect())
 }
 
+/// The field of the struct that a VARIANT is.
+const VARIANT: &str = "#variant";
+
+/// `VARIANT`: JSON text, in a struct of its own.
+pub(crate) fn variant() -> DataType {
+    struct_of([(VARIANT, DataType::Utf8)])
+}
+
+pub(crate) fn is_variant(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Struct(fields) if fields.len() == 1 && fields[0].name() == VARIANT)
+}
+
 /// The type of the elements of a list.
 pub(crate) fn item_of(data_type: &DataType) -> Option<&DataType> {
     match data_type {
@@ -124,6 +136,7 @@ pub(crate) fn name(data_type: &DataType) -> String {
         T::Interval(IntervalUnit::YearMonth) => "interval year to month".into(),
         T::Interval(_) => "interval".into(),
         T::Duration(_) => "interval day to second".into(),
+        t if is_variant(t) => "variant".into(),
         T::Struct(fields) => {
             let fields: Vec<String> =
                 fields.iter().map(|f| format!("{}:{}", f.name(), name(f.data_type()))).collect();
@@ -228,6 +241,7 @@ impl<'a> Reader<'a> {
                 DataType::Utf8
             }
             "binary" => DataType::Binary,
+            "variant" => variant(),
             "date" => DataType::Date32,
             "timestamp" | "timestamp_ltz" | "timestamp_ntz" => TIMESTAMP,
             "time" => {

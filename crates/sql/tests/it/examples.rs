@@ -31,7 +31,8 @@ fn run(session: &Session, query: &str) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
-/// Rows without an order are compared as a set; a table drawn with lines is compared by its cells.
+/// Rows are compared in any order and without the blanks around them, which the list has lost; a table drawn
+/// with lines is compared by its cells.
 fn same(found: &[String], expect: &[String]) -> bool {
     let drawn = expect.first().is_some_and(|line| line.starts_with("+-"));
     let expect: Vec<String> = if drawn {
@@ -45,7 +46,9 @@ fn same(found: &[String], expect: &[String]) -> bool {
         expect.to_vec()
     };
     let sorted = |rows: &[String]| {
-        let mut rows: Vec<String> = rows.iter().map(|row| row.trim_end().to_owned()).collect();
+        let mut rows: Vec<String> = rows.iter().map(|row| row.trim().to_owned()).collect();
+        // Of an answer that is an empty text the list has nothing.
+        rows.retain(|row| !row.is_empty());
         rows.sort();
         rows
     };
