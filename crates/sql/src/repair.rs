@@ -39,7 +39,7 @@ pub(crate) fn repair(
     let mut found: Vec<&str> = valid
         .iter()
         .filter(|column| column.name.eq_ignore_ascii_case(&field.name) && column.name != field.name)
-        .filter(|column| field.relation.is_none() || column.relation == field.relation)
+        .filter(|column| field.relation.is_none() || table_of(column) == table_of(field))
         .map(|column| column.name.as_str())
         .collect();
     found.sort_unstable();
@@ -58,6 +58,10 @@ pub(crate) fn repair(
         }
         _ => false,
     }
+}
+
+fn table_of(column: &Column) -> Option<&str> {
+    column.relation.as_ref().map(|relation| relation.table())
 }
 
 /// Puts a value where a name is used as a column.

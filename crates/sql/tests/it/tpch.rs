@@ -97,7 +97,7 @@ fn session(dir: &Path, workers: usize, batch: usize, memory: &str) -> Session {
             "CREATE EXTERNAL TABLE {name} ({columns}) STORED AS CSV LOCATION '{}' OPTIONS ('format.has_header' 'true')",
             file.display()
         );
-        session.block_on(session.sql(&text)).unwrap_or_else(|error| panic!("{text}\n{error}"));
+        let _ = session.block_on(session.sql(&text)).unwrap_or_else(|error| panic!("{text}\n{error}"));
     }
     session
 }
