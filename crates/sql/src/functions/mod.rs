@@ -16,6 +16,7 @@ mod map;
 mod math;
 mod number_format;
 mod pattern;
+mod plans;
 mod string;
 mod timeparts;
 mod url;
