@@ -19,12 +19,16 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trefoil-sql", &["trefoil-core", "trefoil-plan"]),
     ("trefoil-tasks", &["trefoil-core", "trefoil-macros"]),
     ("trefoil-frames", &["trefoil-core", "trefoil-plan"]),
+    ("trefoil-cli", &["trefoil-core", "trefoil-plan", "trefoil-sql"]),
     ("trefoil-testkit", &["trefoil-core"]),
     (
         "trefoil-bench",
         &["trefoil-core", "trefoil-plan", "trefoil-sql", "trefoil-tasks", "trefoil-frames", "trefoil"],
     ),
-    ("trefoil", &["trefoil-core", "trefoil-plan", "trefoil-sql", "trefoil-tasks", "trefoil-frames"]),
+    (
+        "trefoil",
+        &["trefoil-core", "trefoil-plan", "trefoil-sql", "trefoil-tasks", "trefoil-frames", "trefoil-cli"],
+    ),
 ];
 
 /// Outside crates that only these of ours may name in their dependencies (tests and benches aside).
@@ -37,7 +41,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("faer", &["trefoil-frames"]),
     ("ndarray", &["trefoil-frames"]),
     ("rayon", &["trefoil-bench"]),
-    ("mimalloc", &["trefoil-bench"]),
+    ("mimalloc", &["trefoil-bench", "trefoil"]),
 ];
 
 /// Crates whose tree, for these features, must hold nothing of the relational kernel.

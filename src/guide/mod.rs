@@ -29,6 +29,9 @@ pub mod tutorials {
 pub mod reference {
     #[doc = include_str!("../../docs/reference/sql-functions.md")]
     pub mod sql_functions {}
+
+    #[doc = include_str!("../../docs/tutorials/shell.md")]
+    pub mod shell {}
 }
 
 /// Their line, our line: `docs/coming-from/`.
