@@ -39,6 +39,9 @@ pub(crate) struct Settings {
     /// What the text of queries means
     #[arg(long, global = true, value_enum, default_value_t)]
     dialect: Meaning,
+    /// Draw no progress bars (they are drawn on standard error if it is a terminal)
+    #[arg(long, global = true)]
+    no_progress: bool,
 }
 
 /// The dialects, as words of the command line.
@@ -67,7 +70,9 @@ impl Settings {
         if let Some(dir) = &self.spill_dir {
             builder = builder.spill_dir(dir);
         }
-        builder.build()
+        let session = builder.build()?;
+        session.progress(!self.no_progress);
+        Ok(session)
     }
 }
 
