@@ -30,6 +30,7 @@ mod observe;
 mod session;
 mod source;
 mod stored;
+mod yielding;
 
 pub use datafusion::arrow;
 pub use error::{plan_error, span_of};

@@ -52,6 +52,24 @@ fn a_dropped_stream_and_a_dropped_future() {
     assert_eq!(session.block_on(async { session.table("a").await?.count().await }).unwrap(), 30_000);
 }
 
+#[test]
+fn an_aggregate_over_an_endless_join_stops() {
+    let session = session();
+    let frame = endless(&session);
+    let stored = session.budget().reserved();
+    let sum = "SELECT sum(a.n * b.n) FROM a CROSS JOIN a AS b";
+    let sum = session.block_on(session.context().sql(sum)).unwrap();
+    let sum = DataFrame::new(session.clone(), sum);
+    session.block_on(async {
+        let mut collect = Box::pin(sum.collect());
+        while session.budget().reserved() == stored {
+            assert!(futures::poll!(&mut collect).is_pending());
+        }
+        drop(collect);
+    });
+    settles_at(&session, stored);
+}
+
 /// Threads of this process whose name starts so; the kernel keeps 15 characters of a name.
 fn threads(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
