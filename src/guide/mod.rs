@@ -23,15 +23,15 @@ pub mod tutorials {
 
     #[doc = include_str!("../../docs/tutorials/sql.md")]
     pub mod sql {}
+
+    #[doc = include_str!("../../docs/tutorials/shell.md")]
+    pub mod shell {}
 }
 
 /// Lists made from the code: `docs/reference/`.
 pub mod reference {
     #[doc = include_str!("../../docs/reference/sql-functions.md")]
     pub mod sql_functions {}
-
-    #[doc = include_str!("../../docs/tutorials/shell.md")]
-    pub mod shell {}
 }
 
 /// Their line, our line: `docs/coming-from/`.

@@ -55,7 +55,7 @@ fn a_dropped_stream_and_a_dropped_future() {
 #[test]
 fn an_aggregate_over_an_endless_join_stops() {
     let session = session();
-    let frame = endless(&session);
+    let _persisted = endless(&session);
     let stored = session.budget().reserved();
     let sum = "SELECT sum(a.n * b.n) FROM a CROSS JOIN a AS b";
     let sum = session.block_on(session.context().sql(sum)).unwrap();
