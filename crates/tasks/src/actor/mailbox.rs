@@ -71,10 +71,18 @@ struct Queue<A: Actor> {
     closed: bool,
     /// Room promised to callers who have not called yet.
     reserved: usize,
-    /// Who waits for room.
-    waiters: VecDeque<Waker>,
+    /// Who waits for room, with their numbers, which ascend.
+    waiters: VecDeque<(u64, Waker)>,
+    /// The number of the next who waits.
+    next_waiter: u64,
     /// Calls that a panic beside them interrupted, to run again.
     interrupted: Vec<Mailed<A>>,
+}
+
+impl<A: Actor> Queue<A> {
+    fn find_waiter(&self, place: Option<u64>) -> Option<usize> {
+        place.and_then(|place| self.waiters.binary_search_by_key(&place, |(number, _)| *number).ok())
+    }
 }
 
 /// The shared part of an actor.
@@ -126,6 +134,7 @@ impl<A: Actor> Core<A> {
             closed: false,
             reserved: 0,
             waiters: VecDeque::new(),
+            next_waiter: 0,
             interrupted: Vec::new(),
         };
         Self {
@@ -148,7 +157,7 @@ impl<A: Actor> Core<A> {
         if queue.closed {
             return Err((mail, Refusal::Closed));
         }
-        if self.settings.capacity != usize::MAX && matches!(mail, Mail::Call(_)) {
+        if self.is_bounded() && matches!(mail, Mail::Call(_)) {
             if reserved {
                 queue.reserved = queue.reserved.saturating_sub(1);
             } else {
@@ -171,20 +180,42 @@ impl<A: Actor> Core<A> {
         queue.mails.len() + self.held.load(Ordering::Acquire) + queue.reserved
     }
 
-    /// Promises room for one call, or remembers who waits for it.
-    pub(crate) fn poll_reserve(&self, waker: &Waker) -> Poll<Result<(), Refusal>> {
+    /// Promises room for one call, or remembers who waits for it: once, with the waker it gave last, since a
+    /// wake-up that goes to an earlier one is lost. `place` is its number in the line.
+    pub(crate) fn poll_reserve(&self, place: &mut Option<u64>, waker: &Waker) -> Poll<Result<(), Refusal>> {
         let mut queue = self.queue.lock();
         if queue.closed {
             return Poll::Ready(Err(Refusal::Closed));
         }
         if self.filled(&queue) < self.settings.capacity {
+            if let Some(index) = queue.find_waiter(place.take()) {
+                queue.waiters.remove(index);
+            }
             queue.reserved += 1;
             return Poll::Ready(Ok(()));
         }
-        if !queue.waiters.iter().any(|known| known.will_wake(waker)) {
-            queue.waiters.push_back(waker.clone());
+        match queue.find_waiter(*place) {
+            Some(index) => queue.waiters[index].1.clone_from(waker),
+            None => {
+                let number = queue.next_waiter;
+                queue.next_waiter += 1;
+                *place = Some(number);
+                queue.waiters.push_back((number, waker.clone()));
+            }
         }
         Poll::Pending
+    }
+
+    /// Someone no longer waits. If it has been told of room, the next in line can have that.
+    pub(crate) fn leave_line(&self, place: u64) {
+        let mut queue = self.queue.lock();
+        match queue.find_waiter(Some(place)) {
+            Some(index) => drop(queue.waiters.remove(index)),
+            None => {
+                drop(queue);
+                self.made_room();
+            }
+        }
     }
 
     /// Takes a promise back that was not used.
@@ -195,14 +226,14 @@ impl<A: Actor> Core<A> {
 
     /// Tells those who wait that there may be room.
     pub(crate) fn made_room(&self) {
-        if self.settings.capacity == usize::MAX {
+        if !self.is_bounded() {
             return;
         }
         let mut queue = self.queue.lock();
         let room = self.settings.capacity.saturating_sub(self.filled(&queue)).min(queue.waiters.len());
-        let woken: Vec<Waker> = queue.waiters.drain(..room).collect();
+        let woken: Vec<_> = queue.waiters.drain(..room).collect();
         drop(queue);
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     /// Moves everything into `batch`, which is empty, or makes the actor idle.
@@ -229,6 +260,11 @@ impl<A: Actor> Core<A> {
         Taken::Many
     }
 
+    /// Whether calls may find the mailbox full.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.settings.capacity != usize::MAX
+    }
+
     /// Says how many calls the loop holds that have not started.
     pub(crate) fn set_held(&self, held: usize) {
         self.held.store(held, Ordering::Release);
@@ -251,7 +287,7 @@ impl<A: Actor> Core<A> {
         let waiters = std::mem::take(&mut queue.waiters);
         let mails = std::mem::take(&mut queue.mails);
         drop(queue);
-        waiters.into_iter().for_each(Waker::wake);
+        waiters.into_iter().for_each(|(_, waker)| waker.wake());
         mails
     }
 

@@ -14,12 +14,13 @@ use super::mailbox::{Core, Refusal};
 /// Waits for a promise of room.
 pub(crate) struct Reserving<'a, A: Actor> {
     core: &'a Arc<Core<A>>,
-    waited: bool,
+    /// Its place in the line, while it waits.
+    place: Option<u64>,
 }
 
 impl<'a, A: Actor> Reserving<'a, A> {
     pub(crate) fn new(core: &'a Arc<Core<A>>) -> Self {
-        Self { core, waited: false }
+        Self { core, place: None }
     }
 }
 
@@ -27,17 +28,15 @@ impl<A: Actor> Future for Reserving<'_, A> {
     type Output = Result<(), Refusal>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let polled = self.core.poll_reserve(context.waker());
-        self.waited = polled.is_pending();
-        polled
+        let core = self.core;
+        core.poll_reserve(&mut self.place, context.waker())
     }
 }
 
 impl<A: Actor> Drop for Reserving<'_, A> {
     fn drop(&mut self) {
-        // It may have been told of room that the next in line can use.
-        if self.waited {
-            self.core.made_room();
+        if let Some(place) = self.place {
+            self.core.leave_line(place);
         }
     }
 }

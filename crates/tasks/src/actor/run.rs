@@ -262,8 +262,12 @@ impl<A: Actor> ActorTask<A> {
             }
             return Ok(());
         }
-        self.core.set_held(self.held());
-        self.core.made_room();
+        if self.core.is_bounded() && !call.is_over() && call.poll_args(context).is_pending() {
+            // It keeps its room: were that given away first, a caller could take it in between.
+            self.work().wait_for_arguments(call);
+            return Ok(());
+        }
+        self.tell_held();
         self.run(call, context)
     }
 

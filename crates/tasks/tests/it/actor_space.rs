@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use trefoil_tasks::{
     ActorContext, ActorEnd, ActorHandle, ActorPool, ActorSession, Error, ErrorKind, Overflow, Ref,
     WeakHandle, actor,
@@ -105,7 +105,7 @@ fn room_can_be_reserved() {
     assert_eq!(counter.add(1).get().unwrap_err().kind(), ErrorKind::Overloaded, "the room is promised");
     let second = second.add(10);
     let mut third = Box::pin(counter.reserve());
-    assert!(futures::FutureExt::now_or_never(third.as_mut()).is_none());
+    assert!(third.as_mut().now_or_never().is_none());
     promise.fulfil(Ok(1));
     let third = engine.block_on(third).unwrap();
     assert_eq!((first.get().unwrap(), second.get().unwrap(), third.add(100).get().unwrap()), (1, 11, 111));
@@ -117,6 +117,73 @@ fn room_can_be_reserved() {
     counter.kill();
     engine.block_on(counter.wait_ended());
     assert_eq!(engine.block_on(counter.reserve()).unwrap_err().kind(), ErrorKind::ActorDead);
+}
+
+/// A call whose argument is late never gives its room away, not even while the loop looks at it.
+#[test]
+fn a_late_argument_keeps_its_room() {
+    let engine = engine();
+    for _ in 0..500 {
+        let counter = engine.actor(Counter(0)).mailbox(1).spawn().unwrap();
+        let (promise, late) = Ref::promise("late");
+        let first = counter.add(late);
+        for _ in 0..20 {
+            let refused = counter.add(1);
+            assert!(refused.is_done(), "the call took the room of one that waits");
+            assert_eq!(refused.get().unwrap_err().kind(), ErrorKind::Overloaded);
+        }
+        promise.fulfil(Ok(1));
+        assert_eq!(first.get().unwrap(), 1);
+    }
+}
+
+/// Who waits for room is told once, by the waker it gave last, and passes it on when it has gone.
+#[test]
+fn room_goes_to_who_still_waits() {
+    let engine = engine();
+    let counter = engine.actor(Counter(0)).mailbox(1).spawn().unwrap();
+    let place = engine.block_on(counter.reserve()).unwrap();
+    let mut moved = Box::pin(counter.reserve());
+    let mut gone = Box::pin(counter.reserve());
+    assert!(moved.as_mut().now_or_never().is_none(), "with a waker that wakes nobody");
+    std::thread::scope(|scope| {
+        let (waits, waiting) = std::sync::mpsc::channel();
+        let moved = scope.spawn(|| {
+            engine.block_on(async {
+                // The first poll leaves a waker of this thread.
+                let early = moved.as_mut().now_or_never();
+                assert!(early.is_none());
+                let told = std::future::poll_fn(|context| {
+                    let polled = moved.as_mut().poll(context);
+                    let _ = waits.send(());
+                    polled
+                });
+                told.await.map(|place| place.add(1))
+            })
+        });
+        waiting.recv().unwrap();
+        drop(place);
+        assert_eq!(moved.join().unwrap().unwrap().get().unwrap(), 1);
+    });
+    let place = engine.block_on(counter.reserve()).unwrap();
+    assert!(gone.as_mut().now_or_never().is_none());
+    std::thread::scope(|scope| {
+        let (waits, waiting) = std::sync::mpsc::channel();
+        let counter = &counter;
+        let last = scope.spawn(move || {
+            let mut last = Box::pin(counter.reserve());
+            engine.block_on(std::future::poll_fn(|context| {
+                let polled = last.as_mut().poll(context);
+                let _ = waits.send(());
+                polled
+            }))
+        });
+        waiting.recv().unwrap();
+        // The room is offered to the first in the line, which leaves.
+        drop(place);
+        drop(gone);
+        assert_eq!(last.join().unwrap().unwrap().add(1).get().unwrap(), 2);
+    });
 }
 
 #[test]
