@@ -140,7 +140,7 @@ fn a_late_argument_keeps_its_room() {
 /// Who waits for room is told once, by the waker it gave last, and passes it on when it has gone.
 #[test]
 fn room_goes_to_who_still_waits() {
-    let engine = engine();
+    let engine = &engine();
     let counter = engine.actor(Counter(0)).mailbox(1).spawn().unwrap();
     let place = engine.block_on(counter.reserve()).unwrap();
     let mut moved = Box::pin(counter.reserve());
@@ -148,18 +148,22 @@ fn room_goes_to_who_still_waits() {
     assert!(moved.as_mut().now_or_never().is_none(), "with a waker that wakes nobody");
     std::thread::scope(|scope| {
         let (waits, waiting) = std::sync::mpsc::channel();
-        let moved = scope.spawn(|| {
-            engine.block_on(async {
-                // The first poll leaves a waker of this thread.
-                let early = moved.as_mut().now_or_never();
-                assert!(early.is_none());
-                let told = std::future::poll_fn(|context| {
-                    let polled = moved.as_mut().poll(context);
-                    let _ = waits.send(());
-                    polled
-                });
-                told.await.map(|place| place.add(1))
-            })
+        let moved = scope.spawn({
+            let moved = &mut moved;
+            move || {
+                engine.block_on(async {
+                    // The first poll leaves a waker of this thread.
+                    let early = moved.as_mut().now_or_never();
+                    assert!(early.is_none());
+                    let told = std::future::poll_fn(|context| {
+                        let polled = moved.as_mut().poll(context);
+                        // The test may have gone.
+                        let _ = waits.send(());
+                        polled
+                    });
+                    told.await.map(|place| place.add(1))
+                })
+            }
         });
         waiting.recv().unwrap();
         drop(place);
