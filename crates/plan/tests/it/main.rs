@@ -11,6 +11,7 @@ mod observe;
 mod runtimes;
 mod sources;
 mod text;
+mod tolerant;
 mod write;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
