@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::events::{Hub, Mark};
 use crate::graph::{Subscriber, SubscriberKind};
 use crate::id::{RefId, next_ref_number};
-use crate::runtime::{Parker, PoolShared, ReleaseOnDrop};
+use crate::runtime::{Home, Parker, PoolShared, ReleaseOnDrop};
 
 /// A task that can be queued, run or failed.
 pub(crate) type Task = Arc<dyn Runnable>;
@@ -195,6 +195,8 @@ pub(crate) trait Runnable: Send + Sync {
     fn run(self: Arc<Self>);
     /// Completes the task with `error` if it has not started.
     fn fail_unstarted(self: Arc<Self>, error: Error);
+    /// The engine it belongs to, which need not be that of the thread that runs it.
+    fn home(&self) -> Arc<Home>;
     /// Unfinished tasks this one waits for.
     fn upstream(&self, visit: &mut dyn FnMut(Task));
 }
@@ -403,6 +405,10 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
         self.end_unstarted(|_| error);
     }
 
+    fn home(&self) -> Arc<Home> {
+        Arc::clone(self.extra.pool.home())
+    }
+
     fn upstream(&self, visit: &mut dyn FnMut(Task)) {
         self.inspect(|job| job.subscribe(&mut Subscriber(SubscriberKind::Upstream(visit))));
     }
@@ -469,6 +475,11 @@ impl Drop for CurrentTask {
 /// Whether the task running on this thread was asked to stop.
 pub(crate) fn current_task_cancelled() -> bool {
     CURRENT.with_borrow(|stack| stack.last().is_some_and(|task| task.base().rest.is_cancelled()))
+}
+
+/// The engine of the task running on this thread.
+pub(crate) fn current_task_home() -> Option<Arc<Home>> {
+    CURRENT.try_with(|stack| stack.borrow().last().map(|task| task.home())).ok().flatten()
 }
 
 /// Thousandths of a cpu that the task running on this thread holds.
