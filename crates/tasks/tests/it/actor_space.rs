@@ -376,9 +376,10 @@ fn a_circle_of_waits_is_an_error() {
     let error = actors[0].ask_peer().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadlock, "{error}");
     assert!(error.to_string().contains("waits for this one"), "{error}");
-    // Opened, the chain answers.
+    // Opened, the chain answers. Whichever of the three saw the circle, the others may still be in it.
     actors[2].kill();
-    assert_eq!(actors[0].ask_peer().get().unwrap_err().kind(), ErrorKind::ActorDead);
+    let kinds = std::iter::repeat_with(|| actors[0].ask_peer().get().unwrap_err().kind());
+    assert_eq!(kinds.into_iter().find(|kind| *kind != ErrorKind::Deadlock), Some(ErrorKind::ActorDead));
     actors.iter().for_each(|actor| actor.kill());
 }
 
