@@ -202,7 +202,9 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use proptest::strategy::Strategy as _;
 
+    use super::Strategy;
     use super::*;
 
     fn cpus(count: u64) -> Amounts {
