@@ -85,7 +85,13 @@ fn living_actors_are_listed() {
     assert_eq!(list.len(), 2);
     assert_eq!((list[0].id, list[0].kind.as_str()), (named.id().number(), "Counter"));
     assert_eq!((list[0].name.as_deref(), list[1].name.as_deref()), (Some("a"), None));
-    assert_eq!((list[0].pending, list[1].pending), (0, 2));
+    assert_eq!(list[0].pending, 0);
+    // A call on its way from the queue to its place in the line is not counted for a moment.
+    let counted = |_| {
+        std::thread::yield_now();
+        engine.actors()[1].pending == 2
+    };
+    assert!((0..1_000_000).any(counted));
     named.add(1).get().unwrap();
     named.stop();
     engine.block_on(named.wait_ended());
