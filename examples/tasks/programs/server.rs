@@ -92,11 +92,10 @@ pub fn run(engine: &Engine, path: &Path, steps: usize) -> trefoil::Result<Learne
         .collect::<trefoil::Result<Vec<_>>>()?;
     for _ in 0..steps {
         let weights = server.model();
-        for worker in &workers {
-            server.push(worker.gradient(&weights));
-        }
+        let pushes: Vec<Ref<()>> =
+            workers.iter().map(|worker| server.push(worker.gradient(&weights))).collect();
         let pushed = server.step(0.5).get()?;
-        debug_assert_eq!(pushed, WORKERS);
+        debug_assert_eq!(pushed, pushes.len());
     }
     let (weight, bias) = server.model().get()?;
     let slope = weight * y.1 / x.1;
