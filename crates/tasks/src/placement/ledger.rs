@@ -202,7 +202,6 @@ impl<'a> Search<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use proptest::strategy::Strategy as _;
 
     use super::Strategy;
     use super::*;
