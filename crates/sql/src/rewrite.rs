@@ -387,7 +387,6 @@ fn convert(expr: Expr) -> Expr {
         Expr::ILike { negated, any: true, expr, pattern, escape_char } => {
             like_each("ilike", negated, *expr, *pattern, escape_char)
         }
-        Expr::Struct { values, fields } if fields.is_empty() => mark("struct", values),
         Expr::Array(array) => mark("array", array.elem),
         Expr::Between { expr, negated, low, high } => {
             let both = Expr::BinaryOp {

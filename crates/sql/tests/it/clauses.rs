@@ -135,7 +135,7 @@ fn patterns_and_shifts() {
         "SELECT dateadd(DAY, 3, DATE'2024-01-01'), datediff(MONTH, DATE'2024-01-15', DATE'2024-03-14')",
         &["2024-01-04 00:00:00|1"],
     );
-    gives(&s, "SELECT struct(1, 'a'), named_struct('a', 1).a", &["{\"col1\":1,\"col2\":\"a\"}|1"]);
+    gives(&s, "SELECT named_struct('a', 1).a", &["1"]);
 }
 
 #[test]
