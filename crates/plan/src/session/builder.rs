@@ -174,6 +174,8 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
         .with_disk_manager_builder(disk)
+        // A list of files that is kept would hide what was written since, by us or by others.
+        .with_object_list_cache_limit(0)
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
     let mut config =

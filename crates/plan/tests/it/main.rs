@@ -12,6 +12,7 @@ mod optimize;
 mod runtimes;
 mod sources;
 mod text;
+mod tolerant;
 mod write;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
