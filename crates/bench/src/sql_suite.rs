@@ -89,7 +89,7 @@ impl Peer {
             for (name, path) in tables {
                 let path = path.to_string_lossy();
                 if arguments.in_memory {
-                    let table = context.read_parquet(path, ParquetReadOptions::default()).await?;
+                    let table = context.read_parquet(path.as_ref(), ParquetReadOptions::default()).await?;
                     let schema = Arc::clone(table.schema().inner());
                     let table = MemTable::try_new(schema, table.collect_partitioned().await?)?;
                     context.register_table(*name, Arc::new(table))?;
