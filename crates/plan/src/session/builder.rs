@@ -5,7 +5,7 @@ use crate::error::plan_error;
 use crate::memory::BudgetPool;
 use crate::observe;
 use crate::source;
-use crate::yielding::YieldingJoins;
+use crate::yielding;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -189,7 +189,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(YieldingJoins))
+        .with_physical_optimizer_rules(yielding::rules())
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();
     Ok(SessionContext::new_with_state(state))
