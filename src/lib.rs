@@ -55,6 +55,8 @@
 //! | `frames` | yes | frames, and everything of `arrays`; builds DataFusion |
 //! | `tasks` | yes | tasks and actors |
 //! | `arrays` | with `frames` | chunked arrays, bags and delayed graphs, without DataFusion |
+//! | `metrics` | no | `Engine::report_metrics`, through the facade of the crate `metrics` |
+//! | `prometheus` | no | `Engine::prometheus`: the same as text for Prometheus |
 //!
 //! # Not here
 //!
@@ -79,6 +81,11 @@ pub use trefoil_core::{
     ActorStatus, BlockingEvents, Event, EventKind, EventStream, Failure, Label, OperatorMetrics, Outcome,
     QueryStatus, Running, Status, TaskRecord, Trace, TraceRecorder, WorkerStatus,
 };
+
+#[cfg(feature = "metrics")]
+pub use trefoil_core::MetricsReporter;
+#[cfg(feature = "prometheus")]
+pub use trefoil_core::Prometheus;
 
 #[cfg(any(feature = "sql", feature = "frames"))]
 pub use trefoil_plan::{

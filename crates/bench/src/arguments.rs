@@ -12,7 +12,7 @@ usage: trefoil-bench SUITE [options]
 suites
   core      tasks, graphs, actors and objects, beside tokio, rayon and hand-written loops
   sql       the 22 queries of TPC-H, beside plain DataFusion
-  memory    spilling beside the bare disk, cancelling, resident memory of TPC-H under budgets
+  memory    spilling beside the bare disk, cancelling, events, resident memory of TPC-H under budgets
   start     process start to the first answer, beside plain DataFusion
   compare   two files of JSON lines, case by case
 

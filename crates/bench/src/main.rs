@@ -19,6 +19,8 @@ mod measure;
 mod memory_suite;
 mod report;
 #[cfg(feature = "sql")]
+mod resident;
+#[cfg(feature = "sql")]
 mod sql_suite;
 #[cfg(feature = "sql")]
 mod start;

@@ -25,6 +25,7 @@ use trefoil_sql::SqlSession;
 use crate::arguments::Arguments;
 use crate::measure::{Machine, median, rounded};
 use crate::report::{Report, Row};
+use crate::resident;
 use crate::tpch::{self, QUERIES};
 use crate::{Error, Result};
 
@@ -145,13 +146,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut totals: BTreeMap<&str, f64> = BTreeMap::new();
     let mut failures = Vec::new();
     let whole = Machine::now();
+    let start = resident::peak();
+    let mut peak: f64 = start.unwrap_or(0.0);
     for (name, text) in QUERIES {
         if !arguments.wants_case(name) {
             continue;
         }
         let query = tpch::query(text, scale);
         let machine = Machine::now();
+        resident::forget_peak();
         let timings = in_turns(&peers, &query, runs);
+        let high = resident::peak();
+        peak = peak.max(high.unwrap_or(0.0));
         let other = machine.and_then(|before| before.other_cpu());
         let mut rows = Vec::new();
         for (peer, timing) in peers.iter().zip(&timings) {
@@ -167,6 +173,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 params.insert("other_cpu".into(), json!(rounded(other)));
             }
             let value = median(&timing.runs);
+            // The peak is the process's, so it means something for one peer alone only.
+            if let (1, Some(high)) = (peers.len(), high) {
+                params.insert("peak_mb".into(), json!(rounded(high)));
+            }
             let mut row = Row::new(peer.name(), name, value, "s", params);
             if let Some(failure) = &timing.failure {
                 row.value = None;
@@ -204,11 +214,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Row::new(peer.name(), "total", *totals.get(peer.name()).unwrap_or(&0.0), "s", params)
     };
     report.case(peers.iter().map(total).collect())?;
-    // The peak is the process's, so it means something for one peer alone only.
-    if let [peer] = &peers[..]
-        && let Some(peak) = peak_megabytes()
-    {
-        report.case(vec![Row::new(peer.name(), "peak_rss", peak, "MB", params(arguments))])?;
+    if let ([peer], Some(start)) = (&peers[..], start) {
+        let mut params = params(arguments);
+        params.insert("start_mb".into(), json!(rounded(start)));
+        params.insert("files_mb".into(), json!(resident::of_files().map(rounded)));
+        report.case(vec![Row::new(peer.name(), "peak_rss", peak, "MB", params)])?;
     }
     match failures.is_empty() {
         true => Ok(()),
@@ -272,7 +282,8 @@ fn params(arguments: &Arguments) -> Map<String, serde_json::Value> {
     params
 }
 
-fn default_dir(scale: f64) -> PathBuf {
+/// Where the tables of a scale are, unless `--data` says otherwise.
+pub(crate) fn default_dir(scale: f64) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = manifest.ancestors().nth(2).unwrap_or(manifest);
     root.join("target/tpch").join(format!("sf{scale}"))
@@ -305,13 +316,6 @@ fn texts(column: &dyn Array) -> Result<Vec<String>> {
     let options = FormatOptions::default().with_null("null");
     let formatter = ArrayFormatter::try_new(column, &options)?;
     Ok((0..column.len()).map(|row| formatter.value(row).to_string()).collect())
-}
-
-/// The most memory this process ever had, in MB; Linux only.
-fn peak_megabytes() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? / 1024.0)
 }
 
 #[cfg(test)]

@@ -35,6 +35,12 @@ pub use combine::Either;
 pub use data::{Batches, Dataset, Partition};
 pub use engine::{Engine, EngineBuilder, WeakEngine};
 pub use error::{Error, ErrorKind, Result, TaskInfo, suggest};
+#[doc(hidden)]
+pub use events::EventSink;
+#[cfg(feature = "metrics")]
+pub use events::MetricsReporter;
+#[cfg(feature = "prometheus")]
+pub use events::Prometheus;
 pub use events::{
     ActorProbe, ActorStatus, BlockingEvents, Event, EventKind, EventStream, Failure, Label, OperatorMetrics,
     Outcome, QueryGuard, QueryStatus, Running, Status, TaskRecord, Trace, TraceRecorder, WorkerStatus,

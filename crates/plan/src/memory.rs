@@ -8,6 +8,11 @@
 //! First come, first served would let a few sorts take everything, and the next one, with nothing to spill
 //! yet, fail. So when more than half of the budget is taken, an operator that can spill gets at most its
 //! share of three quarters of it. The last quarter is for those that cannot. Nothing here waits for another task, so it is safe inside `poll`.
+//!
+//! Operators hold more than they ask for. A hash join copies its gathered batches into one; an aggregate
+//! gives its account back before the groups it handed out are gone; batches between operators and pages
+//! being decoded are in nobody's account. So nothing is granted unless a quarter of what all operators hold
+//! is free beside it, and for a hash join as much again as it has gathered.
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
@@ -20,11 +25,22 @@ pub(crate) struct BudgetPool {
     budget: Budget,
     /// Operators running now that can spill.
     spillers: AtomicUsize,
+    /// What all operators hold.
+    held: AtomicUsize,
 }
 
 impl BudgetPool {
     pub(crate) fn new(budget: Budget) -> Self {
-        Self { budget, spillers: AtomicUsize::new(0) }
+        Self { budget, spillers: AtomicUsize::new(0), held: AtomicUsize::new(0) }
+    }
+
+    /// What is to be free besides, when an operator grows.
+    fn unaccounted(&self, reservation: &MemoryReservation, additional: usize) -> usize {
+        let copied = match reservation.consumer().name().starts_with("HashJoinInput") {
+            true => reservation.size(),
+            false => 0,
+        };
+        copied + self.held.load(Ordering::Relaxed).saturating_add(additional) / UNACCOUNTED
     }
 
     /// Whether an operator that can spill should do so instead of growing.
@@ -45,6 +61,9 @@ impl BudgetPool {
         reservation.size() > 0 && reservation.size().saturating_add(additional) > share
     }
 }
+
+/// Operators hold about one part in so many more than they account for.
+const UNACCOUNTED: usize = 4;
 
 /// A repartition can spill, but holds little and has very many consumers.
 fn is_spiller(consumer: &MemoryConsumer) -> bool {
@@ -75,11 +94,13 @@ impl MemoryPool for BudgetPool {
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.held.fetch_add(additional, Ordering::Relaxed);
         self.budget.grow(account(reservation), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.budget.shrink(account(reservation), shrink);
+        self.held.fetch_sub(shrink, Ordering::Relaxed);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
@@ -93,9 +114,12 @@ impl MemoryPool for BudgetPool {
                 format_bytes(self.budget.limit()),
             )));
         }
+        let free = self.unaccounted(reservation, additional);
         self.budget
-            .try_grow(account(reservation), additional)
-            .map_err(|error| DataFusionError::ResourcesExhausted(error.message().to_owned()))
+            .try_grow_beside(account(reservation), additional, free)
+            .map_err(|error| DataFusionError::ResourcesExhausted(error.message().to_owned()))?;
+        self.held.fetch_add(additional, Ordering::Relaxed);
+        Ok(())
     }
 
     fn reserved(&self) -> usize {

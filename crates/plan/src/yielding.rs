@@ -8,14 +8,23 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::ensure_coop::EnsureCooperative;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use std::sync::Arc;
 
-/// Wraps the joins of a plan; the last rule, because others look for joins.
+/// Puts our rule among DataFusion's: behind the one that does the same for leaves, because rules before it look
+/// for joins, and before the filters that joins make while they run are handed down, because no plan may be
+/// changed after that.
+pub(crate) fn add_to(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) {
+    let behind = rules.iter().position(|rule| rule.name() == EnsureCooperative::new().name());
+    rules.insert(behind.map_or(rules.len(), |at| at + 1), Arc::new(YieldingJoins));
+}
+
+/// Wraps the joins of a plan.
 #[derive(Debug)]
-pub(crate) struct YieldingJoins;
+struct YieldingJoins;
 
 impl PhysicalOptimizerRule for YieldingJoins {
     fn optimize(

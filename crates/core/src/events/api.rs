@@ -1,13 +1,13 @@
 //! What an engine tells of itself: the methods of [`Engine`] that read events and registries.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use super::progress;
 use super::registry::{ActorProbe, ActorStatus, QueryGuard, QueryStatus};
 use super::status::Status;
 use super::tasks::TaskRecord;
 use super::trace::{Trace, TraceRecorder};
-use super::{EventKind, EventStream, Label};
+use super::{EventKind, EventStream, Hub, Label};
 use crate::engine::Engine;
 
 impl Engine {
@@ -101,6 +101,11 @@ impl Engine {
         self.hub().actors()
     }
 
+    /// How many actors that ended are no longer listed by [`Engine::actors`].
+    pub fn forgotten_actors(&self) -> u64 {
+        self.hub().forgotten_actors()
+    }
+
     /// What the rings hold, as a trace; see [`Trace`]. Empty unless events are recorded.
     pub fn trace(&self) -> Trace {
         self.hub().trace(self.name())
@@ -162,10 +167,40 @@ impl Engine {
         self.hub().on()
     }
 
+    /// A handle for writing events.
+    #[doc(hidden)]
+    pub fn event_sink(&self) -> EventSink {
+        EventSink(self.hub().clone())
+    }
+
     /// Writes an event down if events are recorded; for what runs work on the engine.
     #[inline]
     pub fn emit(&self, kind: impl FnOnce() -> EventKind) {
         self.hub().emit(kind);
+    }
+}
+
+/// Writes events of an engine and keeps nothing of it running; for what runs work on the engine.
+#[doc(hidden)]
+#[derive(Clone)]
+pub struct EventSink(Arc<Hub>);
+
+impl EventSink {
+    /// Whether events are recorded now.
+    #[inline]
+    pub fn is_on(&self) -> bool {
+        self.0.on()
+    }
+
+    /// The time since the start of the engine.
+    pub fn now(&self) -> std::time::Duration {
+        self.0.now()
+    }
+
+    /// Writes an event down if events are recorded.
+    #[inline]
+    pub fn emit(&self, kind: impl FnOnce() -> EventKind) {
+        self.0.emit(kind);
     }
 }
 

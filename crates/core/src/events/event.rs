@@ -296,14 +296,17 @@ pub enum EventKind {
         /// Calls it answered.
         calls: u64,
     },
-    /// An actor's method ran to its end, or to its first await.
+    /// An actor's method ran to its end, or to its first await. One event stands for `count` calls of one
+    /// method that followed each other without a pause.
     ActorCalled {
         /// The actor.
         id: u64,
         /// `Actor.method`.
         name: Label,
-        /// When the method began.
+        /// When the method began, the first of the calls.
         started: Duration,
+        /// How many calls it stands for.
+        count: u32,
     },
     /// A stretch of the user's own code, from [`Engine::span`](crate::Engine::span).
     Span {

@@ -20,6 +20,8 @@ mod api;
 mod event;
 mod flood;
 mod lane;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod progress;
 mod registry;
 mod ring;
@@ -39,8 +41,13 @@ use tracing::span::EnteredSpan;
 
 use crate::error::{Error, TaskInfo};
 use crate::id::next_number;
+pub use api::EventSink;
 pub use event::{Event, EventKind, Label, OperatorMetrics, Outcome};
 use lane::{Begun, Lane};
+#[cfg(feature = "metrics")]
+pub use metrics::MetricsReporter;
+#[cfg(feature = "prometheus")]
+pub use metrics::Prometheus;
 use registry::Registry;
 pub use registry::{ActorProbe, ActorStatus, Failure, QueryGuard, QueryStatus};
 pub use status::{Status, WorkerStatus};

@@ -22,11 +22,16 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Starts or stops drawing.
 pub(super) fn switch(hub: &Arc<Hub>, control: &tokio::runtime::Handle, on: bool) {
+    switch_on(hub, control, on, std::io::stderr().is_terminal());
+}
+
+/// Where nobody can see bars, nothing is recorded for them either.
+fn switch_on(hub: &Arc<Hub>, control: &tokio::runtime::Handle, on: bool, is_terminal: bool) {
     let mut drawer = hub.drawer.lock();
     if let Some(old) = drawer.take() {
         old.abort();
     }
-    if on && std::io::stderr().is_terminal() {
+    if on && is_terminal {
         let events = EventStream::new(Arc::clone(hub));
         let bars = Bars::new(ProgressDrawTarget::stderr());
         // Weak, so that drawing does not keep events alive; the stream ends with the engine.
@@ -212,6 +217,21 @@ mod tests {
             assert!(!bars.update(&hub, Duration::ZERO));
             assert_eq!(term.contents(), "");
         }
+    }
+
+    #[test]
+    fn a_pipe_sees_nothing_and_costs_nothing() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let hub = Hub::new(None);
+        switch_on(&hub, runtime.handle(), true, false);
+        assert!(!hub.on() && hub.drawer.lock().is_none());
+        switch_on(&hub, runtime.handle(), true, true);
+        assert!(hub.on() && hub.drawer.lock().is_some());
+        switch_on(&hub, runtime.handle(), false, true);
+        assert!(hub.drawer.lock().is_none());
+        // The aborted task gives its subscription back when it is dropped.
+        drop(runtime);
+        assert!(!hub.on());
     }
 
     #[test]

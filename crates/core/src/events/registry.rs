@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -114,6 +115,8 @@ struct Running {
 pub(super) struct Registry {
     running: Mutex<BTreeMap<u64, Running>>,
     ended: Mutex<Ring<QueryStatus>>,
+    /// Queries that ended since the start: well, with an error, cancelled.
+    counts: [AtomicU64; 3],
     actors: Mutex<Vec<Weak<dyn ActorProbe>>>,
     ended_actors: Mutex<Ring<ActorStatus>>,
     failures: Mutex<Ring<Failure>>,
@@ -124,6 +127,7 @@ impl Default for Registry {
         Self {
             running: Mutex::default(),
             ended: Mutex::new(Ring::new(ENDED)),
+            counts: Default::default(),
             actors: Mutex::default(),
             ended_actors: Mutex::new(Ring::new(ENDED)),
             failures: Mutex::new(Ring::new(ERRORS)),
@@ -154,6 +158,12 @@ impl Hub {
         if let Outcome::Failed(error) = &outcome {
             self.note_failure(query.text.clone(), error.clone());
         }
+        let count = match &outcome {
+            Outcome::Succeeded => 0,
+            Outcome::Failed(_) => 1,
+            Outcome::Cancelled => 2,
+        };
+        self.registry.counts[count].fetch_add(1, Ordering::Relaxed);
         let (text, started) = (query.text.clone(), query.started);
         let status = QueryStatus {
             id,
@@ -199,6 +209,17 @@ impl Hub {
     /// How many ended queries are no longer listed.
     pub(crate) fn forgotten_queries(&self) -> u64 {
         self.registry.ended.lock().overwritten()
+    }
+
+    /// How many queries ended since the start: well, with an error, cancelled.
+    #[cfg(feature = "metrics")]
+    pub(super) fn ended_queries(&self) -> [u64; 3] {
+        self.registry.counts.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    /// How many ended actors are no longer listed.
+    pub(crate) fn forgotten_actors(&self) -> u64 {
+        self.registry.ended_actors.lock().overwritten()
     }
 
     pub(crate) fn failures(&self) -> Vec<Failure> {

@@ -299,15 +299,19 @@ impl Trace {
                 | EventKind::ActorRestarted { id, name, .. } => {
                     rows.insert((ACTORS, *id), format!("{name} #{id}"));
                 }
-                EventKind::ActorCalled { id, name, started } => {
+                EventKind::ActorCalled { id, name, started, count } => {
                     rows.entry((ACTORS, *id)).or_insert_with(|| format!("actor #{id}"));
+                    let (name, args) = match count {
+                        1 => (name.to_string(), Vec::new()),
+                        _ => (format!("{count} x {name}"), vec![("count", count.to_string())]),
+                    };
                     slices.push(Slice {
                         row: (ACTORS, *id),
-                        name: name.to_string(),
+                        name,
                         category: "actor",
                         start: *started,
                         end: event.at.max(*started),
-                        args: Vec::new(),
+                        args,
                     });
                 }
                 _ => {}

@@ -113,8 +113,28 @@ impl Budget {
     /// [`ErrorKind::OutOfMemory`] if the bytes do not fit even then; the message lists the largest
     /// consumers. Nothing is reserved in that case.
     pub fn try_grow(&self, consumer: &str, bytes: usize) -> Result<()> {
+        self.try_grow_beside(consumer, bytes, 0)
+    }
+
+    /// Adds `bytes` to `consumer`'s account as [`Budget::try_grow`] does, if `free` bytes more would fit now:
+    /// for consumers that hold more for a moment than they account for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Budget::try_grow`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let budget = trefoil_core::Budget::new(1000);
+    /// budget.try_grow_beside("sort", 600, 300)?;
+    /// assert!(budget.try_grow_beside("sort", 200, 300).is_err());
+    /// assert_eq!(budget.reserved(), 600);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn try_grow_beside(&self, consumer: &str, bytes: usize, free: usize) -> Result<()> {
         loop {
-            match self.claim(bytes) {
+            match self.claim(bytes, free) {
                 Ok(()) => {
                     self.credit(consumer, bytes);
                     return Ok(());
@@ -158,17 +178,17 @@ impl Budget {
         self.0.reserved.fetch_sub(bytes, Ordering::AcqRel);
     }
 
-    fn claim(&self, bytes: usize) -> Result<(), usize> {
+    fn claim(&self, bytes: usize, free: usize) -> Result<(), usize> {
         let limit = self.0.limit;
         let grown = self.0.reserved.fetch_update(Ordering::AcqRel, Ordering::Acquire, |reserved| {
-            reserved.checked_add(bytes).filter(|after| *after <= limit)
+            reserved.checked_add(bytes).filter(|after| after.saturating_add(free) <= limit)
         });
         match grown {
             Ok(before) => {
                 self.0.peak.fetch_max(before + bytes, Ordering::AcqRel);
                 Ok(())
             }
-            Err(reserved) => Err(reserved.saturating_add(bytes) - limit),
+            Err(reserved) => Err(reserved.saturating_add(bytes).saturating_add(free) - limit),
         }
     }
 

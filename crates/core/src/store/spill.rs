@@ -93,7 +93,8 @@ impl SpillDir {
         let path = self.path.join(format!("{}.{extension}", next_number()));
         let partial = path.with_extension("partial");
         let written = || -> Result<(u64, u32), ArrowError> {
-            let file = BufWriter::with_capacity(1 << 20, self.disk.create(&partial)?);
+            // Headers are gathered; columns are larger than this and go out without a copy.
+            let file = BufWriter::with_capacity(32 << 10, self.disk.create(&partial)?);
             let mut summing = Summing { inner: file, length: 0, hasher: crc32fast::Hasher::new() };
             fill(&mut summing)?;
             summing.flush()?;

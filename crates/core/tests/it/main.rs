@@ -8,9 +8,12 @@ mod contexts;
 mod errors;
 mod events;
 mod executor;
+#[cfg(feature = "prometheus")]
+mod metrics;
 mod models;
 mod several;
 mod shutdown;
+mod spans;
 mod status;
 mod store;
 mod stored;

@@ -1,6 +1,7 @@
 //! DataFusion's metrics of a plan in the engine's words.
 
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use std::sync::Arc;
@@ -73,10 +74,14 @@ impl Operators {
     }
 }
 
+/// Visits parents first; what only counts batches, so that others have their turn, is passed over.
 fn walk(plan: &Arc<dyn ExecutionPlan>, depth: usize, visit: &mut impl FnMut(&Arc<dyn ExecutionPlan>, usize)) {
-    visit(plan, depth);
+    let counts_only = plan.is::<CooperativeExec>();
+    if !counts_only {
+        visit(plan, depth);
+    }
     for child in plan.children() {
-        walk(child, depth + 1, visit);
+        walk(child, if counts_only { depth } else { depth + 1 }, visit);
     }
 }
 

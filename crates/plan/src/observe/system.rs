@@ -57,10 +57,11 @@ impl SchemaProvider for SystemSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let found = TABLES.iter().find(|(known, _)| *known == name);
         found
-            .map(|(_, read)| {
+            .map(|(name, read)| {
                 let schema =
                     self.engine.upgrade().map_or_else(|| Err(shut_down()), |engine| read(&engine))?.schema();
-                Ok(Arc::new(SystemTable { schema, read: *read, engine: self.engine.clone() }) as _)
+                let engine = self.engine.clone();
+                Ok(Arc::new(SystemTable { name, schema, read: *read, engine }) as _)
             })
             .transpose()
     }
@@ -80,6 +81,7 @@ fn shut_down() -> DataFusionError {
 
 #[derive(Debug)]
 struct SystemTable {
+    name: &'static str,
     schema: SchemaRef,
     read: Read,
     engine: WeakEngine,
@@ -102,9 +104,31 @@ impl TableProvider for SystemTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows = (self.read)(&self.engine.upgrade().ok_or_else(shut_down)?)?;
+        let engine = self.engine.upgrade().ok_or_else(shut_down)?;
+        let rows = (self.read)(&engine)?;
+        warn_of_gaps(self.name, &engine);
         let table = MemTable::try_new(Arc::clone(&self.schema), vec![vec![rows]])?;
         table.scan(state, projection, filters, limit).await
+    }
+}
+
+/// Rows that a ring has overwritten are missing; who reads the table is told so, in its logs and in
+/// `trefoil.engine`.
+fn warn_of_gaps(table: &str, engine: &Engine) {
+    let missing = match table {
+        "tasks" if !engine.records_events() => {
+            return tracing::warn!(
+                target: "trefoil",
+                "trefoil.tasks is empty because events are not recorded; build the engine with `events(capacity)`"
+            );
+        }
+        "tasks" => engine.status().lost_events(),
+        "queries" => engine.queries().1,
+        "actors" => engine.forgotten_actors(),
+        _ => 0,
+    };
+    if missing > 0 {
+        tracing::warn!(target: "trefoil", missing, "trefoil.{table} has lost its oldest entries");
     }
 }
 
@@ -249,5 +273,6 @@ fn engine(engine: &Engine) -> Result<RecordBatch> {
         truth("recording", &rows, |status| status.recording),
         int("lost_events", &rows, |status| Some(status.lost_events())),
         int("forgotten_queries", &rows, |_| Some(engine.queries().1)),
+        int("forgotten_actors", &rows, |_| Some(engine.forgotten_actors())),
     ])
 }

@@ -6,7 +6,7 @@ use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
 use crate::source;
-use crate::yielding::YieldingJoins;
+use crate::yielding;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -189,12 +189,13 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         share.clamp(64 << 10, options.execution.sort_spill_reservation_bytes);
     // Positions in the query text for errors about names.
     options.sql_parser.collect_spans = true;
+    let mut rules = optimize::rules();
+    yielding::add_to(&mut rules);
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rules(optimize::rules())
-        .with_physical_optimizer_rule(Arc::new(YieldingJoins))
+        .with_physical_optimizer_rules(rules)
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();
     Ok(SessionContext::new_with_state(state))

@@ -1,6 +1,8 @@
 //! Queries under a small budget: they spill, re-plan or fail with a clear error, and give all back.
 
 use super::batch;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::common::JoinType;
 use datafusion::logical_expr::col;
 use futures::StreamExt;
@@ -128,4 +130,54 @@ fn a_result_that_does_not_fit_is_refused_while_it_is_gathered() {
         assert!(session.budget().reserved() > 5 << 20);
         assert_eq!(large.collect().await.unwrap().iter().map(|b| b.num_rows()).sum::<usize>(), 30 * 8192);
     });
+}
+
+/// Many queries at once on a budget that few of them fit in, with a stored table that takes half of it.
+#[test]
+fn an_over_subscribed_engine_degrades() {
+    const ROWS: i64 = 12 * 8192;
+    let session = small("24MiB");
+    let table = session.frame_from_batches((0..12).map(|i| batch(i * 8192, 8192)).collect()).unwrap();
+    session.register("t", &table).unwrap();
+    let texts = [
+        "SELECT n FROM t ORDER BY s DESC",
+        "SELECT s, sum(n) AS n FROM t GROUP BY s",
+        "SELECT a.n FROM t a JOIN t b ON a.s = b.s",
+        "SELECT sum(n) OVER (PARTITION BY n % 7 ORDER BY s) - sum(n) OVER (PARTITION BY n % 7 ORDER BY s) + n AS n FROM t",
+    ];
+    let frames: Vec<DataFrame> = (0..16)
+        .map(|at| {
+            let frame = session.block_on(session.context().sql(texts[at % texts.len()])).unwrap();
+            DataFrame::new(session.clone(), frame)
+        })
+        .collect();
+    let answers = session.block_on(futures::future::join_all(frames.iter().map(|frame| async move {
+        let (mut stream, mut rows, mut sum) = (frame.stream(), 0, 0);
+        while let Some(batch) = stream.next().await {
+            let batch = batch?;
+            let column = batch.column_by_name("n").expect("a column n").as_primitive::<Int64Type>();
+            rows += batch.num_rows() as i64;
+            sum += column.values().iter().sum::<i64>();
+        }
+        Ok::<_, trefoil_plan::Error>((rows, sum))
+    })));
+    let mut refused = 0;
+    for (at, answer) in answers.into_iter().enumerate() {
+        match answer {
+            Ok(answer) => assert_eq!(answer, (ROWS, ROWS * (ROWS - 1) / 2), "{}", texts[at % texts.len()]),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+                refused += 1;
+            }
+        }
+    }
+    // A window keeps its partition in memory and cannot spill; whoever can spill gets through.
+    assert!(refused <= 8, "{refused} of 16 were refused");
+    drop((frames, table));
+    session.deregister("t").unwrap();
+    let begin = std::time::Instant::now();
+    while session.budget().reserved() > 0 {
+        assert!(begin.elapsed().as_secs() < 20, "{:?}", session.budget().consumers());
+        std::thread::yield_now();
+    }
 }

@@ -379,7 +379,7 @@ impl<A: Actor, S> ActorBuilder<A, S> {
         let Self { engine, origin, name, namespace, detached, settings, threads, .. } = self;
         let name = name.map(|name| Box::new(Name { name, namespace }));
         let life = Life::new(A::NAME, name, engine.id());
-        let core = Arc::new(Core::new(life, settings, engine.downgrade()));
+        let core = Arc::new(Core::new(life, settings, &engine));
         let any: Arc<dyn AnyCore> = Arc::clone(&core) as Arc<dyn AnyCore>;
         while let Err(error) = names::claim(&any) {
             if let Some(outcome) = taken(error, &engine) {

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
-use trefoil_core::{ActorProbe, ActorStatus, Error, ErrorKind, Label, Result, WeakEngine};
+use trefoil_core::{ActorProbe, ActorStatus, Engine, Error, ErrorKind, EventSink, Label, Result, WeakEngine};
 
 use super::Actor;
 use super::call::Envelope;
@@ -90,6 +90,7 @@ pub(crate) struct Core<A: Actor> {
     pub(crate) life: Life,
     pub(crate) settings: Settings,
     pub(crate) engine: WeakEngine,
+    pub(crate) events: EventSink,
     queue: Mutex<Queue<A>>,
     /// Of the loop, once it has run.
     waker: OnceLock<Waker>,
@@ -127,7 +128,7 @@ const KEPT: usize = 64;
 
 impl<A: Actor> Core<A> {
     /// A core with one handle. It counts as awake until its loop has looked once.
-    pub(crate) fn new(life: Life, settings: Settings, engine: WeakEngine) -> Self {
+    pub(crate) fn new(life: Life, settings: Settings, engine: &Engine) -> Self {
         let queue = Queue {
             mails: VecDeque::new(),
             scheduled: true,
@@ -140,7 +141,8 @@ impl<A: Actor> Core<A> {
         Self {
             life,
             settings,
-            engine,
+            engine: engine.downgrade(),
+            events: engine.event_sink(),
             queue: Mutex::new(queue),
             waker: OnceLock::new(),
             handles: AtomicUsize::new(1),

@@ -54,7 +54,16 @@ pub(crate) struct ActorTask<A: Actor> {
     /// Calls run so far, and whether the last one kept its thread long.
     runs: u64,
     heavy: bool,
+    /// Calls of one method that are to be one event.
+    stretch: Option<Stretch>,
     finished: bool,
+}
+
+/// Calls of one method that followed each other without a pause, while events are recorded.
+struct Stretch {
+    label: &'static str,
+    since: Duration,
+    count: u32,
 }
 
 /// The actor cannot go on.
@@ -83,6 +92,7 @@ impl<A: Actor> ActorTask<A> {
             ending: None,
             runs: 0,
             heavy: false,
+            stretch: None,
             finished: false,
         }
     }
@@ -329,6 +339,9 @@ impl<A: Actor> ActorTask<A> {
     fn run_now(&mut self, call: Mailed<A>) -> Ran<A> {
         self.runs = self.runs.wrapping_add(1);
         self.core.set_calls(self.runs);
+        if self.core.events.is_on() {
+            self.tell_call(call.note().label);
+        }
         let blocking = self.heavy || call.note().blocking;
         if !blocking && !self.runs.is_power_of_two() && !self.runs.is_multiple_of(TIMED) {
             return call.run(&mut self.state, &self.core);
@@ -340,7 +353,35 @@ impl<A: Actor> ActorTask<A> {
             call.run(&mut self.state, &self.core)
         };
         self.heavy = start.elapsed() >= HEAVY;
+        if self.heavy {
+            self.end_stretch();
+        }
         ran
+    }
+
+    /// A call begins, and events are recorded. Two looks at the clock and an event cost as much as a light
+    /// call, so calls of one method that are run in one go are one event.
+    #[cold]
+    fn tell_call(&mut self, label: &'static str) {
+        match &mut self.stretch {
+            Some(stretch) if std::ptr::eq(stretch.label, label) => stretch.count += 1,
+            _ => {
+                self.end_stretch();
+                self.stretch = Some(Stretch { label, since: self.core.events.now(), count: 1 });
+            }
+        }
+    }
+
+    fn end_stretch(&mut self) {
+        if let Some(Stretch { label, since, count }) = self.stretch.take() {
+            let id = self.core.life.id.number();
+            self.core.events.emit(|| EventKind::ActorCalled {
+                id,
+                name: label.into(),
+                started: since,
+                count,
+            });
+        }
     }
 
     /// Runs a `fn(&self)` beside the loop.
@@ -361,7 +402,13 @@ impl<A: Actor> ActorTask<A> {
             let Some(call) = unstarted.into_call() else { return nothing };
             let mut here = Some(Here::new(Arc::clone(&core) as Arc<dyn AnyCore>, false));
             let _inside = Inside::enter(&mut here);
-            call.run_blocking(state, &core)
+            let (label, started) = (call.note().label, core.events.is_on().then(|| core.events.now()));
+            let late = call.run_blocking(state, &core);
+            if let Some(started) = started {
+                let id = core.life.id.number();
+                core.events.emit(|| EventKind::ActorCalled { id, name: label.into(), started, count: 1 });
+            }
+            late
         });
         let future = async move {
             // Only a runtime that shuts down loses it.
@@ -507,6 +554,7 @@ impl<A: Actor> Future for ActorTask<A> {
             let _inside = Inside::enter(&mut here);
             this.serve(context)
         };
+        this.end_stretch();
         this.here = here;
         match turn {
             Ok(Turn::Wait) => Poll::Pending,

@@ -9,12 +9,14 @@
 extern crate trefoil_tasks as trefoil;
 
 mod actor_ends;
+mod actor_events;
 mod actor_groups;
 mod actor_order;
 mod actor_space;
 mod actor_streams;
 mod actor_supervision;
 mod actors;
+mod cancel;
 mod dags;
 mod groups;
 mod hygiene;
