@@ -19,7 +19,7 @@ use trefoil_plan::{DataFrame, Session};
 use trefoil_sql::SqlSession;
 
 use crate::arguments::Arguments;
-use crate::measure::{Machine, median, rounded};
+use crate::measure::{Machine, median, peak_megabytes, rounded};
 use crate::report::{Report, Row};
 use crate::tpch::{self, QUERIES};
 use crate::{Error, Result};
@@ -260,13 +260,6 @@ fn texts(column: &dyn Array) -> Result<Vec<String>> {
     let options = FormatOptions::default().with_null("null");
     let formatter = ArrayFormatter::try_new(column, &options)?;
     Ok((0..column.len()).map(|row| formatter.value(row).to_string()).collect())
-}
-
-/// The most memory this process ever had, in MB; Linux only.
-fn peak_megabytes() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? / 1024.0)
 }
 
 #[cfg(test)]

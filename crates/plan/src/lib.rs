@@ -30,6 +30,7 @@ mod observe;
 mod session;
 mod source;
 mod stored;
+mod windows;
 mod yielding;
 
 pub use datafusion::arrow;
@@ -37,5 +38,5 @@ pub use error::{plan_error, span_of};
 pub use frame::{DataFrame, FrameStream, WriteOptions};
 pub use session::{Dialect, Session, SessionBuilder};
 pub use source::CsvOptions;
-pub use stored::StoredTable;
+pub use stored::{DivisionKey, Divisions, StoredTable};
 pub use trefoil_core::{Engine, Error, ErrorKind, Result};

@@ -5,6 +5,8 @@ use crate::error::plan_error;
 use crate::memory::BudgetPool;
 use crate::observe;
 use crate::source;
+use crate::stored::InOrder;
+use crate::windows::RunningWindows;
 use crate::yielding::YieldingJoins;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -189,6 +191,8 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rule(Arc::new(InOrder))
+        .with_physical_optimizer_rule(Arc::new(RunningWindows))
         .with_physical_optimizer_rule(Arc::new(YieldingJoins))
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();

@@ -5,6 +5,7 @@ mod csv;
 pub(crate) mod diagnose;
 mod find;
 mod open;
+pub(crate) mod partition_value;
 
 pub(crate) use by_path::register_file_schemas;
 pub use csv::CsvOptions;
@@ -12,6 +13,7 @@ pub(crate) use find::Format;
 
 use crate::frame::DataFrame;
 use crate::session::Session;
+use datafusion::logical_expr::ident;
 use std::path::Path;
 use trefoil_core::Result;
 
@@ -75,14 +77,32 @@ impl Session {
     ) -> Result<DataFrame> {
         let path = path.to_string_lossy().into_owned();
         let nulls = options.nulls.clone();
-        let (table, types) = self
+        let (table, types, keys) = self
             .plan(operation, move |state| async move {
                 open::open(&state, operation, format, &path, &options).await
             })
             .await?;
         let frame = self.context().read_table(table).and_then(|frame| match types {
-            Some(types) => frame.select(open::convert(&types, &nulls)),
+            Some(types) => {
+                let mut columns = open::convert(&types, &nulls);
+                columns.extend(keys.iter().map(|key| ident(key)));
+                frame.select(columns)
+            }
             None => Ok(frame),
+        });
+        // keys of directories are values again
+        let frame = frame.and_then(|frame| {
+            let names: Vec<String> =
+                frame.schema().fields().iter().map(|field| field.name().clone()).collect();
+            let value = |name: &String| match keys.contains(name) {
+                true => partition_value::read(ident(name)).alias(name),
+                false => ident(name),
+            };
+            if keys.is_empty() {
+                Ok(frame)
+            } else {
+                frame.select(names.iter().map(value).collect::<Vec<_>>())
+            }
         });
         let frame = frame.map_err(|error| self.error(error, operation))?;
         Ok(DataFrame::new(self.clone(), frame))

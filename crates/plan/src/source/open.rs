@@ -20,15 +20,15 @@ use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
 use url::Url;
 
-/// The table of the files that `path` means, and, if its columns are text that must be converted (see
-/// [`convert`]), their types.
+/// The table of the files that `path` means, if its columns are text that must be converted (see [`convert`])
+/// their types, and the columns that come from the names of directories.
 pub(crate) async fn open(
     state: &SessionState,
     operation: &'static str,
     format: Format,
     path: &str,
     options: &CsvOptions,
-) -> Result<(Arc<dyn TableProvider>, Option<SchemaRef>)> {
+) -> Result<(Arc<dyn TableProvider>, Option<SchemaRef>, Vec<String>)> {
     let mut found = find(operation, format, path)?;
     drop_empty(operation, format, &mut found)?;
     let reader = reader(operation, format, &found.files, options)?;
@@ -43,8 +43,10 @@ pub(crate) async fn open(
     // Each file by itself, except below `key=value` directories, whose keys are found from a common root.
     let mut listing = ListingOptions::new(reader).with_file_extension("");
     let mut urls = Vec::with_capacity(found.files.len());
+    let mut from_names = Vec::new();
     match partition_keys(&found) {
         Some((root, keys)) => {
+            from_names.clone_from(&keys);
             let keys = keys.into_iter().map(|key| (key, DataType::Utf8)).collect();
             listing = listing.with_table_partition_cols(keys).with_file_extension(extension(&found.files[0]));
             urls.push(directory_url(operation, &root)?);
@@ -59,7 +61,7 @@ pub(crate) async fn open(
         ListingTableConfig::new_with_multi_paths(urls).with_listing_options(listing).with_schema(schema);
     let table = ListingTable::try_new(config).map_err(fail)?;
     let table = table.with_cache(state.runtime_env().cache_manager.get_file_statistic_cache());
-    Ok((Arc::new(table), types))
+    Ok((Arc::new(table), types, from_names))
 }
 
 fn all_text(schema: &SchemaRef) -> SchemaRef {

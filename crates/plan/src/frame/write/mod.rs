@@ -1,7 +1,11 @@
 //! Frames to files, all or nothing.
 //!
 //! Everything is written beside the target under a temporary name and renamed when it is complete, so a
-//! reader never sees half a table, and a query that fails or is cancelled leaves nothing behind.
+//! reader never sees half a table, and a query that fails or is cancelled leaves nothing behind. Files that are
+//! appended to a directory are moved there one by one, each of them whole.
+
+mod partitioned;
+mod target;
 
 use super::DataFrame;
 use datafusion::arrow::array::RecordBatch;
@@ -14,11 +18,12 @@ use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::physical_plan::{execute_stream, execute_stream_partitioned};
 use futures::StreamExt;
+use partitioned::{Fan, Keys};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use target::{Unfinished, check_target};
 use tokio::task::JoinSet;
 use trefoil_core::{Error, ErrorKind, Result};
 
@@ -27,6 +32,8 @@ use trefoil_core::{Error, ErrorKind, Result};
 #[must_use]
 pub struct WriteOptions {
     overwrite: bool,
+    append: bool,
+    partition_by: Vec<String>,
 }
 
 impl WriteOptions {
@@ -40,9 +47,41 @@ impl WriteOptions {
         self.overwrite = overwrite;
         self
     }
+
+    /// Add files to the directory, if there is one; its files must have the same columns (looked at in one of
+    /// them, of Parquet and CSV). The files become visible one by one. pandas: `mode="a"`.
+    pub fn append(mut self, append: bool) -> Self {
+        self.append = append;
+        self
+    }
+
+    /// A directory `column=value` for each value of these columns, one within the other, without the columns
+    /// in the files; null is `__HIVE_DEFAULT_PARTITION__`, as in Hive. Reading the directory gives the columns
+    /// back, as text, after the others. pandas: `partition_cols=[...]`, Dask: `partition_on=[...]`.
+    ///
+    /// ```
+    /// use trefoil_plan::{Session, WriteOptions};
+    ///
+    /// let dir = tempfile::tempdir().map_err(trefoil_plan::Error::user)?;
+    /// let session = Session::local()?;
+    /// session.block_on(async {
+    ///     let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    ///     let path = dir.path().join("by_cut");
+    ///     diamonds.write_parquet_with(&path, WriteOptions::new().partition_by(["cut"])).await?;
+    ///     let back = session.read_parquet(&path).await?;
+    ///     assert_eq!(back.columns().last().map(String::as_str), Some("cut"));
+    ///     assert_eq!(back.count().await?, 53_940);
+    ///     Ok::<(), trefoil_plan::Error>(())
+    /// })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    pub fn partition_by<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.partition_by = columns.into_iter().map(Into::into).collect();
+        self
+    }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Format {
     Parquet,
     Csv,
@@ -127,28 +166,42 @@ impl DataFrame {
     ) -> Result<usize> {
         let target = std::path::absolute(path)
             .map_err(|error| Error::new(ErrorKind::InvalidArgument, operation, error.to_string()))?;
-        check_target(operation, &target, &options)?;
         let schema = self.schema();
+        let keys = Keys::new(operation, &schema, &options.partition_by)?;
+        check_target(operation, &target, format, &schema, &options)?;
         self.run(operation, move |frame| {
-            let (target, schema) = (target.clone(), schema.clone());
-            let overwrite = options.overwrite;
+            let (target, schema, keys) = (target.clone(), schema.clone(), keys.clone());
+            let (overwrite, append) = (options.overwrite, options.append);
             async move {
                 let unfinished = Unfinished::beside(&target, operation).map_err(external)?;
                 let context = Arc::new(frame.task_ctx());
                 let plan = frame.create_physical_plan().await?;
                 let rows = if is_file(&target, format) {
                     let stream = execute_stream(plan, context)?;
-                    write_file(unfinished.0.clone(), schema, format, stream).await?
+                    write_file(unfinished.path().to_owned(), schema, format, stream).await?
                 } else {
-                    fs::create_dir(&unfinished.0)?;
-                    write_dir(&unfinished.0, &schema, format, execute_stream_partitioned(plan, context)?)
-                        .await?
+                    fs::create_dir(unfinished.path())?;
+                    let streams = execute_stream_partitioned(plan, context)?;
+                    write_dir(unfinished.path(), &schema, format, streams, keys).await?
                 };
-                unfinished.publish(&target, overwrite)?;
+                match append && target.is_dir() {
+                    true => unfinished.merge_into(&target, rows)?,
+                    false => unfinished.publish(&target, overwrite)?,
+                }
                 Ok(rows)
             }
         })
         .await
+    }
+}
+
+impl Format {
+    fn extension(self) -> &'static str {
+        match self {
+            Format::Parquet => "parquet",
+            Format::Csv => "csv",
+            Format::Json => "json",
+        }
     }
 }
 
@@ -165,90 +218,21 @@ fn is_file(target: &Path, format: Format) -> bool {
     }
 }
 
-fn check_target(operation: &'static str, target: &Path, options: &WriteOptions) -> Result<()> {
-    let empty_dir = || fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none());
-    if !options.overwrite && target.symlink_metadata().is_ok() && !empty_dir() {
-        return Err(Error::new(
-            ErrorKind::AlreadyExists,
-            operation,
-            format!("`{}` exists already", target.display()),
-        )
-        .with_help("write to another path, or allow it with `WriteOptions::new().overwrite(true)`"));
-    }
-    match target.parent() {
-        Some(_) if target.file_name().is_some() => Ok(()),
-        _ => Err(Error::new(
-            ErrorKind::InvalidArgument,
-            operation,
-            format!("`{}` is not a path for a table", target.display()),
-        )),
-    }
-}
-
-/// A file or directory that is not complete yet; removed on drop.
-struct Unfinished(PathBuf);
-
-impl Unfinished {
-    fn beside(target: &Path, operation: &'static str) -> Result<Self> {
-        let parent = target.parent().unwrap_or(Path::new("."));
-        fs::create_dir_all(parent).map_err(|error| {
-            Error::new(ErrorKind::Io, operation, format!("cannot create `{}`: {error}", parent.display()))
-                .with_source(error)
-        })?;
-        Ok(Self(sibling(target, "part")))
-    }
-
-    fn publish(self, target: &Path, overwrite: bool) -> io::Result<()> {
-        let replaced = (overwrite && target.is_dir()).then(|| sibling(target, "old"));
-        if let Some(old) = &replaced {
-            fs::rename(target, old)?;
-        }
-        if let Err(error) = fs::rename(&self.0, target) {
-            if let Some(old) = &replaced {
-                fs::rename(old, target)?;
-            }
-            return Err(error);
-        }
-        match replaced {
-            Some(old) => fs::remove_dir_all(old),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        // Gone already if it was published.
-        let _ = match self.0.is_dir() {
-            true => fs::remove_dir_all(&self.0),
-            false => fs::remove_file(&self.0),
-        };
-    }
-}
-
-/// A hidden name in the same directory, so that a rename stays within one file system and readers of the
-/// directory pass it over.
-fn sibling(target: &Path, what: &str) -> PathBuf {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    target.with_file_name(format!(".{name}.{what}-{}-{number}", std::process::id()))
-}
-
 async fn write_dir(
     dir: &Path,
     schema: &SchemaRef,
     format: Format,
     streams: Vec<SendableRecordBatchStream>,
+    keys: Option<Keys>,
 ) -> PlanResult<usize> {
     let mut writers = JoinSet::new();
-    let extension = match format {
-        Format::Parquet => "parquet",
-        Format::Csv => "csv",
-        Format::Json => "json",
-    };
     for (index, stream) in streams.into_iter().enumerate() {
-        let path = dir.join(format!("part-{index:05}.{extension}"));
+        if let Some(keys) = &keys {
+            let fan = Fan::new(dir, format, index, keys.clone());
+            writers.spawn(fan.write(stream));
+            continue;
+        }
+        let path = dir.join(format!("part-{index:05}.{}", format.extension()));
         let schema = schema.clone();
         writers.spawn(async move {
             let rows = write_file(path.clone(), schema, format, stream).await?;
