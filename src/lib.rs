@@ -93,7 +93,8 @@ pub use trefoil_sql::{
 #[cfg(feature = "tasks")]
 pub use trefoil_tasks::{
     Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorPool, ActorSession, Checkpoint,
-    Overflow, Reserved, Restart, Restarts, TaskValue, Timer, WeakHandle, actor, group, registry, sync, task,
+    Overflow, Reserved, Restart, Restarts, TaskValue, Timer, WeakHandle, actor, group, placement, registry,
+    sync, task,
 };
 
 #[cfg(feature = "frames")]

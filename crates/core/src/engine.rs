@@ -25,8 +25,8 @@ use crate::graph::{
 };
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
-use crate::refs::{Completed, Ref, wait_for};
-use crate::runtime::{PoolShared, block_on, mark_runtime_thread, shut_down};
+use crate::refs::{Completed, Ref, current_task_home, wait_for};
+use crate::runtime::{Home, PoolShared, block_on, mark_runtime_thread, settle, shut_down, thread_home};
 use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
 
 /// Threads of the control runtime: one may write a spill file while the other stays prompt.
@@ -87,6 +87,33 @@ impl Drop for Inner {
 pub struct Engine(Arc<Inner>);
 
 impl Engine {
+    /// The engine whose task or actor calls this, so that a `#[task]` can start tasks itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] outside the threads of an engine, [`ErrorKind::ShutDown`] if the last handle of
+    /// the engine is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use trefoil_core::Engine;
+    ///
+    /// let engine = Engine::new()?;
+    /// let nested = engine.try_spawn_fn(|| Engine::current()?.spawn_fn(|| 6 * 7).get());
+    /// assert_eq!(nested.get()?, 42);
+    /// assert!(Engine::current().is_err());
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn current() -> Result<Self> {
+        let Some(home) = current_task_home().or_else(thread_home) else {
+            let message = "no engine runs this code";
+            return Err(Error::new(ErrorKind::NotFound, "engine", message)
+                .with_help("call it in a task or an actor, or hand an `Engine` over"));
+        };
+        home.get().and_then(WeakEngine::upgrade).ok_or_else(shut_down)
+    }
+
     /// An engine with the defaults of [`Engine::builder`].
     ///
     /// # Errors
@@ -310,6 +337,21 @@ impl Engine {
         count: usize,
         timeout: Option<Duration>,
     ) -> Result<(Vec<Ref<T>>, Vec<Ref<T>>)> {
+        let done = self.places_of_done(refs, count, timeout).await?;
+        let mut waited_for = vec![false; refs.len()];
+        done.iter().for_each(|&at| waited_for[at] = true);
+        let rest =
+            refs.iter().zip(waited_for).filter(|(_, waited)| !waited).map(|(rest, _)| rest.clone()).collect();
+        Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
+    }
+
+    /// Waits until `count` of the refs are done or the time is up; their places.
+    pub(crate) async fn places_of_done<T: Send + Sync + 'static>(
+        &self,
+        refs: &[Ref<T>],
+        count: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<usize>> {
         if count > refs.len() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
@@ -332,11 +374,7 @@ impl Engine {
                 }
             }
         }
-        let mut waited_for = vec![false; refs.len()];
-        done.iter().for_each(|&at| waited_for[at] = true);
-        let rest =
-            refs.iter().zip(waited_for).filter(|(_, waited)| !waited).map(|(rest, _)| rest.clone()).collect();
-        Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
+        Ok(done)
     }
 
     /// The refs in the order in which they are done, failed ones included, each with its place among `refs`.
@@ -649,9 +687,11 @@ impl EngineBuilder {
         let store = Store::new(budget.clone(), dir);
         let events = Hub::new(self.events);
         budget.set_events(Arc::clone(&events));
-        let cpu = runtime(&format!("{name}-cpu"), workers)?;
-        let control = runtime(&format!("{name}-control"), CONTROL_THREADS)?;
-        let pool = PoolShared::start(&name, workers, cpu.handle().clone(), Arc::clone(&events))?;
+        let home = Arc::new(Home::new());
+        let cpu = runtime(&format!("{name}-cpu"), workers, &home)?;
+        let control = runtime(&format!("{name}-control"), CONTROL_THREADS, &home)?;
+        let (handle, hub) = (cpu.handle().clone(), Arc::clone(&events));
+        let pool = PoolShared::start(&name, workers, handle, hub, Arc::clone(&home))?;
         let engine = Engine(Arc::new(Inner {
             id: next_number(),
             name,
@@ -663,6 +703,7 @@ impl EngineBuilder {
             control: control.handle().clone(),
             runtimes: Mutex::new(Some((cpu, control))),
         }));
+        let _ = home.set(engine.downgrade());
         if self.progress {
             engine.progress(true);
         }
@@ -670,12 +711,16 @@ impl EngineBuilder {
     }
 }
 
-fn runtime(name: &str, threads: usize) -> Result<Runtime> {
+fn runtime(name: &str, threads: usize, home: &Arc<Home>) -> Result<Runtime> {
+    let home = Arc::clone(home);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
         .enable_time()
-        .on_thread_start(mark_runtime_thread)
+        .on_thread_start(move || {
+            mark_runtime_thread();
+            settle(&home);
+        })
         .build()
         .map_err(|error| {
             Error::new(ErrorKind::Io, "engine", format!("cannot start threads: {error}")).with_source(error)

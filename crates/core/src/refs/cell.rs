@@ -16,6 +16,7 @@ use std::task::Waker;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 
 use super::errand::WaitMark;
@@ -24,7 +25,7 @@ use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::events::{Hub, Mark};
 use crate::graph::{Subscriber, SubscriberKind};
 use crate::id::{RefId, next_ref_number};
-use crate::runtime::{Parker, PoolShared, ReleaseOnDrop};
+use crate::runtime::{Home, Parker, PoolShared, ReleaseOnDrop};
 
 /// A task that can be queued, run or failed.
 pub(crate) type Task = Arc<dyn Runnable>;
@@ -45,6 +46,9 @@ pub(crate) trait Collector: Send + Sync {
     fn collect(&self, number: usize);
 }
 
+/// Those who listen to one cell: mostly one, who then needs no memory of its own.
+pub(crate) type Listeners = SmallVec<[Waiter; 1]>;
+
 /// The part of a cell that does not depend on the value's type.
 pub(crate) type Base = Head<Rest, Task>;
 
@@ -56,7 +60,7 @@ pub(crate) struct Rest {
     cancelled: AtomicBool,
     /// Thousandths of a cpu the task declared; 0 if none.
     pub(crate) milli_cpus: u32,
-    waiters: Mutex<Vec<Waiter>>,
+    waiters: Mutex<Listeners>,
 }
 
 impl Rest {
@@ -66,7 +70,7 @@ impl Rest {
             pending: AtomicUsize::new(1),
             cancelled: AtomicBool::new(false),
             milli_cpus,
-            waiters: Mutex::new(Vec::new()),
+            waiters: Mutex::new(Listeners::new()),
         }
     }
 
@@ -110,8 +114,8 @@ impl Base {
     }
 
     /// Those who listen to a cell that is done, if there are any.
-    pub(super) fn listeners(&self, listened: bool) -> Vec<Waiter> {
-        if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Vec::new() }
+    pub(super) fn listeners(&self, listened: bool) -> Listeners {
+        if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Listeners::new() }
     }
 
     /// Forgets the registrations of a collector.
@@ -133,7 +137,7 @@ pub(super) fn announce<E, T, J>(told: Told<Rest, Task, E, Result<T>, J>) {
 }
 
 /// Tells dependent tasks and those who listen that what they waited for is done, or has failed.
-pub(super) fn tell(waiters: Waiters<Task>, listeners: Vec<Waiter>, error: Option<Error>) {
+pub(super) fn tell(waiters: Waiters<Task>, listeners: Listeners, error: Option<Error>) {
     match error {
         None if waiters.is_empty() => {}
         None => crate::runtime::keep_first(|| waiters.for_each(dependency_done)),
@@ -195,6 +199,8 @@ pub(crate) trait Runnable: Send + Sync {
     fn run(self: Arc<Self>);
     /// Completes the task with `error` if it has not started.
     fn fail_unstarted(self: Arc<Self>, error: Error);
+    /// The engine it belongs to, which need not be that of the thread that runs it.
+    fn home(&self) -> Arc<Home>;
     /// Unfinished tasks this one waits for.
     fn upstream(&self, visit: &mut dyn FnMut(Task));
 }
@@ -403,6 +409,10 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
         self.end_unstarted(|_| error);
     }
 
+    fn home(&self) -> Arc<Home> {
+        Arc::clone(self.extra.pool.home())
+    }
+
     fn upstream(&self, visit: &mut dyn FnMut(Task)) {
         self.inspect(|job| job.subscribe(&mut Subscriber(SubscriberKind::Upstream(visit))));
     }
@@ -469,6 +479,11 @@ impl Drop for CurrentTask {
 /// Whether the task running on this thread was asked to stop.
 pub(crate) fn current_task_cancelled() -> bool {
     CURRENT.with_borrow(|stack| stack.last().is_some_and(|task| task.base().rest.is_cancelled()))
+}
+
+/// The engine of the task running on this thread.
+pub(crate) fn current_task_home() -> Option<Arc<Home>> {
+    CURRENT.try_with(|stack| stack.borrow().last().map(|task| task.home())).ok().flatten()
 }
 
 /// Thousandths of a cpu that the task running on this thread holds.

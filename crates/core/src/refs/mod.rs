@@ -24,6 +24,7 @@ mod twin;
 
 pub(crate) use cell::{
     Job, Outcome, Started, Task, TaskCell, Waiter, current_task_cancelled, current_task_cpus,
+    current_task_home,
 };
 pub use completed::Completed;
 pub(crate) use completed::wait_for;

@@ -8,11 +8,13 @@
 //! Order of shutdown: the pool refuses new tasks and fails queued ones, then both runtimes drop their
 //! futures (whose guards complete their refs), without waiting for running code. No ref is left pending.
 
+mod home;
 mod idle;
 mod park;
 mod pool;
 mod wait;
 
+pub(crate) use home::{Home, settle, thread_home};
 pub(crate) use park::Parker;
 pub(crate) use pool::{PoolShared, ReleaseOnDrop, keep_first, shut_down};
 pub(crate) use wait::{block_on, block_on_until, mark_runtime_thread, wait_blocking};

@@ -20,6 +20,7 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::Handle;
 
+use super::home::{Home, settle};
 use super::idle::Idle;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
@@ -59,6 +60,7 @@ pub(crate) struct PoolShared {
     gate: Mutex<CpuGate<Task>>,
     cpu: Handle,
     events: Arc<Hub>,
+    home: Arc<Home>,
 }
 
 /// What a worker thread keeps to itself.
@@ -146,7 +148,13 @@ impl Drop for ReleaseOnDrop {
 
 impl PoolShared {
     /// Starts the worker threads.
-    pub(crate) fn start(name: &str, workers: usize, cpu: Handle, events: Arc<Hub>) -> Result<Arc<Self>> {
+    pub(crate) fn start(
+        name: &str,
+        workers: usize,
+        cpu: Handle,
+        events: Arc<Hub>,
+        home: Arc<Home>,
+    ) -> Result<Arc<Self>> {
         let pool = Arc::new(Self {
             name: name.to_owned(),
             workers,
@@ -161,6 +169,7 @@ impl PoolShared {
             gate: Mutex::new(CpuGate::new(workers)),
             cpu,
             events,
+            home,
         });
         for _ in 0..workers {
             if let Err(error) = pool.start_thread() {
@@ -190,6 +199,10 @@ impl PoolShared {
 
     pub(crate) fn events(&self) -> &Arc<Hub> {
         &self.events
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -335,6 +348,7 @@ impl PoolShared {
             keeping: false,
         };
         WORKER.set(Some(local));
+        settle(&self.home);
         let mut searching = false;
         while !self.is_down() && !self.retire() {
             match self.find().or_else(|| self.search(&mut searching)) {
@@ -527,7 +541,8 @@ mod tests {
     #[test]
     fn idle_workers_end_up_asleep() {
         let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let pool = PoolShared::start("idle", 3, cpu.handle().clone(), Hub::new(None)).unwrap();
+        let pool =
+            PoolShared::start("idle", 3, cpu.handle().clone(), Hub::new(None), Arc::default()).unwrap();
         let all_asleep = || {
             while pool.idle.sleeping() < 3 {
                 std::thread::yield_now();
