@@ -166,7 +166,7 @@ fn summary(report: &Report, rows: &[Row]) {
             };
             cells.push(format!("{:.2}x", time / value));
             if own.case.starts_with("gb_") || own.case.starts_with("join_") {
-                let total = totals.entry(peer).or_default();
+                let total = totals.entry(*peer).or_default();
                 *total = (total.0 + value, total.1 + time);
             }
         }
