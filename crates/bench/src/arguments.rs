@@ -12,6 +12,7 @@ usage: trefoil-bench SUITE [options]
 suites
   core      tasks, graphs, actors and objects, beside tokio, rayon and hand-written loops
   sql       the 22 queries of TPC-H, beside plain DataFusion
+  frames    the db-benchmark and everyday work on tables; with --python beside Polars, DuckDB, pandas, Dask
   memory    spilling beside the bare disk, cancelling, events, resident memory of TPC-H under budgets
   start     process start to the first answer, beside plain DataFusion
   compare   two files of JSON lines, case by case
@@ -23,22 +24,26 @@ options
   --repeat N        rounds of each case (default: core at least 7 and 0.3 s a peer, sql 5, start 20)
   --workers N       threads of each peer (default: the cores this process may use)
   --scale F         sql: scale factor of TPC-H (default 0.1)
-  --data DIR        sql: where the tables are, or are made (default target/tpch/sfF)
-  --memory LIMIT    sql: trefoil's memory budget, such as 128MiB (default 80 % of the machine)
+  --rows N          frames: rows of the tables, such as 1e7 (default 1e6)
+  --python PATH     frames: a Python with polars, duckdb, pandas, dask; those are run beside trefoil
+  --data DIR        sql, frames: where the tables are, or are made (default below target/)
+  --memory LIMIT    sql, frames: trefoil's memory budget, such as 128MiB (default 80 % of the machine)
   --occupy TABLE    sql: keep this table persisted in trefoil's store meanwhile
   --tables WHERE    sql: `parquet`, or `memory`: trefoil's store, DataFusion's tables in memory
   --set K=V,K=V     sql: settings of trefoil's session
   --versus K=V,K=V  sql: one more trefoil, named `varied`, with these settings
   --explain FILE    sql: also write the plan of each query as trefoil ran it, with its figures";
 
-const SUITES: [&str; 5] = ["core", "sql", "memory", "start", "compare"];
-const OPTIONS: [&str; 13] = [
+const SUITES: [&str; 6] = ["core", "sql", "frames", "memory", "start", "compare"];
+const OPTIONS: [&str; 15] = [
     "--json",
     "--case",
     "--peer",
     "--repeat",
     "--workers",
     "--scale",
+    "--rows",
+    "--python",
     "--data",
     "--memory",
     "--occupy",
@@ -55,6 +60,8 @@ pub enum Suite {
     Core,
     /// TPC-H.
     Sql,
+    /// The db-benchmark.
+    Frames,
     /// Spilling, cancelling, resident memory.
     Memory,
     /// Process start.
@@ -83,7 +90,11 @@ pub struct Arguments {
     pub workers: usize,
     /// Scale factor of TPC-H.
     pub scale: f64,
-    /// Directory of the TPC-H tables.
+    /// Rows of the db-benchmark's tables.
+    pub rows: usize,
+    /// The Python that runs peers.
+    pub python: Option<PathBuf>,
+    /// Directory of the tables.
     pub data: Option<PathBuf>,
     /// trefoil's memory budget.
     pub memory: Option<String>,
@@ -110,6 +121,8 @@ impl Arguments {
             repeat: None,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             scale: 0.1,
+            rows: 1_000_000,
+            python: None,
             data: None,
             memory: None,
             occupy: None,
@@ -151,6 +164,13 @@ impl Arguments {
             "--repeat" => self.repeat = Some(count(name, &value)?),
             "--workers" => self.workers = count(name, &value)?,
             "--occupy" => self.occupy = Some(value),
+            "--python" => self.python = Some(value.into()),
+            "--rows" => {
+                self.rows = match value.parse::<f64>() {
+                    Ok(rows) if (100.0..=1e10).contains(&rows) => rows as usize,
+                    _ => return Err(format!("`{name}` takes a number from 100 to 1e10, not `{value}`")),
+                }
+            }
             "--data" => self.data = Some(value.into()),
             "--set" => self.settings = settings(name, &value)?,
             "--versus" => self.versus = settings(name, &value)?,
@@ -194,6 +214,7 @@ fn suite(words: &[String]) -> Result<Suite, String> {
     let suite = match (&**first, rest) {
         ("core", []) => Suite::Core,
         ("sql", []) => Suite::Sql,
+        ("frames", []) => Suite::Frames,
         ("memory", []) => Suite::Memory,
         ("start", []) => Suite::Start,
         ("compare", [left, right]) => Suite::Compare(left.into(), right.into()),
@@ -240,6 +261,7 @@ mod tests {
         assert_eq!((arguments.scale, arguments.repeat), (1.0, Some(3)));
         assert!(arguments.wants_case("q02") && !arguments.wants_case("q03") && arguments.wants_peer("tokio"));
         assert_eq!(parse("compare a b").unwrap().suite, Suite::Compare("a".into(), "b".into()));
+        assert_eq!(parse("frames --rows 1e7").unwrap().rows, 10_000_000);
         assert_eq!(parse("core --help").unwrap().suite, Suite::Help);
     }
 
@@ -256,6 +278,7 @@ mod tests {
             ("sql --tables disk", "not `disk`"),
             ("sql --set fast", "not `fast`"),
             ("compare one", "two files, not 1"),
+            ("frames --rows some", "not `some`"),
             ("core more", "takes no `more`"),
         ];
         for (line, expected) in rows {

@@ -14,6 +14,8 @@ extern crate trefoil_tasks as trefoil;
 mod arguments;
 mod compare;
 mod core_suite;
+#[cfg(feature = "sql")]
+mod frames_suite;
 mod measure;
 #[cfg(feature = "sql")]
 mod memory_suite;
@@ -45,6 +47,12 @@ fn main() -> ExitCode {
         && first == start::CHILD
     {
         return exit_code(start::child(rest, std::io::stdout()));
+    }
+    #[cfg(feature = "sql")]
+    if let [first, rest @ ..] = &texts[..]
+        && first == frames_suite::CHILD
+    {
+        return exit_code(frames_suite::child(rest, std::io::stdout()));
     }
     match Arguments::parse(texts) {
         Ok(arguments) => exit_code(run(arguments)),
@@ -79,11 +87,13 @@ fn run(arguments: Arguments) -> Result<()> {
         #[cfg(feature = "sql")]
         Suite::Sql => sql_suite::run(&arguments),
         #[cfg(feature = "sql")]
+        Suite::Frames => frames_suite::run(&arguments),
+        #[cfg(feature = "sql")]
         Suite::Memory => memory_suite::run(&arguments),
         #[cfg(feature = "sql")]
         Suite::Start => start::run(&arguments),
         #[cfg(not(feature = "sql"))]
-        Suite::Sql | Suite::Memory | Suite::Start => {
+        Suite::Sql | Suite::Frames | Suite::Memory | Suite::Start => {
             Err("this binary was built without the feature `sql`, which this suite needs".into())
         }
     }

@@ -235,6 +235,14 @@ impl Machine {
     }
 }
 
+/// The most memory this process ever had, in MB; Linux only.
+#[cfg_attr(not(feature = "sql"), allow(dead_code))]
+pub fn peak_megabytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()? / 1024.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -31,6 +31,7 @@ mod optimize;
 mod session;
 mod source;
 mod stored;
+mod windows;
 mod yielding;
 
 pub use datafusion::arrow;
@@ -38,5 +39,5 @@ pub use error::{plan_error, span_of};
 pub use frame::{DataFrame, FrameStream, WriteMode, WriteOptions};
 pub use session::{Dialect, Session, SessionBuilder};
 pub use source::{CsvOptions, JsonOptions, Malformed, PATH_OPTION, partition_directory};
-pub use stored::StoredTable;
+pub use stored::{DivisionKey, Divisions, StoredTable};
 pub use trefoil_core::{Engine, Error, ErrorKind, Result};

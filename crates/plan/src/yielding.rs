@@ -14,12 +14,16 @@ use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use std::sync::Arc;
 
-/// Puts our rule among DataFusion's: behind the one that does the same for leaves, because rules before it look
-/// for joins, and before the filters that joins make while they run are handed down, because no plan may be
-/// changed after that.
-pub(crate) fn add_to(rules: &mut Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>) {
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// Puts rules that replace operators, and then ours, among DataFusion's: behind the one that does the same for
+/// leaves, because rules before it look for the operators, and before the filters that joins make while they
+/// run are handed down, because no plan may be changed after that.
+pub(crate) fn add_to(rules: &mut Vec<Rule>, replacing: [Rule; 2]) {
     let behind = rules.iter().position(|rule| rule.name() == EnsureCooperative::new().name());
-    rules.insert(behind.map_or(rules.len(), |at| at + 1), Arc::new(YieldingJoins));
+    let at = behind.map_or(rules.len(), |at| at + 1);
+    rules.insert(at, Arc::new(YieldingJoins));
+    rules.splice(at..at, replacing);
 }
 
 /// Wraps the joins of a plan.

@@ -11,9 +11,8 @@ use super::expr::{Expr, lit};
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::common::ScalarValue;
 use datafusion::functions::core::with_metadata;
-use datafusion::logical_expr::{BinaryExpr, LogicalPlanBuilder, Operator, grouping_set};
+use datafusion::logical_expr::{LogicalPlanBuilder, grouping_set};
 use std::collections::BTreeSet;
 use trefoil_plan::{DataFrame, Error, ErrorKind, Result, plan_error};
 
@@ -126,14 +125,10 @@ pub(super) fn get_dummies(
             return Err(invalid(op, format!("the categories of `{name}` are not known"))
                 .with_help("call `categorize().await` first: it looks at the data once"));
         };
-        for category in categories {
-            // never null: a null value belongs to no category
-            let is = Expr::BinaryExpr(BinaryExpr::new(
-                Box::new(Expr::Column(column.clone())),
-                Operator::IsNotDistinctFrom,
-                Box::new(lit(ScalarValue::from(category.as_str()))),
-            ));
-            outputs.push((format!("{name}_{category}"), is));
+        // texts are looked up once, as codes; null and what is no category have the code -1
+        let code = super::cat::codes(Expr::Column(column));
+        for (category, i) in categories.into_iter().zip(0_i32..) {
+            outputs.push((format!("{name}_{category}"), code.clone().eq(lit(i))));
         }
     }
     if outputs.is_empty() {

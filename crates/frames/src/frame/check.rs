@@ -138,6 +138,9 @@ pub(super) fn output_name(expr: &Expr) -> String {
                 "count" if params.distinct => "n_unique",
                 "percentile_cont" => "quantile",
                 "covar_samp" => "cov",
+                "approx_percentile_cont" => "approx_quantile",
+                "approx_distinct" => "approx_n_unique",
+                "array_agg" => "list",
                 other => other,
             };
             match params.args.first().and_then(first_column) {

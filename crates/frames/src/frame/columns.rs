@@ -72,6 +72,18 @@ pub(super) fn rename(frame: &DataFrame, pairs: Vec<(String, String)>) -> Result<
     check::project(OP, frame, columns)
 }
 
+pub(super) fn rename_all(
+    op: &'static str,
+    frame: &DataFrame,
+    new: impl Fn(&str) -> String,
+) -> Result<DataFrame> {
+    let mut columns = check::all(op, frame)?;
+    for (name, _) in &mut columns {
+        *name = new(name);
+    }
+    check::project(op, frame, columns)
+}
+
 pub(super) fn astype(frame: &DataFrame, pairs: Vec<(String, DataType)>) -> Result<DataFrame> {
     const OP: &str = "astype";
     let names = check::list(OP, frame, pairs.iter().map(|(name, _)| name))?;

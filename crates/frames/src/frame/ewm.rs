@@ -5,7 +5,7 @@
 use super::expr::{Expr, ExprMethods, lit};
 use super::windows::whole_window;
 use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array};
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, TimeUnit};
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
@@ -20,12 +20,14 @@ pub struct Ewm {
     adjust: bool,
     ignore_nulls: bool,
     periods: usize,
+    /// Nanoseconds in which a weight is halved, if weights fall off by time.
+    half_life: Option<i64>,
 }
 
 impl Ewm {
     /// Each row weighs `1 - alpha` of the next; `alpha` in 0..=1, 0 excluded (a value outside gives nulls).
     pub fn alpha(alpha: f64) -> Self {
-        Ewm { alpha, adjust: true, ignore_nulls: false, periods: 0 }
+        Ewm { alpha, adjust: true, ignore_nulls: false, periods: 0, half_life: None }
     }
 
     /// The decay of a window of about `span` rows: `alpha = 2 / (span + 1)`.
@@ -41,6 +43,14 @@ impl Ewm {
     /// The decay that halves a weight every `rows` rows.
     pub fn half_life(rows: f64) -> Self {
         Self::alpha(1.0 - (-std::f64::consts::LN_2 / rows).exp())
+    }
+
+    /// The decay that halves a weight in a length of time, such as `"1h"`; for
+    /// [`ewm_by`](super::OrderedExpr::ewm_by). Only the mean is defined. Text or calendar lengths that are no
+    /// fixed length give nulls. pandas: `halflife="1h", times=...`.
+    pub fn half_life_of(span: impl Into<super::Span>) -> Self {
+        let half_life = span.into().nanoseconds().unwrap_or(0);
+        Ewm { half_life: Some(half_life), ..Self::alpha(0.5) }
     }
 
     /// Whether weights are divided by their sum (the default), or the figure is a recursion.
@@ -68,24 +78,37 @@ impl Ewm {
 pub struct EwmExpr {
     value: Expr,
     weights: Ewm,
+    time: Option<Expr>,
 }
 
 impl EwmExpr {
     pub(super) fn new(value: Expr, weights: Ewm) -> Self {
-        EwmExpr { value, weights }
+        EwmExpr { value, weights, time: None }
+    }
+
+    pub(super) fn by(value: Expr, time: Expr, weights: Ewm) -> Self {
+        EwmExpr { value, weights, time: Some(time) }
     }
 
     fn of(&self, figure: Figure) -> Expr {
-        let Ewm { alpha, adjust, ignore_nulls, periods } = self.weights;
+        let Ewm { alpha, adjust, ignore_nulls, periods, half_life } = self.weights;
+        let value = self.value.clone() * lit(1.0);
+        let mut args = vec![value];
+        if let Some(time) = &self.time {
+            let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, None);
+            args.push(time.clone().cast(nanoseconds).cast(DataType::Int64));
+        }
+        let types = [DataType::Float64, DataType::Int64][..args.len()].to_vec();
         let all = All {
             figure,
             alpha: alpha.to_bits(),
             adjust,
             ignore_nulls,
             periods,
-            signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
+            half_life: if self.time.is_some() { Some(half_life.unwrap_or(0)) } else { None },
+            signature: Signature::exact(types, Volatility::Immutable),
         };
-        whole_window(Arc::new(WindowUDF::from(all)), vec![self.value.clone() * lit(1.0)])
+        whole_window(Arc::new(WindowUDF::from(all)), args)
     }
 
     /// The weighted mean. pandas: `.mean()`.
@@ -112,6 +135,7 @@ pub(super) fn interpolate_udwf() -> Arc<WindowUDF> {
             adjust: false,
             ignore_nulls: false,
             periods: 0,
+            half_life: None,
             signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
         }))
     });
@@ -134,6 +158,7 @@ struct All {
     adjust: bool,
     ignore_nulls: bool,
     periods: usize,
+    half_life: Option<i64>,
     signature: Signature,
 }
 
@@ -164,12 +189,21 @@ struct Evaluator(All);
 
 impl PartitionEvaluator for Evaluator {
     fn evaluate_all(&mut self, values: &[ArrayRef], num_rows: usize) -> PlanResult<ArrayRef> {
+        let times = values.get(1).map(|times| times.as_primitive::<Int64Type>().clone());
         let Some(values) = values.first() else {
             return Ok(Arc::new(Float64Array::new_null(num_rows)));
         };
         let values = values.as_primitive::<Float64Type>();
         let values: Vec<Option<f64>> = values.iter().collect();
         let all = &self.0;
+        if let (Some(half_life), Some(times)) = (all.half_life, times) {
+            let times: Vec<Option<i64>> = times.iter().collect();
+            let found = match all.figure {
+                Figure::Mean => means_by_time(all, half_life, &values, &times),
+                _ => vec![None; values.len()],
+            };
+            return Ok(Arc::new(Float64Array::from(found)));
+        }
         let found = match all.figure {
             Figure::Mean => means(all, &values),
             Figure::Var => variances(all, &values),
@@ -244,6 +278,36 @@ fn means(all: &All, values: &[Option<f64>]) -> Vec<Option<f64>> {
             mean.filter(|_| count >= all.periods.max(1))
         })
         .collect()
+}
+
+/// A value weighs half as much for each half-life between it and the row; rows without a time are passed over.
+fn means_by_time(
+    all: &All,
+    half_life: i64,
+    values: &[Option<f64>],
+    times: &[Option<i64>],
+) -> Vec<Option<f64>> {
+    if half_life <= 0 {
+        return vec![None; values.len()];
+    }
+    // the sum of the values and of their weights, as of the last row with a time
+    let (mut sum, mut weight, mut last) = (0.0_f64, 0.0_f64, None::<i64>);
+    let mut count = 0_usize;
+    let rows = values.iter().zip(times).map(|(value, time)| {
+        if let Some(time) = *time {
+            if let Some(last) = last {
+                let keep = (-std::f64::consts::LN_2 * (time - last) as f64 / half_life as f64).exp();
+                (sum, weight) = (sum * keep, weight * keep);
+            }
+            last = Some(time);
+            if let Some(value) = usable(*value) {
+                (sum, weight) = (sum + value, weight + 1.0);
+                count += 1;
+            }
+        }
+        (count >= all.periods.max(1) && weight > 0.0).then(|| sum / weight)
+    });
+    rows.collect()
 }
 
 /// Weighted variance and its correction from running sums of weights and of their squares.

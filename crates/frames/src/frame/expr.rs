@@ -6,6 +6,7 @@
 //! gives it the habits of pandas: `/` of two integers is a true division, `&` and `|` of two masks mean
 //! *and* and *or*, `+` of two texts joins them, sums and means of a mask count its `true`s.
 
+use super::cat::CatExpr;
 use super::sealed::Sealed;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Column;
@@ -281,6 +282,11 @@ pub trait ExprMethods: Sealed + Sized {
         DtExpr::new(self.to_expr())
     }
 
+    /// The functions of text with known categories: `col("cut").cat().codes()`. pandas: `s.cat`.
+    fn cat(self) -> CatExpr {
+        CatExpr::new(self.to_expr())
+    }
+
     /// The functions of lists: `col("words").list().len()`. polars: `c.list`.
     fn list(self) -> ListExpr {
         ListExpr::new(self.to_expr())
@@ -404,6 +410,36 @@ pub trait ExprMethods: Sealed + Sized {
     /// Aggregation: Pearson's correlation with `other`. pandas: `s.corr(other)`.
     fn corr(self, other: Expr) -> Expr {
         agg::corr(self.to_expr(), other)
+    }
+
+    /// Aggregation: the `n` largest values as a list, the largest first; nulls aside, `NaN` is the largest.
+    /// Numbers only: `Int64` or `Float64` come out. polars: `c.top_k(n)`.
+    fn top_k(self, n: usize) -> Expr {
+        super::top::call(self.to_expr(), n, true)
+    }
+
+    /// Aggregation: the `n` smallest values as a list, the smallest first; see
+    /// [`top_k`](ExprMethods::top_k). polars: `c.bottom_k(n)`.
+    fn bottom_k(self, n: usize) -> Expr {
+        super::top::call(self.to_expr(), n, false)
+    }
+
+    /// Aggregation: the standard error of the mean. pandas: `s.sem()`.
+    fn sem(self) -> Expr {
+        let value = self.to_expr();
+        agg::stddev(value.clone()) / f::sqrt(agg::count(value).cast(DataType::Float64))
+    }
+
+    /// Aggregation: the skewness, corrected for its bias; null of fewer than three values.
+    /// pandas: `s.skew()`.
+    fn skew(self) -> Expr {
+        super::moments::call(self.to_expr(), super::moments::Figure::Skew)
+    }
+
+    /// Aggregation: the excess kurtosis, corrected for its bias; null of fewer than four values.
+    /// pandas: `s.kurt()`.
+    fn kurt(self) -> Expr {
+        super::moments::call(self.to_expr(), super::moments::Figure::Kurt)
     }
 
     /// Aggregation: the sample covariance with `other`. pandas: `s.cov(other)`.

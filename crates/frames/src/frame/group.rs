@@ -32,6 +32,8 @@ pub enum Aggregation {
     Var,
     /// The exact median.
     Median,
+    /// The first value that is not null, of any order.
+    First,
 }
 
 impl Aggregation {
@@ -47,6 +49,7 @@ impl Aggregation {
             Aggregation::Std => value.std(),
             Aggregation::Var => value.var(),
             Aggregation::Median => value.median(),
+            Aggregation::First => value.first(),
         }
     }
 }
@@ -244,6 +247,99 @@ impl GroupBy {
     {
         let (frame, keys) = (self.frame.clone(), self.keys.clone());
         async move { super::apply::apply(&frame, keys, work).await }
+    }
+
+    /// The last `n` rows of each group in the order of the frame. pandas: `df.groupby(keys).tail(n)`.
+    ///
+    /// # Errors
+    /// Unknown keys, a frame without an order.
+    pub fn tail(&self, n: usize) -> Result<DataFrame> {
+        const OP: &str = "tail";
+        const PLACE: &str = "__trefoil_place";
+        const SIZE: &str = "__trefoil_size";
+        self.some_keys(OP)?;
+        let place = check::resolve(OP, &self.frame, lit(1_i64).cumcount().over(&self.keys))?;
+        let size = check::resolve(OP, &self.frame, lit(1_i64).count().over(&self.keys))?;
+        let columns = vec![(PLACE.to_owned(), place), (SIZE.to_owned(), size)];
+        let placed = super::columns::with_columns(OP, &self.frame, columns)?;
+        let n = lit(i64::try_from(n).unwrap_or(i64::MAX));
+        let mask = (super::col(SIZE) - super::col(PLACE)).lt_eq(n);
+        super::columns::drop(&super::rows::filter(OP, &placed, mask)?, [PLACE, SIZE])
+    }
+
+    /// Row `n` of each group, from 0, in the order of the frame. pandas: `df.groupby(keys).nth(n)`.
+    ///
+    /// # Errors
+    /// Unknown keys, a frame without an order.
+    pub fn nth(&self, n: usize) -> Result<DataFrame> {
+        const OP: &str = "nth";
+        const PLACE: &str = "__trefoil_place";
+        self.some_keys(OP)?;
+        let place = check::resolve(OP, &self.frame, lit(1_i64).cumcount().over(&self.keys))?;
+        let placed = super::columns::with_columns(OP, &self.frame, vec![(PLACE.to_owned(), place)])?;
+        let mask = super::col(PLACE).eq(lit(i64::try_from(n).unwrap_or(i64::MAX)));
+        super::columns::drop(&super::rows::filter(OP, &placed, mask)?, [PLACE])
+    }
+
+    /// The `n` largest values of a column per group, a row each, largest first; nulls aside. The other columns
+    /// are the keys. pandas: `df.groupby(keys)[column].nlargest(n)`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric.
+    pub fn nlargest(&self, n: usize, column: &str) -> Result<DataFrame> {
+        self.best("nlargest", column, super::col(column).top_k(n))
+    }
+
+    /// The `n` smallest values of a column per group; see [`nlargest`](GroupBy::nlargest).
+    ///
+    /// # Errors
+    /// As [`nlargest`](GroupBy::nlargest).
+    pub fn nsmallest(&self, n: usize, column: &str) -> Result<DataFrame> {
+        self.best("nsmallest", column, super::col(column).bottom_k(n))
+    }
+
+    fn best(&self, op: &'static str, column: &str, list: Expr) -> Result<DataFrame> {
+        let lists = self.run(op, vec![(column.to_owned(), list)])?;
+        super::rows::dropna(op, &super::reshape::explode(&lists, column)?, vec![column.to_owned()])
+    }
+
+    /// The exact quantile of columns per group. pandas: `groupby(keys)[columns].quantile(q)`.
+    ///
+    /// # Errors
+    /// A `q` outside 0..=1, unknown columns, a column that is not numeric, an empty list.
+    pub fn quantile<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>, q: f64) -> Result<DataFrame> {
+        const OP: &str = "quantile";
+        if !(0.0..=1.0).contains(&q) {
+            return Err(invalid(OP, format!("the quantile is {q}, it must be between 0 and 1")));
+        }
+        let columns = check::list(OP, &self.frame, columns)?;
+        let of = |name: String| {
+            let value = super::col(&name).cast(datafusion::arrow::datatypes::DataType::Float64);
+            (name, value.quantile(q))
+        };
+        self.run(OP, columns.into_iter().map(of).collect())
+    }
+
+    /// The product of columns per group. pandas: `groupby(keys)[columns].prod(min_count=1)`.
+    ///
+    /// # Errors
+    /// Unknown columns, a column that is not numeric, an empty list.
+    pub fn product<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        self.each("product", columns, OrderedExpr::product)
+    }
+
+    /// The rows of the groups for which a condition over aggregations holds, such as
+    /// `lit(1).count().gt(lit(5))`. pandas: `df.groupby(keys).filter(lambda g: len(g) > 5)`.
+    ///
+    /// # Errors
+    /// Unknown columns, a condition that is not a mask.
+    pub fn filter(&self, condition: Expr) -> Result<DataFrame> {
+        const OP: &str = "filter";
+        const KEEP: &str = "__trefoil_keep";
+        self.some_keys(OP)?;
+        let keep = check::resolve(OP, &self.frame, condition.unalias().over(&self.keys))?;
+        let marked = super::columns::with_columns(OP, &self.frame, vec![(KEEP.to_owned(), keep)])?;
+        super::columns::drop(&super::rows::filter(OP, &marked, super::col(KEEP))?, [KEEP])
     }
 
     fn some_keys(&self, op: &'static str) -> Result<()> {

@@ -6,13 +6,14 @@
 use super::check::{self, invalid};
 use super::expr::asc;
 use super::{partitions, rows};
-use datafusion::arrow::array::{Array, RecordBatch};
-use datafusion::arrow::compute::concat_batches;
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
+use datafusion::arrow::compute::{SortOptions, concat_batches, partition as partition_rows};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::row::{RowConverter, SortField};
+use datafusion::common::ScalarValue;
 use std::sync::Arc;
 use trefoil_core::{Call, Error, ErrorKind, Partition, Ref, parse_bytes};
-use trefoil_plan::{DataFrame, Result, plan_error};
+use trefoil_plan::{DataFrame, DivisionKey, Result, plan_error};
 
 /// How to cut a frame; for [`repartition`](super::FrameReports::repartition).
 #[derive(Clone, Debug)]
@@ -26,8 +27,19 @@ pub enum Partitions {
     Size(String),
     /// So many, rows with equal values in these columns together. Dask: `shuffle(on=..., npartitions=...)`.
     Key(Vec<String>, usize),
-    /// So many at most, sorted by these columns, equal values together. Dask: `set_index(...)`.
+    /// So many at most, sorted by these columns, equal values together. Where each begins is then known: sorts
+    /// by these columns, groups and joins over them cost less, filters pass partitions over.
+    /// Dask: `set_index(...)`.
     Sorted(Vec<String>, usize),
+    /// As it is, if it is sorted by these columns (nulls last), which is looked at and then known.
+    /// Dask: `set_index(..., sorted=True)`.
+    Known(Vec<String>),
+    /// Sorted by these columns and cut where another frame with known divisions is, whose keys have the same
+    /// types: the two are then joined partition by partition. Dask: `repartition(divisions=other.divisions)`.
+    Like(Vec<String>, Box<DataFrame>),
+    /// Sorted by these columns and cut at these values, one per column and split, in rising order.
+    /// Dask: `repartition(divisions=...)`.
+    At(Vec<String>, Vec<Vec<ScalarValue>>),
 }
 
 const OP: &str = "repartition";
@@ -64,9 +76,46 @@ pub(super) async fn repartition(frame: &DataFrame, how: Partitions) -> Result<Da
             let sorted = rows::sort(OP, frame, columns.iter().map(asc))?;
             let all = Pieces::of(&sorted).await?;
             let cuts = all.cuts_between_keys(&columns, count)?;
-            all.cut(frame, cuts).await
+            let parts = all.parts(frame, cuts)?;
+            frame.session().frame_from_sorted(parts, keys_of(columns)).await
         }
+        Partitions::Known(columns) => {
+            let columns = check::list(OP, frame, columns)?;
+            let all = Pieces::of(frame).await?;
+            frame.session().frame_from_sorted(all.partitions, keys_of(columns)).await
+        }
+        Partitions::Like(columns, other) => {
+            let Some(divisions) = other.divided() else {
+                return Err(invalid(OP, "the other frame has no known divisions")
+                    .with_help("give it some with `repartition(Partitions::Sorted(columns, n))`"));
+            };
+            at_splits(frame, columns, divisions.splits().to_vec()).await
+        }
+        Partitions::At(columns, splits) => at_splits(frame, columns, splits).await,
     }
+}
+
+/// Sorted as `sort` does it: rising, nulls last.
+fn keys_of(columns: Vec<String>) -> Vec<DivisionKey> {
+    let rising = SortOptions { descending: false, nulls_first: false };
+    columns.into_iter().map(|name| (name, rising)).collect()
+}
+
+async fn at_splits(
+    frame: &DataFrame,
+    columns: Vec<String>,
+    splits: Vec<Vec<ScalarValue>>,
+) -> Result<DataFrame> {
+    let columns = check::list(OP, frame, columns)?;
+    if let Some(wrong) = splits.iter().find(|split| split.len() != columns.len()) {
+        let text = format!("a split has {} values, there are {} columns", wrong.len(), columns.len());
+        return Err(invalid(OP, text));
+    }
+    let sorted = rows::sort(OP, frame, columns.iter().map(asc))?;
+    let all = Pieces::of(&sorted).await?;
+    let cuts = all.cuts_at(&columns, &splits)?;
+    let parts = all.parts(frame, cuts)?;
+    frame.session().frame_from_divided(parts, keys_of(columns), splits).await
 }
 
 fn some(count: usize) -> Result<()> {
@@ -119,6 +168,11 @@ impl Pieces {
     }
 
     async fn cut(&self, frame: &DataFrame, cuts: Vec<usize>) -> Result<DataFrame> {
+        let parts = self.parts(frame, cuts)?;
+        frame.session().frame_from_refs(parts.into_iter().map(Ref::ready)).await
+    }
+
+    fn parts(&self, frame: &DataFrame, cuts: Vec<usize>) -> Result<Vec<Partition>> {
         let engine = frame.session().engine();
         let ends: Vec<usize> = cuts.iter().copied().chain([self.rows]).collect();
         let mut parts = Vec::with_capacity(ends.len());
@@ -127,37 +181,97 @@ impl Pieces {
             parts.push(engine.put_batches(Arc::clone(&self.schema), self.slice(start, end)?)?);
             start = end;
         }
-        frame.session().frame_from_refs(parts.into_iter().map(Ref::ready)).await
+        Ok(parts)
+    }
+
+    fn keys(batch: &RecordBatch, columns: &[String]) -> Vec<ArrayRef> {
+        columns.iter().filter_map(|c| batch.column_by_name(c).cloned()).collect()
     }
 
     /// Places where a new key begins, near those that give `count` equal parts.
     fn cuts_between_keys(&self, columns: &[String], count: usize) -> Result<Vec<usize>> {
+        let wanted: Vec<usize> = (1..count).map(|i| self.rows * i / count).collect();
+        let mut cuts: Vec<usize> = Vec::with_capacity(wanted.len());
+        // the last place before the wanted one is not known to be the nearest until the next is seen
+        let mut before: Option<usize> = None;
+        let mut meet = |start: usize| {
+            while let Some(place) = wanted.get(cuts.len()).copied().filter(|place| *place <= start) {
+                cuts.push(match before {
+                    Some(before) if place - before < start - place => before,
+                    _ => start,
+                });
+            }
+            before = Some(start);
+        };
+        let mut last: Option<RecordBatch> = None;
+        let mut at = 0;
+        for partition in &self.partitions {
+            for batch in partition.batches()?.iter().filter(|batch| batch.num_rows() > 0) {
+                // with the last row before it, a key that goes on is no new one
+                let whole = match &last {
+                    Some(row) => {
+                        concat_batches(&self.schema, [row, batch]).map_err(|e| plan_error(e.into(), OP))?
+                    }
+                    None => batch.clone(),
+                };
+                let ranges =
+                    partition_rows(&Self::keys(&whole, columns)).map_err(|e| plan_error(e.into(), OP))?;
+                let extra = usize::from(last.is_some());
+                for range in ranges.ranges().iter().filter(|range| range.start > 0) {
+                    meet(at + range.start - extra);
+                }
+                at += batch.num_rows();
+                last = Some(copied(&batch.slice(batch.num_rows() - 1, 1))?);
+            }
+        }
+        while cuts.len() < wanted.len() {
+            let Some(before) = before else { break };
+            cuts.push(before);
+        }
+        cuts.dedup();
+        Ok(cuts)
+    }
+
+    /// Places where the first key at or after each split is.
+    fn cuts_at(&self, columns: &[String], splits: &[Vec<ScalarValue>]) -> Result<Vec<usize>> {
         let fail = |e: datafusion::arrow::error::ArrowError| plan_error(e.into(), OP);
-        let mut starts: Vec<usize> = Vec::new();
-        let mut before: Option<Vec<u8>> = None;
+        let rising = SortOptions { descending: false, nulls_first: false };
+        let mut types = Vec::new();
+        for name in columns {
+            types.push(self.schema.field_with_name(name).map_err(fail)?.data_type().clone());
+        }
+        let fields = types.iter().map(|t| SortField::new_with_options(t.clone(), rising)).collect();
+        let converter = RowConverter::new(fields).map_err(fail)?;
+        let mut edges = Vec::new();
+        for split in splits {
+            let values = split.iter().zip(&types);
+            let values =
+                values.map(|(value, to)| value.cast_to(to)?.to_array()).collect::<Result<Vec<_>, _>>();
+            let values = values.map_err(|e| plan_error(e, OP))?;
+            edges.push(converter.convert_columns(&values).map_err(fail)?.row(0).owned());
+        }
+        let mut cuts = Vec::new();
         let mut at = 0;
         for partition in &self.partitions {
             for batch in partition.batches()?.iter() {
-                let keys: Vec<_> = columns.iter().filter_map(|c| batch.column_by_name(c).cloned()).collect();
-                let fields = keys.iter().map(|k| SortField::new(k.data_type().clone())).collect();
-                let encoded =
-                    RowConverter::new(fields).and_then(|c| c.convert_columns(&keys)).map_err(fail)?;
-                for row in encoded.iter() {
-                    if before.as_deref() != Some(row.as_ref()) {
-                        before = Some(row.as_ref().to_vec());
-                        starts.push(at);
+                let rows = converter.convert_columns(&Self::keys(batch, columns)).map_err(fail)?;
+                let mut from = 0;
+                while let Some(edge) = edges.get(cuts.len()) {
+                    let (mut low, mut high) = (from, batch.num_rows());
+                    while low < high {
+                        let middle = low.midpoint(high);
+                        if rows.row(middle) < edge.row() { low = middle + 1 } else { high = middle }
                     }
-                    at += 1;
+                    if low == batch.num_rows() {
+                        break;
+                    }
+                    cuts.push(at + low);
+                    from = low;
                 }
+                at += batch.num_rows();
             }
         }
-        let mut cuts: Vec<usize> = (1..count)
-            .filter_map(|i| {
-                let wanted = self.rows * i / count;
-                starts.iter().copied().filter(|s| *s > 0).min_by_key(|s| s.abs_diff(wanted))
-            })
-            .collect();
-        cuts.dedup();
+        cuts.resize(splits.len(), self.rows);
         Ok(cuts)
     }
 }
@@ -220,6 +334,17 @@ pub(super) async fn divisions(frame: &DataFrame, column: &str) -> Result<Vec<Opt
     const OP: &str = "divisions";
     use datafusion::arrow::util::display::array_value_to_string;
     check::find(OP, frame, column)?;
+    if let Some(bounds) = frame.divided().and_then(|divisions| divisions.bounds(column)) {
+        let text = |value: &ScalarValue| {
+            let array = value.to_array().map_err(|e| plan_error(e, OP))?;
+            array_value_to_string(&array, 0).map_err(|e| plan_error(e.into(), OP))
+        };
+        let pair = |bounds: Option<(ScalarValue, ScalarValue)>| match bounds {
+            Some((low, high)) => Ok(Some((text(&low)?, text(&high)?))),
+            None => Ok(None),
+        };
+        return bounds.into_iter().map(pair).collect();
+    }
     let all = Pieces::of(frame).await?;
     let mut found = Vec::new();
     for partition in &all.partitions {

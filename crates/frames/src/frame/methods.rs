@@ -610,6 +610,32 @@ pub trait FrameMethods: AsFrame {
         join::concat("concat", &frames)
     }
 
+    /// Prefixes the names of all columns. pandas: `df.add_prefix(prefix)`.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    fn add_prefix(&self, prefix: &str) -> Result<DataFrame> {
+        columns::rename_all("add_prefix", self.as_frame(), |name| format!("{prefix}{name}"))
+    }
+
+    /// Appends to the names of all columns. pandas: `df.add_suffix(suffix)`.
+    ///
+    /// # Errors
+    /// Two columns of one name.
+    fn add_suffix(&self, suffix: &str) -> Result<DataFrame> {
+        columns::rename_all("add_suffix", self.as_frame(), |name| format!("{name}{suffix}"))
+    }
+
+    /// All columns but `ids` stacked on one another: a row per value that is not null, with `variable` and
+    /// `value`; the other way is [`unstack`](super::FrameReports::unstack).
+    /// pandas: `df.set_index(ids).stack()`.
+    ///
+    /// # Errors
+    /// As [`melt`](FrameMethods::melt).
+    fn stack<S: AsRef<str>>(&self, ids: impl IntoIterator<Item = S>) -> Result<DataFrame> {
+        reshape::stack(self.as_frame(), owned(ids))
+    }
+
     /// From wide to long: one row per row and value column, with `variable` and `value`.
     /// pandas: `df.melt(id_vars=ids, value_vars=values)`.
     ///
@@ -691,6 +717,15 @@ pub trait FrameMethods: AsFrame {
     /// A fraction outside 0..=1, a frame that gives other rows every time (`random()`: persist it first).
     fn sample(&self, fraction: f64, seed: Seed) -> Result<DataFrame> {
         sample::sample(self.as_frame(), fraction, seed)
+    }
+
+    /// `n` rows (or all) drawn at random without replacement; see [`sample`](FrameMethods::sample).
+    /// pandas: `df.sample(n)`.
+    ///
+    /// # Errors
+    /// A frame that gives other rows every time (`random()`: persist it first).
+    fn sample_n(&self, n: usize, seed: Seed) -> Result<DataFrame> {
+        sample::sample_n(self.as_frame(), n, seed)
     }
 
     /// Splits the rows at random in two: first the larger `train`, then `test` with

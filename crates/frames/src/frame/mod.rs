@@ -35,8 +35,10 @@
 
 mod aggregates;
 mod apply;
+mod arrays;
 mod asof;
 mod build;
+mod cat;
 mod categories;
 mod check;
 mod columns;
@@ -49,6 +51,7 @@ mod group;
 mod join;
 mod layout;
 mod methods;
+mod moments;
 mod namespaces;
 mod order;
 mod partitions;
@@ -61,12 +64,15 @@ mod span;
 mod summary;
 mod text;
 mod together;
+mod top;
 mod types;
 mod windows;
 
 pub use aggregates::agg_with;
+pub use arrays::{ColumnValue, column_view};
 pub use asof::{AsOf, Nearest};
 pub use build::{BagFrame, FrameSession, IntoColumn};
+pub use cat::CatExpr;
 pub use categories::CATEGORIES;
 pub use cut::Cut;
 pub use ewm::{Ewm, EwmExpr};

@@ -1,17 +1,20 @@
 //! The order of rows: what it is, and how verbs that look at neighbouring rows get it.
 //!
-//! A frame has an order if its rows were sorted and only steps followed that keep it: filters, limits, and
-//! projections that keep the sort columns. Expressions such as `shift` say [`ROW_ORDER`] where a window
+//! A frame has an order if its rows were sorted, or come from a table with known divisions, and only steps
+//! followed that keep it: filters, limits, and projections that keep the sort columns. Expressions such as `shift` say [`ROW_ORDER`] where a window
 //! wants its order; the verb that takes them puts the keys of the frame there, or refuses. After windows
 //! with keys of their own the frame is put back into its order.
 
 use super::check::{self, Named, invalid};
 use super::expr::{Expr, SortKey};
+use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::expr::Sort;
-use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
-use trefoil_plan::{DataFrame, Result, plan_error};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder, TableScan};
+use std::any::Any;
+use trefoil_plan::{DataFrame, Divisions, Result, StoredTable, plan_error};
 
 /// Stands for the order of the frame among the sort keys of a window.
 pub(super) const ROW_ORDER: &str = "__trefoil_row_order";
@@ -49,7 +52,41 @@ fn of_plan(plan: &LogicalPlan) -> Option<Vec<Sort>> {
             }
             Some(keys)
         }
+        LogicalPlan::TableScan(scan) => {
+            let columns = scan.projected_schema.columns();
+            let keys = known(scan)?.keys().into_iter().map_while(|(name, options)| {
+                let column = columns.iter().find(|column| column.name == name)?.clone();
+                Some(Sort::new(Expr::Column(column), !options.descending, options.nulls_first))
+            });
+            Some(keys.collect::<Vec<_>>()).filter(|keys| !keys.is_empty())
+        }
         _ => None,
+    }
+}
+
+/// The known divisions of the table that is scanned.
+fn known(scan: &TableScan) -> Option<Divisions> {
+    let provider = source_as_provider(&scan.source).ok()?;
+    let provider: &dyn TableProvider = provider.as_ref();
+    (provider as &dyn Any).downcast_ref::<StoredTable>()?.divisions().cloned()
+}
+
+/// The frame with its order as the last step, if it comes from known divisions: rows of several partitions
+/// come in any order otherwise. The planner sees that nothing is left to sort.
+pub(super) fn made_plain(op: &'static str, frame: &DataFrame) -> Result<DataFrame> {
+    fn comes_from_table(plan: &LogicalPlan) -> bool {
+        match plan {
+            LogicalPlan::Sort(_) => false,
+            LogicalPlan::TableScan(_) => true,
+            other => other.inputs().first().is_some_and(|input| comes_from_table(input)),
+        }
+    }
+    match of(frame) {
+        Some(keys) if comes_from_table(frame.inner().logical_plan()) => {
+            let inner = frame.inner().clone().sort(keys).map_err(|e| plan_error(e, op))?;
+            Ok(DataFrame::new(frame.session().clone(), inner))
+        }
+        _ => Ok(frame.clone()),
     }
 }
 

@@ -4,6 +4,7 @@ use super::check::{self, invalid, mismatch};
 use super::expr::asc;
 use super::rows;
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Partition, Ref};
@@ -34,6 +35,42 @@ where
     }
     same_columns(OP, &outputs)?;
     frame.session().frame_from_refs(outputs.into_iter().map(Ref::ready)).await
+}
+
+/// The same with declared columns.
+pub(super) async fn map_as<F, E>(frame: &DataFrame, columns: Schema, work: F) -> Result<DataFrame>
+where
+    F: Fn(&Partition) -> Result<Vec<RecordBatch>, E> + Send + Sync + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let nullable = columns.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(nullable.collect::<Vec<_>>()));
+    let inputs = frame.persist().await?.partitions()?;
+    let engine = frame.session().engine().downgrade();
+    let wanted = Arc::clone(&schema);
+    let outputs = frame.session().try_map(inputs, move |partition: &Partition| {
+        let engine =
+            engine.upgrade().ok_or_else(|| Error::new(ErrorKind::ShutDown, OP, "the engine is gone"))?;
+        let fitted = work(partition).map_err(Error::user)?.into_iter().map(|batch| {
+            let found = batch.schema();
+            RecordBatch::try_new(Arc::clone(&wanted), batch.columns().to_vec())
+                .ok()
+                .filter(|_| found.fields().iter().zip(wanted.fields()).all(|(a, b)| a.name() == b.name()))
+                .ok_or_else(|| other_columns(OP, &wanted, &found))
+        });
+        engine.put_batches(Arc::clone(&wanted), fitted.collect::<Result<Vec<_>>>()?)
+    });
+    let outputs: Vec<Partition> = frame.session().gather(outputs).await?;
+    frame.session().frame_from_refs(outputs.into_iter().map(Ref::ready)).await
+}
+
+fn other_columns(op: &'static str, want: &Schema, have: &Schema) -> Error {
+    let text = |schema: &Schema| {
+        let fields = schema.fields().iter();
+        fields.map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
+    };
+    mismatch(op, format!("the columns are ({}), the closure gave ({})", text(want), text(have)))
+        .with_help("give the declared columns for every partition")
 }
 
 /// Results of a closure or task must have the same columns for all partitions.
@@ -86,6 +123,8 @@ pub(super) async fn with_row_index(frame: &DataFrame, name: &str) -> Result<Data
         }
         numbered.push(frame.session().engine().put_batches(Arc::clone(&schema), batches)?);
     }
-    let frame = frame.session().frame_from_refs(numbered.into_iter().map(Ref::ready)).await?;
+    let key = (name.to_owned(), SortOptions { descending: false, nulls_first: false });
+    let frame = frame.session().frame_from_sorted(numbered, vec![key]).await?;
+    // the planner knows that this sorts nothing
     rows::sort(OP, &frame, [asc(name)])
 }

@@ -4,7 +4,7 @@ use super::layout::{self, Overlap, Partitions};
 use super::sealed::AsFrame;
 use super::{build, graph, partitions, rows, summary};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use trefoil_core::{Call, Partition, Ref, TaskGraph};
@@ -140,6 +140,51 @@ pub trait FrameReports: AsFrame {
         async move { partitions::map(&frame, work).await }
     }
 
+    /// As [`map_partitions`](FrameReports::map_partitions), with the columns of the result declared: they are
+    /// checked, and a frame whose partitions give no batch at all is empty and no error.
+    /// Dask: `ddf.map_partitions(f, meta=...)`.
+    ///
+    /// # Errors
+    /// As [`map_partitions`](FrameReports::map_partitions); a result with other columns.
+    fn map_partitions_as<F, E>(
+        &self,
+        columns: Schema,
+        work: F,
+    ) -> impl Future<Output = Result<DataFrame>> + Send
+    where
+        F: Fn(&Partition) -> Result<Vec<RecordBatch>, E> + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let frame = self.as_frame().clone();
+        async move { partitions::map_as(&frame, columns, work).await }
+    }
+
+    /// The known categories of a column, in order; see [`categorize`](super::FrameMethods::categorize) and
+    /// [`cat`](super::ExprMethods::cat). pandas: `s.cat.categories`.
+    ///
+    /// # Errors
+    /// An unknown column, metadata that are no list of texts.
+    fn categories(&self, column: &str) -> Result<Option<Vec<String>>> {
+        const OP: &str = "categories";
+        super::categories::of(OP, &super::check::find(OP, self.as_frame(), column)?.1)
+    }
+
+    /// From long to wide without an aggregation: a column per distinct value of `columns` (in order), with
+    /// the value of `values`. Looks at the data twice. pandas: `df.pivot(index=..., columns=..., values=...)`.
+    ///
+    /// # Errors
+    /// More than one value for a cell, and as [`pivot_table`](super::FrameMethods::pivot_table).
+    fn unstack<S: AsRef<str>>(
+        &self,
+        index: impl IntoIterator<Item = S>,
+        columns: &str,
+        values: &str,
+    ) -> impl Future<Output = Result<DataFrame>> + Send {
+        let index: Vec<String> = index.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        let (frame, columns, values) = (self.as_frame().clone(), columns.to_owned(), values.to_owned());
+        async move { super::reshape::unstack(&frame, index, &columns, &values).await }
+    }
+
     /// The rows as values that serde can read: structs with a field per column.
     ///
     /// `NaN` and infinities come as null, times as text. pandas: `df.to_dict("records")`.
@@ -162,6 +207,21 @@ pub trait FrameReports: AsFrame {
     {
         let frame = self.as_frame().clone();
         async move { build::to_bag(&frame).await }
+    }
+
+    /// Numeric columns (or masks) as a chunked array with a row per row and a chunk per partition; null becomes
+    /// `NaN`. Rows lie together in an array and columns in a frame, so the values are copied once; a column
+    /// alone can be viewed in place, see [`column_view`](super::column_view). Dask: `ddf.to_dask_array()`.
+    ///
+    /// # Errors
+    /// Unknown columns, columns that are no numbers, no rows, and what running the frame can raise.
+    fn to_array<S: AsRef<str>>(
+        &self,
+        columns: impl IntoIterator<Item = S>,
+    ) -> impl Future<Output = Result<crate::array::Array<f64>>> + Send {
+        let frame = self.as_frame().clone();
+        let columns: Vec<String> = columns.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        async move { super::arrays::to_array(&frame, columns).await }
     }
 
     /// Cuts the frame into other partitions, in the store. Dask: `ddf.repartition(...)`, `ddf.shuffle(...)`.

@@ -50,6 +50,7 @@ pub(super) fn sort(
 }
 
 pub(super) fn limit(op: &'static str, frame: &DataFrame, skip: usize, n: usize) -> Result<DataFrame> {
+    let frame = super::order::made_plain(op, frame)?;
     let inner = frame.inner().clone().limit(skip, Some(n)).map_err(|e| plan_error(e, op))?;
     Ok(DataFrame::new(frame.session().clone(), inner))
 }

@@ -42,6 +42,12 @@ pub(super) fn sample(frame: &DataFrame, fraction: f64, seed: Seed) -> Result<Dat
     part(OP, frame, &ranked, col(RANK).lt_eq(limit))
 }
 
+pub(super) fn sample_n(frame: &DataFrame, n: usize, seed: Seed) -> Result<DataFrame> {
+    const OP: &str = "sample_n";
+    let ranked = ranked(OP, frame, seed)?;
+    part(OP, frame, &ranked, col(RANK).lt_eq(lit(n as u64)))
+}
+
 pub(super) fn split(frame: &DataFrame, fraction: f64, seed: Seed) -> Result<(DataFrame, DataFrame)> {
     const OP: &str = "train_test_split";
     check_fraction(OP, fraction)?;

@@ -74,8 +74,21 @@ const MATH: &[&str] = &[
 const TEXT: &[&str] =
     &["lower", "upper", "character_length", "contains", "starts_with", "ends_with", "replace", "btrim"];
 const SAME: &[&str] = &["coalesce", "greatest", "least", "nullif"];
-const NUMERIC: &[&str] =
-    &["sum", "avg", "stddev", "var", "median", "percentile_cont", "corr", "covar_samp", "product"];
+const NUMERIC: &[&str] = &[
+    "sum",
+    "avg",
+    "stddev",
+    "var",
+    "median",
+    "percentile_cont",
+    "corr",
+    "covar_samp",
+    "product",
+    "top_k",
+    "bottom_k",
+    "skew",
+    "kurt",
+];
 
 fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr> {
     let type_of = |expr: &Expr| expr.get_type(schema).map_err(|e| plan_error(e, op));
@@ -139,6 +152,7 @@ fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr>
                     return Err(clash(&Expr::ScalarFunction(function)).with_help(help));
                 }
             }
+            super::cat::check(op, schema, &function)?;
             if SAME.contains(&function.name()) {
                 let mut common = DataType::Null;
                 for arg in &function.args {

@@ -222,6 +222,12 @@ pub trait OrderedExpr: ExprMethods {
     fn ewm(self, weights: Ewm) -> EwmExpr {
         EwmExpr::new(self.to_expr(), weights)
     }
+
+    /// The same by time: `ewm_by("time", Ewm::half_life_of("1h")).mean()`. The order of the frame must be that
+    /// of `time`. pandas: `s.ewm(halflife="1h", times=df.time)`.
+    fn ewm_by(self, time: impl IntoExpr, weights: Ewm) -> EwmExpr {
+        EwmExpr::by(self.to_expr(), time.into_expr(), weights)
+    }
 }
 
 impl OrderedExpr for Expr {}
@@ -259,6 +265,20 @@ fn rank(value: Expr, method: RankMethod, descending: bool) -> Expr {
         }
     };
     choose(value.is_not_null(), place, None)
+}
+
+/// A window over two values.
+struct Pair {
+    window: Rolling,
+    other: Expr,
+}
+
+impl std::ops::Deref for Pair {
+    type Target = Rolling;
+
+    fn deref(&self) -> &Rolling {
+        &self.window
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -375,5 +395,32 @@ impl Rolling {
     /// The median. pandas: `.median()`.
     pub fn median(&self) -> Expr {
         self.enough(self.of(agg::median::median_udaf(), vec![]))
+    }
+
+    /// The quantile at `q` in 0..=1, interpolated linearly. pandas: `.quantile(q)`.
+    pub fn quantile(&self, q: f64) -> Expr {
+        self.enough(self.of(agg::percentile_cont::percentile_cont_udaf(), vec![lit(q)]))
+    }
+
+    /// The sample covariance with another value of the same rows; rows that lack one of the two are passed
+    /// over. pandas: `.cov(other)`.
+    pub fn cov(&self, other: Expr) -> Expr {
+        let pair = self.with(other);
+        pair.enough(pair.of(agg::covariance::covar_samp_udaf(), vec![pair.other.clone()]))
+    }
+
+    /// Pearson's correlation with another value of the same rows; see [`cov`](Rolling::cov).
+    /// pandas: `.corr(other)`.
+    pub fn corr(&self, other: Expr) -> Expr {
+        let pair = self.with(other);
+        pair.enough(pair.of(agg::correlation::corr_udaf(), vec![pair.other.clone()]))
+    }
+
+    /// The values of rows that have both.
+    fn with(&self, other: Expr) -> Pair {
+        let (one, two) = (choose_finite(self.value.clone() * lit(1.0)), choose_finite(other * lit(1.0)));
+        let both = one.clone().is_not_null().and(two.clone().is_not_null());
+        let window = Rolling { value: choose(both.clone(), one, None), ..self.clone() };
+        Pair { window, other: choose(both, two, None) }
     }
 }

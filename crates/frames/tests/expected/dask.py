@@ -15,6 +15,8 @@ W = "frame::windows::as_pandas"
 N = "frame::namespaces::as_pandas"
 P = "frame::pandas::groups"
 V = "frame::verbs"
+V2 = "frame::more"
+D = "frame::divided"
 NO = "-"
 
 # name -> (ours, test), for all classes of frames unless a class has its own below
@@ -164,7 +166,7 @@ FRAME = {
     "to_numeric": ("`try_cast(DataType::Float64)`", NO),
     "value_counts": ("`value_counts([\"a\"])`", P),
     "between": ("`is_between(low, high)`", N),
-    "cat": ("`categorize()`, `CATEGORIES`", "frame::pandas::shapes"),
+    "cat": ("`cat()`", V2 + "::categories_as_pandas"),
     "dt": ("`dt()`", N), "str": ("`str()`", N),
     "dtype": ("`dtypes()`", "frame::tables::whole_frames"),
     "dtypes": ("`dtypes()`", "frame::tables::whole_frames"),
@@ -174,6 +176,20 @@ FRAME = {
     "Aggregation": ("`agg_with(name, value, type, f)`", "frame::windows::groups"),
     "optimize": ("`explain().await` shows it; always done", "frame::tables::plans_are_drawn"),
     "to_backend": ("one backend: Arrow", NO),
+    "add_prefix": ("`add_prefix(p)`", V2 + "::names_and_shapes"), "add_suffix": ("`add_suffix(s)`", V2 + "::names_and_shapes"),
+    "skew": ("`skew()`", V2 + "::moments_as_pandas"), "kurt": ("`kurt()`", V2 + "::moments_as_pandas"), "kurtosis": ("`kurt()`", V2 + "::moments_as_pandas"),
+    "sem": ("`sem()`", V2 + "::moments_as_pandas"), "combine_first": ("join, then `fill_null(e)`", N), "pipe": ("`f(&d)`", NO),
+    "enforce_runtime_divisions": ("`repartition(Partitions::Known(columns)).await` looks at all rows", D), "rename_axis": ("no index: `rename`", NO),
+    "reduction": ("`agg_with(name, value, type, f)`", "frame::windows::groups"), "memory_usage_per_partition": ("`memory_bytes()` of each of `partitions()?`", "frame::tables::partitions"),
+    "to_sql": ("no database sink", NO), "to_orc": ("no ORC", NO), "to_hdf": ("no HDF5", NO), "clear_divisions": ("not needed: a frame without is as good", NO),
+    "align": ("`join` of both kinds of rows", "frame::properties"), "autocorr": ("`agg([col(\"a\").corr(col(\"b\"))])` of `shift(1)`", NO),
+    "is_monotonic_increasing": ("`repartition(Partitions::Known(columns)).await` says", D), "is_monotonic_decreasing": ("`divisions`", NO),
+    "to_dask_array": ("`to_array([\"a\", \"b\"]).await`, in place `column_view(&batch, \"a\")`", V2 + "::arrays"),
+    "values": ("`to_array([\"a\"]).await`, in place `column_view(&batch, \"a\")`", V2 + "::arrays"),
+    "map_partitions": ("`map_partitions(f).await`, lazily `map_batches(f)`, `map_calls(task).await`", V2 + "::code_over_batches"),
+    "known_divisions": ("`divided().is_some()`", D), "to_html": ("`to_html(n).await`", V2 + "::html"),
+    "set_index": ("`repartition(Partitions::Sorted(columns, n)).await`; lazily `sort(columns)`", D),
+    "to_parquet": ("`write_parquet(path).await`, with `append`, `partition_by`", V2 + "::appended_and_partitioned"),
     "axes": ("`columns()`", "frame::windows::numbered_rows"),
 }
 GROUP = {
@@ -187,7 +203,7 @@ GROUP = {
     "first": ("`group_by(k).first(columns)`, `first_by(order)`", W), "last": ("`group_by(k).last(columns)`, `first_by(desc(order))`", W),
     "nunique": ("`group_by(k).n_unique(columns)`", P), "unique": ("`group_by(k).agg([col(\"a\").to_list()])`", "frame::namespaces::lists_and_structs"),
     "size": ("`group_by(k).size()`", P), "head": ("`group_by(k).head(n)`", "frame::windows::groups"),
-    "tail": ("sort the other way, then `group_by(k).head(n)`", "frame::windows::groups"),
+    "tail": ("`group_by(k).tail(n)`", V2 + "::groups"),
     "cumsum": ("`cumsum().over([k])`", W), "cumprod": ("`cumprod().over([k])`", W), "cumcount": ("`cumcount().over([k])`", W),
     "shift": ("`shift(1).over([k])`", W), "ffill": ("`ffill().over([k])`", W), "bfill": ("`bfill().over([k])`", W),
     "fillna": ("`fill_null(e)`", N), "rolling": ("`rolling(3).mean().over([k])`", W),
@@ -200,7 +216,8 @@ GROUP = {
 OTHER = {
     "dataframe.Resampler": {n: (f"`resample(t, span).{n if n in ('sum', 'mean', 'min', 'max', 'count', 'agg') else 'agg([..])'}(..)`".replace("agg([..])(..)", "agg([..])"), "frame::windows::resampled")
                             for n in ["agg", "count", "first", "last", "max", "mean", "min", "sum", "median", "nunique", "prod", "quantile", "sem", "size", "std", "var"]},
-    "dataframe.Rolling": {n: (f"`rolling(n).{n}()`", W) for n in ["count", "max", "mean", "min", "std", "sum", "var", "median"]},
+    "dataframe.Rolling": {n: (f"`rolling(n).{n}()`", W) for n in ["count", "max", "mean", "min", "std", "sum", "var", "median"]}
+    | {n: (f"`rolling(n).{o}`", W) for n, o in {"quantile": "quantile(q)", "cov": "cov(e)", "corr": "corr(e)"}.items()},
     "dataframe.dt": {n: (f"`dt().{o}`", N) for n, o in {
         "date": "date()", "day": "day()", "dayofweek": "weekday()", "weekday": "weekday()", "hour": "hour()", "minute": "minute()", "month": "month()",
         "round": "round(span)", "floor": "floor(span)", "ceil": "ceil(span)", "year": "year()", "second": "second()", "quarter": "quarter()", "dayofyear": "day_of_year()", "day_of_year": "day_of_year()",
@@ -216,8 +233,10 @@ OTHER = {
         "isalnum": "is_alnum()", "isalpha": "is_alpha()", "isnumeric": "is_numeric()", "isdigit": "is_numeric()", "isdecimal": "is_numeric()", "islower": "is_lower()", "isupper": "is_upper()", "isspace": "is_space()",
         "ljust": "pad_end(n, c)", "rjust": "pad_start(n, c)", "pad": "pad_start(n, c)", "lstrip": "lstrip()", "rstrip": "rstrip()", "removeprefix": "remove_prefix(s)", "removesuffix": "remove_suffix(s)",
         "repeat": "repeat(n)", "slice": "slice(start, stop)", "zfill": "zfill(n)", "rindex": "rfind(s)"}.items()},
-    "dataframe.cat": {n: ("`categorize().await`, `CATEGORIES` in the field's metadata", "frame::pandas::shapes") for n in ["as_known", "categories", "known"]}
-    | {"as_unknown": ("not needed: `get_dummies` says what is missing", NO), "codes": ("`map_values` or a join with the categories", NO)},
+    "dataframe.cat": {n: ("`categorize().await`, `categories(\"a\")`", V2 + "::categories_as_pandas") for n in ["as_known", "categories", "known"]}
+    | {n: (f"`cat().{o}`", V2 + "::categories_as_pandas") for n, o in {
+        "codes": "codes()", "as_unknown": "as_unknown()", "set_categories": "set_categories(names)", "add_categories": "add_categories(names)",
+        "remove_categories": "remove_categories(names)", "rename_categories": "rename_categories(pairs)", "reorder_categories": "set_categories(names)"}.items()},
     "dataframe.Index": {"name": ("no index: a column to sort by", NO)},
     "bag.Bag": {n: (o, t) for n, (o, t) in {
         "accumulate": ("`accumulate(0, f)`", "bag::chains"), "all": ("`all(f)`", "bag::reductions"), "any": ("`any(f)`", "bag::reductions"), "compute": ("`compute().await`", "bag::chains"),
@@ -242,6 +261,65 @@ OTHER = {
                  "annotate": ("options of a call: `call.name(..).retries(..).cpus(..)`", NO), "get_annotations": ("options of a call", NO), "base.tokenize": ("not needed: plans compare by value", NO),
                  "config.get": ("`Session::builder()`", NO), "config.set": ("`Session::builder()`", NO), "is_dask_collection": ("types say so", NO)},
 }
+# names of tiers 2 and 3 that have no verb of their own: where the equivalent is, or why there is none
+ELSEWHERE = {
+    "align": "`join` of both kinds of rows", "combine": "join, then an expression of both columns", "dot": "`to_array(columns).await?.dot(..)`",
+    "rename_axis": "no index: `rename`", "to_hdf": "no HDF5", "to_orc": "no ORC", "to_sql": "no database sink", "ohlc": "`agg([first, max, min, last])` by hand",
+    "apply": "`map_overlap(n, 0, f)`", "kwargs": "options of the verb", "skew": "`map_overlap(n, 0, f)`", "kurt": "`map_overlap(n, 0, f)`", "agg": "several figures in one `with_columns`",
+    "autocorr": "`with_column(\"b\", col(\"a\").shift(1))`, then `corr`", "is_monotonic_decreasing": "`divisions(\"a\").await` of a sorted frame",
+    "as_ordered": "the order of `set_categories(names)` is that of `codes()`", "as_unordered": "the order is there or not looked at", "ordered": "always in the order of the list",
+    "remove_unused_categories": "`categorize().await` again", "to_period": "`dt().floor(\"1mo\")`", "to_timestamp": "`cast(DataType::Timestamp(..))`",
+    "normalize": "no Unicode normalization", "partition": "`split(s)`, then `list().get(0)`", "rsplit": "`split(s)`, then `list().get(-1)`", "rpartition": "`split(s)`, then `list().get(-1)`",
+    "from_dask_array": "`session.frame_from_columns([(\"a\", array)])`", "from_graph": "`session.frame_from_refs(refs).await`", "read_fwf": "`read_csv` of one column, then `str().slice(..)`",
+    "read_hdf": "no HDF5", "read_orc": "no ORC", "read_sql": "no database source", "read_sql_query": "no database source", "read_sql_table": "no database source",
+    "read_table": "`read_csv_with(path, CsvOptions::new().delimiter(b'\\t'))`", "to_timedelta": "`cast(DataType::Duration(..))`",
+    "compute_current_divisions": "`repartition(Partitions::Known(columns)).await`", "divide": "`a / b`", "expr": "`inner().logical_plan()`", "lower_once": "`explain().await`", "simplify": "`explain().await`",
+    "median_approximate": "`approx_quantile(0.5)`", "nbytes": "`memory_usage().await`", "rdiv": "`lit(1) / a`", "rtruediv": "`lit(1) / a`", "rfloordiv": "`lit(1).floor_div(a)`", "rmod": "`lit(1) % a`",
+    "rmul": "`lit(1) * a`", "rpow": "`lit(2).pow(a)`", "rsub": "`lit(1) - a`", "case_when": "`when(m, a).when(n, b).otherwise(c)`", "components": "`total_seconds()` and arithmetic",
+    "days": "`total_seconds()` and arithmetic", "seconds": "`total_seconds()`", "microseconds": "`total_seconds()` and arithmetic", "nanoseconds": "`total_seconds()` and arithmetic",
+    "start_time": "no periods: `dt().floor(span)`", "end_time": "no periods: `dt().ceil(span)`", "freq": "no periods", "qyear": "no periods", "microsecond": "`dt().strftime(\"%6f\")`",
+    "nanosecond": "`dt().strftime(\"%9f\")`", "time": "`cast(DataType::Time64(..))`", "timetz": "`cast(DataType::Time64(..))`", "to_pydatetime": "`to_rows::<T>()`", "to_pytimedelta": "`to_rows::<T>()`",
+    "tz": "`dtypes()`", "weekofyear": "`dt().week()`", "decode": "`cast(DataType::Utf8)`", "encode": "`cast(DataType::Binary)`", "istitle": "`str().fullmatch(regex)`",
+    "slice_replace": "`slice(..)` and `+`", "translate": "`replace` once per character", "wrap": "not for columns", "DataFrame": "`DataFrame`", "Index": "no index", "Scalar": "a frame of one row",
+    "Series": "`Expr`", "assert_eq": "`assert_eq!` on `to_rows().await`", "get_collection_type": "one type",
+    "kurtosis": "`kurt()`", "sem": "`sem()`", "memory_usage_per_partition": "`memory_bytes()` of each of `partitions()?`", "enforce_runtime_divisions": "`repartition(Partitions::Known(columns)).await`",
+    "clear_divisions": "not needed", "reduction": "`agg_with(name, value, type, f)`", "pipe": "`f(&d)`", "add_prefix": "no index", "add_suffix": "no index", "combine_first": "no index", "is_monotonic_increasing": "no index",
+}
+# name -> the line of Polars, for names of tier 1
+POLARS = {
+    "abs": "abs()", "add": "a + b", "sub": "a - b", "all": "all()", "any": "any()", "apply": "map_elements(f)", "assign": "with_columns(..)",
+    "astype": "cast(..)", "bfill": "backward_fill()", "ffill": "forward_fill()", "categorize": "cast(pl.Categorical)", "cat": "cat",
+    "clip": "clip(low, high)", "columns": "columns", "compute": "collect()", "copy": "clone()", "corr": "pl.corr(a, b)", "count": "count()",
+    "cov": "pl.cov(a, b)", "cumsum": "cum_sum()", "dask": "explain()", "describe": "describe()", "diff": "diff()", "divisions": "no partitions",
+    "drop": "drop(..)", "drop_duplicates": "unique()", "dropna": "drop_nulls()", "explode": "explode(..)", "fillna": "fill_null(..)",
+    "get_partition": "no partitions", "groupby": "group_by(..)", "head": "head(n)", "idxmax": "arg_max()", "idxmin": "arg_min()", "iloc": "slice(skip, n)",
+    "iloc[]": "slice(skip, n)", "loc": "filter(..)", "loc[]": "filter(..)", "index": "with_row_index()", "info": "schema", "isin": "is_in(..)",
+    "isna": "is_null()", "isnull": "is_null()", "items": "iter_columns()", "iterrows": "iter_rows()", "join": "join(..)", "merge": "join(..)",
+    "known_divisions": "set_sorted(..)", "map": "replace_strict(..)", "map_overlap": "no partitions", "map_partitions": "map_batches(f)",
+    "max": "max()", "mean": "mean()", "median": "median()", "melt": "unpivot(..)", "min": "min()", "nlargest": "top_k(n, by=..)",
+    "notnull": "is_not_null()", "npartitions": "no partitions", "nunique": "n_unique()", "partitions": "no partitions", "persist": "collect().lazy()",
+    "pivot_table": "pivot(..)", "quantile": "quantile(q)", "query": "sql(..)", "rename": "rename(..)", "repartition": "no partitions",
+    "replace": "replace(..)", "resample": "group_by_dynamic(..)", "reset_index": "with_row_index()", "rolling": "rolling_mean(n)", "round": "round(n)",
+    "sample": "sample(fraction=..)", "select_dtypes": "select(cs.numeric())", "set_index": "sort(..)", "shape": "shape", "shift": "shift(n)",
+    "shuffle": "partition_by(..)", "size": "len()", "sort_values": "sort(..)", "squeeze": "to_series()", "std": "std()", "sum": "sum()",
+    "tail": "tail(n)", "to_bag": "to_dicts()", "to_csv": "write_csv(..)", "to_dask_array": "to_numpy()", "to_delayed": "no partitions",
+    "to_parquet": "write_parquet(..)", "values": "to_numpy()", "var": "var()", "visualize": "show_graph()", "where": "pl.when(m).then(a)",
+    "agg": "agg(..)", "aggregate": "agg(..)", "cumcount": "cum_count()", "first": "first()", "last": "last()", "transform": "over(..)",
+    "between": "is_between(low, high)", "dt": "dt", "str": "str", "name": "alias(..)", "to_frame": "to_frame()", "to_series": "to_series()",
+    "unique": "unique()", "value_counts": "value_counts()", "dtype": "dtype", "concat": "pl.concat(..)", "from_delayed": "no partitions",
+    "from_map": "no partitions", "from_pandas": "pl.from_pandas(..)", "get_dummies": "to_dummies()", "read_csv": "pl.scan_csv(..)",
+    "read_parquet": "pl.scan_parquet(..)", "to_datetime": "str.to_datetime(f)",
+}
+POLARS_IN = {
+    "dataframe.cat": {"as_known": "cast(pl.Categorical)", "as_unknown": "cast(pl.String)", "categories": "cat.get_categories()", "codes": "to_physical()", "known": "dtype"},
+    "dataframe.dt": {"date": "dt.date()", "day": "dt.day()", "dayofweek": "dt.weekday()", "hour": "dt.hour()", "minute": "dt.minute()", "month": "dt.month()",
+                     "round": "dt.round(..)", "weekday": "dt.weekday()", "year": "dt.year()"},
+    "dataframe.str": {"cat": "pl.concat_str(..)", "contains": "str.contains(..)", "count": "str.count_matches(..)", "get": "str.slice(i, 1)", "index": "str.find(..)",
+                      "join": "list.join(..)", "len": "str.len_chars()", "lower": "str.to_lowercase()", "replace": "str.replace_all(..)", "split": "str.split(..)",
+                      "startswith": "str.starts_with(..)", "strip": "str.strip_chars()", "upper": "str.to_uppercase()"},
+    "dataframe.Rolling": {n: f"rolling_{n}(n)" for n in ["max", "mean", "min", "std", "sum", "var"]} | {"count": "rolling_sum(n) of is_not_null()"},
+    "dataframe.Resampler": {n: f"group_by_dynamic(..).agg({n})" for n in ["agg", "count", "first", "last", "max", "mean", "min", "sum"]},
+}
 GROUPS = {"dataframe.GroupBy", "dataframe.SeriesGroupBy"}
 
 rows = []
@@ -255,11 +333,14 @@ for row in csv.DictReader(open(sys.argv[1])):
         found = GROUP.get(name)
     if found is None and area in {"dataframe.DataFrame", "dataframe.Series", "dataframe.Index", "dataframe.top", "dataframe.indexing"}:
         found = FRAME.get(name)
-    ours, test = found or ("", NO)
-    rows.append([area, name, tier, ours, test])
+    ours, test = found or (ELSEWHERE.get(name, ""), NO)
+    polars = ""
+    if tier == "1" and area.startswith("dataframe."):
+        polars = POLARS_IN.get(area, POLARS)[name]
+    rows.append([area, name, tier, ours, test, polars])
 with open(HERE / "dask.csv", "w", newline="") as out:
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["area", "name", "tier", "ours", "test"])
+    writer.writerow(["area", "name", "tier", "ours", "test", "polars"])
     writer.writerows(rows)
 for tier in "123":
     some = [r for r in rows if r[2] == tier]

@@ -81,10 +81,22 @@ for c in ["x", "n"]:
         case(f"{c} ewm span {f}", getattr(s.ewm(span=5), f)())
         case(f"{c} ewm com {f}", getattr(s.ewm(com=2), f)())
         case(f"{c} ewm halflife {f}", getattr(s.ewm(halflife=3, min_periods=4), f)())
+        if f == "mean":
+            for half in ["1h", "20min", "2d"]:
+                case(f"{c} ewm by {half} {f}", s.ewm(halflife=half, times=d["t"]).mean())
         case(f"{c} ewm g {f}", by.transform(lambda v: getattr(v.ewm(span=3), f)()))
     for f in ["sum", "mean", "min", "max", "std", "var", "median", "count", "first", "last", "nunique"]:
         opts = {"min_count": 1} if f == "sum" else {}
         case(f"{c} transform {f}", by.transform(f, **opts))
+other = {"x": "n", "n": "y"}
+for c in ["x", "n"]:
+    for w in [2, 5, 9]:
+        for q in [0.1, 0.5, 0.9]:
+            case(f"{c} rolling {w} quantile {q}", d[c].rolling(w, min_periods=1).quantile(q))
+        both = d[other[c]]
+        case(f"{c} rolling {w} cov", d[c].rolling(w, min_periods=2).cov(both))
+        # where all values of a window are equal pandas divides by what rounding left
+        case(f"{c} rolling {w + 3} corr", d[c].rolling(w + 3, min_periods=4).corr(both))
 for k in [1, 2, -1]:
     case(f"y pct_change {k}", d["y"].pct_change(k))
     case(f"y pct_change {k} g", g["y"].pct_change(k))

@@ -2,6 +2,7 @@
 
 mod explain;
 mod html;
+mod map;
 mod origin;
 mod persist;
 mod run;

@@ -3,7 +3,7 @@
 use super::DataFrame;
 use super::origin::{Origin, repeatable, streams};
 use super::run::new_bytes;
-use crate::stored::StoredTable;
+use crate::stored::{Divisions, StoredTable};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
@@ -95,6 +95,11 @@ impl DataFrame {
     /// As [`DataFrame::partitions`].
     pub fn dataset(&self) -> Result<Dataset> {
         Ok(Dataset::new(self.schema(), self.partitions()?))
+    }
+
+    /// How the partitions follow one another, of a persisted frame for which it is known.
+    pub fn divided(&self) -> Option<Divisions> {
+        self.stored()?.divisions().cloned()
     }
 
     /// The stored table, if the frame is nothing but its scan.

@@ -6,6 +6,8 @@ use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
 use crate::source;
+use crate::stored::InOrder;
+use crate::windows::RunningWindows;
 use crate::yielding;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -190,7 +192,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     // Positions in the query text for errors about names.
     options.sql_parser.collect_spans = true;
     let mut rules = optimize::rules();
-    yielding::add_to(&mut rules);
+    yielding::add_to(&mut rules, [Arc::new(InOrder), Arc::new(RunningWindows)]);
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -2,9 +2,10 @@
 
 use super::Session;
 use crate::frame::DataFrame;
-use crate::stored::StoredTable;
+use crate::stored::{DivisionKey, Divisions, StoredTable};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ScalarValue;
 use trefoil_core::{Dataset, Error, ErrorKind, Partition, Ref, Result};
 
 /// Below this many rows a table stays one partition: splitting would cost more than it gives, and the
@@ -82,6 +83,47 @@ impl Session {
         let schema = first.schema().clone();
         check_schemas(OPERATION, &schema, partitions.iter().map(|part| part.schema().as_ref()))?;
         self.frame_from_stored(OPERATION, StoredTable::new(schema, partitions))
+    }
+
+    /// A frame over partitions whose rows are sorted by `keys`, from one partition to the next. Their order is
+    /// looked at once and remembered, see [`Divisions`].
+    ///
+    /// # Errors
+    /// As [`Session::frame_from_refs`], and as [`Divisions::find`].
+    pub async fn frame_from_sorted(
+        &self,
+        partitions: Vec<Partition>,
+        keys: Vec<DivisionKey>,
+    ) -> Result<DataFrame> {
+        const OPERATION: &str = "frame_from_sorted";
+        let Some(first) = partitions.first() else { return self.frame_from_refs([]).await };
+        let schema = first.schema().clone();
+        check_schemas(OPERATION, &schema, partitions.iter().map(|part| part.schema().as_ref()))?;
+        let over = schema.clone();
+        let (kept, divisions) =
+            self.on_cpu(async move { Divisions::find(OPERATION, &over, partitions, &keys) }).await??;
+        self.frame_from_stored(OPERATION, StoredTable::new(schema, kept).divided(divisions))
+    }
+
+    /// As [`Session::frame_from_sorted`], for partitions that begin at the given split points (all but the
+    /// first do); they may be empty. Frames divided at the same points are joined partition by partition.
+    ///
+    /// # Errors
+    /// As [`Session::frame_from_sorted`], and as [`Divisions::at`].
+    pub async fn frame_from_divided(
+        &self,
+        partitions: Vec<Partition>,
+        keys: Vec<DivisionKey>,
+        splits: Vec<Vec<ScalarValue>>,
+    ) -> Result<DataFrame> {
+        const OPERATION: &str = "frame_from_divided";
+        let Some(first) = partitions.first() else { return self.frame_from_refs([]).await };
+        let schema = first.schema().clone();
+        check_schemas(OPERATION, &schema, partitions.iter().map(|part| part.schema().as_ref()))?;
+        let (over, parts) = (schema.clone(), partitions.clone());
+        let divisions =
+            self.on_cpu(async move { Divisions::at(OPERATION, &over, &parts, &keys, splits) }).await??;
+        self.frame_from_stored(OPERATION, StoredTable::new(schema, partitions).divided(divisions))
     }
 
     /// A frame over a data set, as [`Session::frame_from_refs`], also when it has no partition.

@@ -48,7 +48,7 @@ impl SchemaProvider for FileSchema {
         let state = state.read().clone();
         open::open(&state, "sql", self.format, path, &CsvOptions::new())
             .await
-            .map(|(table, _)| Some(table))
+            .map(|(table, ..)| Some(table))
             .map_err(|error| DataFusionError::External(Box::new(error)))
     }
 

@@ -1,8 +1,11 @@
 //! Data frames.
 
+mod divided;
 mod errors;
 mod expressions;
 mod helpers;
+mod memory;
+mod more;
 mod namespaces;
 mod pandas;
 mod properties;

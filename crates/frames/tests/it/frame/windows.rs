@@ -105,6 +105,13 @@ fn expression(case: &str) -> Expr {
             let rank = if words.contains(&"desc") { value.rank_desc(method) } else { value.rank(method) };
             grouped(rank, &words)
         }
+        ["rolling", n, "quantile", q] => value.rolling(rows(n)).min_periods(1).quantile(q.parse().unwrap()),
+        ["rolling", n, pair @ ("cov" | "corr")] => {
+            let window = value.rolling(rows(n));
+            let other = col(if words[0] == "x" { "n" } else { "y" });
+            if pair == "cov" { window.min_periods(2).cov(other) } else { window.min_periods(4).corr(other) }
+        }
+        ["ewm", "by", half, "mean"] => value.ewm_by("t", Ewm::half_life_of(half)).mean(),
         ["rolling", n, "g", f] => figure(&value.rolling(rows(n)), f).over(["g"]),
         ["rolling", n, "center", f] => figure(&value.rolling(rows(n)).center().min_periods(1), f),
         ["rolling", n, "1", f] => figure(&value.rolling(rows(n)).min_periods(1), f),

@@ -4,6 +4,7 @@
 //! reader never sees half a table, and a query that fails or is cancelled leaves nothing behind.
 
 pub(crate) mod file;
+mod fits;
 mod place;
 mod tree;
 
@@ -69,6 +70,11 @@ impl WriteOptions {
     /// Replace the file or directory if there is one, once the new one is complete.
     pub fn overwrite(self, overwrite: bool) -> Self {
         self.mode(if overwrite { WriteMode::Overwrite } else { WriteMode::ErrorIfExists })
+    }
+
+    /// Add files to the directory, if there is one, once they are complete. pandas: `mode="a"`.
+    pub fn append(self, append: bool) -> Self {
+        self.mode(if append { WriteMode::Append } else { WriteMode::ErrorIfExists })
     }
 
     /// What to do where something is there already.
@@ -186,6 +192,9 @@ impl DataFrame {
             return Ok(0);
         }
         let schema = self.schema();
+        if options.mode == WriteMode::Append && target.is_dir() {
+            fits::fits(operation, &target, format, &schema, &options.partition_by)?;
+        }
         self.run(operation, move |frame| {
             let (target, schema, options) = (target.clone(), schema.clone(), options.clone());
             async move {
@@ -211,6 +220,10 @@ impl DataFrame {
 
     fn check_keys(&self, operation: &'static str, keys: &[String]) -> Result<()> {
         let columns = self.columns();
+        if let Some(twice) = keys.iter().enumerate().find(|(at, key)| keys[..*at].contains(key)) {
+            let message = format!("`{}` is named twice as a column of directories", twice.1);
+            return Err(Error::new(ErrorKind::InvalidArgument, operation, message));
+        }
         if let Some(missing) = keys.iter().find(|key| !columns.contains(key)) {
             return Err(Error::unknown_column(operation, missing, &columns));
         }

@@ -4,7 +4,14 @@
 //! put in that many groups of neighbours, read one after another: operators run all partitions of a plan at
 //! once, so a table far larger than the budget would otherwise be mapped in whole. A partition is brought
 //! into memory when its turn comes and held only until its last batch was handed out; the batches that come
-//! out are the stored ones, so their buffers are the same memory.
+//! out are the stored ones, so their buffers are the same memory. A table with known [`Divisions`] is scanned
+//! in their order, without the partitions that a filter on its keys rules out.
+
+mod divisions;
+mod in_order;
+
+pub use divisions::{DivisionKey, Divisions};
+pub(crate) use in_order::InOrder;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
@@ -12,13 +19,15 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Statistics, project_schema};
+use datafusion::common::{DFSchema, Statistics, project_schema};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, TableType};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::projection::{all_alias_free_columns, new_projections_for_columns};
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
@@ -36,12 +45,43 @@ use trefoil_core::{Batches, Partition};
 pub struct StoredTable {
     schema: SchemaRef,
     partitions: Arc<[Partition]>,
+    divisions: Option<Arc<Divisions>>,
 }
 
 impl StoredTable {
     /// A table of these partitions, which must all have the columns of `schema`.
     pub fn new(schema: SchemaRef, partitions: Vec<Partition>) -> Self {
-        Self { schema, partitions: partitions.into() }
+        Self { schema, partitions: partitions.into(), divisions: None }
+    }
+
+    /// The same table with divisions that were found for exactly these partitions.
+    pub(crate) fn divided(mut self, divisions: Divisions) -> Self {
+        self.divisions = Some(Arc::new(divisions));
+        self
+    }
+
+    /// How the partitions follow one another, if that is known.
+    pub fn divisions(&self) -> Option<&Divisions> {
+        self.divisions.as_deref()
+    }
+
+    /// The table without the partitions in which no row can fulfil the filters.
+    fn pruned(&self, state: &dyn Session, filters: &[Expr]) -> Result<Self> {
+        let Some(divisions) = &self.divisions else { return Ok(self.clone()) };
+        let Some(all) = conjunction(filters.iter().cloned()) else { return Ok(self.clone()) };
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let predicate = PruningPredicateBuilder::new()
+            .with_file_schema(Arc::clone(&self.schema))
+            .build(state.create_physical_expr(all, &schema)?);
+        let Some(predicate) = predicate else { return Ok(self.clone()) };
+        let possible = predicate.prune(divisions.as_ref())?;
+        let mut kept: Vec<usize> = (0..self.partitions.len()).filter(|at| possible[*at]).collect();
+        if kept.is_empty() {
+            kept.push(0);
+        }
+        let partitions = kept.iter().map(|at| self.partitions[*at].clone()).collect();
+        let divisions = Some(Arc::new(divisions.only(&kept)));
+        Ok(Self { schema: Arc::clone(&self.schema), partitions, divisions })
     }
 
     /// The partitions, in order.
@@ -64,17 +104,36 @@ impl TableProvider for StoredTable {
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let table = self.pruned(state, filters)?;
+        let count = state.config().target_partitions();
         let source = Source {
-            groups: groups(&self.partitions, state.config().target_partitions()),
-            table: self.clone(),
+            groups: match &table.divisions {
+                Some(divisions) => divisions.groups(count),
+                None => groups(&table.partitions, count),
+            },
+            table,
             projection: projection.cloned(),
             projected: project_schema(&self.schema, projection)?,
             fetch: limit,
         };
         Ok(DataSourceExec::from_data_source(source))
+    }
+
+    /// Filters on the keys rule partitions out; they are still tested row by row.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let helps = |filter: &Expr| {
+            let columns = filter.column_refs();
+            !columns.is_empty()
+                && self.divisions.as_ref().is_some_and(|d| columns.iter().all(|c| d.is_key(&c.name)))
+        };
+        let of = |filter: &&Expr| match helps(filter) {
+            true => TableProviderFilterPushDown::Inexact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(of).collect())
     }
 }
 
@@ -128,6 +187,10 @@ impl DataSource for Source {
     fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows: usize = self.table.partitions.iter().map(Partition::num_rows).sum();
         write!(f, "stored, partitions={}, rows={rows}", self.table.partitions.len())?;
+        if let Some(divisions) = &self.table.divisions {
+            let names: Vec<String> = divisions.keys().into_iter().map(|(name, _)| name).collect();
+            write!(f, ", divided by {}", names.join(", "))?;
+        }
         match self.fetch {
             Some(fetch) => write!(f, ", fetch={fetch}"),
             None => Ok(()),
@@ -135,21 +198,26 @@ impl DataSource for Source {
     }
 
     fn output_partitioning(&self) -> Partitioning {
-        Partitioning::UnknownPartitioning(self.groups.len())
+        let divided = self.table.divisions.as_ref();
+        divided
+            .and_then(|divisions| divisions.partitioning(&self.projected, &self.groups))
+            .unwrap_or(Partitioning::UnknownPartitioning(self.groups.len()))
     }
 
     fn eq_properties(&self) -> EquivalenceProperties {
-        EquivalenceProperties::new(Arc::clone(&self.projected))
+        match &self.table.divisions {
+            Some(divisions) => divisions.eq_properties(&self.projected),
+            None => EquivalenceProperties::new(Arc::clone(&self.projected)),
+        }
     }
 
     fn partition_statistics(&self, partition: Option<usize>) -> Result<Arc<Statistics>> {
         let all = &self.table.partitions;
-        let wanted = match partition {
-            Some(index) => {
-                self.groups.get(index).and_then(|group| all.get(group.clone())).unwrap_or_default()
-            }
-            None => all,
+        let range = match partition {
+            Some(index) => self.groups.get(index).cloned().unwrap_or(0..0),
+            None => 0..all.len(),
         };
+        let wanted = all.get(range.clone()).unwrap_or_default();
         let mut statistics = Statistics::new_unknown(&self.projected);
         let rows = wanted.iter().map(Partition::num_rows).sum::<usize>();
         statistics.num_rows = match self.fetch {
@@ -158,6 +226,9 @@ impl DataSource for Source {
         };
         let bytes = wanted.iter().map(Partition::memory_bytes).sum::<usize>();
         statistics.total_byte_size = Precision::Inexact(bytes);
+        if let (Some(divisions), None) = (&self.table.divisions, self.fetch) {
+            divisions.statistics(&self.projected, range, &mut statistics.column_statistics);
+        }
         Ok(Arc::new(statistics))
     }
 

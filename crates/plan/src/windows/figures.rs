@@ -1,0 +1,500 @@
+//! The state of a window that moves down the rows, and its arithmetic.
+//!
+//! Sums are kept with the error of each addition beside them (A. Neumaier, 1974), because what leaves a sliding
+//! window is subtracted: after a hundred million rows the sum of the last ten is still that of ten numbers. `NaN`
+//! and infinities are counted apart, so one of them is gone when it leaves the window. Variances are updated and
+//! reverted value by value (B. P. Welford, 1962). The smallest and largest are the ends of a queue of values that
+//! only rise or fall (D. Lemire, "Streaming maximum-minimum filter", 2006).
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Builder, Int64Builder, PrimitiveBuilder,
+};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+/// A figure and the type it is computed in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Figure {
+    Count,
+    Sum,
+    SumOfWhole,
+    Mean,
+    Var,
+    Extreme { largest: bool, whole: bool },
+}
+
+impl Figure {
+    /// The figure of an aggregation by its name and types, if it is one of these.
+    pub(super) fn of(name: &str, input: &DataType, output: &DataType) -> Option<Figure> {
+        use DataType::{Float64, Int64};
+        Some(match (name, input, output) {
+            ("count", _, Int64) => Figure::Count,
+            ("sum", Float64, Float64) => Figure::Sum,
+            ("sum", Int64, Int64) => Figure::SumOfWhole,
+            ("avg", Float64, Float64) => Figure::Mean,
+            ("var", Float64, Float64) => Figure::Var,
+            ("min" | "max", Float64, Float64) => Figure::Extreme { largest: name == "max", whole: false },
+            ("min" | "max", Int64, Int64) => Figure::Extreme { largest: name == "max", whole: true },
+            _ => return None,
+        })
+    }
+
+    /// The state of a window over this row and `before` rows before it, or all of them.
+    pub(super) fn state(self, before: Option<usize>) -> State {
+        let rows = before.map(|before| before.saturating_add(1));
+        match self {
+            Figure::Count => State::Count { seen: Ring::new(rows), count: 0 },
+            Figure::Sum => State::Sum(Ring::new(rows), Sum::default(), false),
+            Figure::Mean => State::Sum(Ring::new(rows), Sum::default(), true),
+            Figure::SumOfWhole => State::SumOfWhole { seen: Ring::new(rows), sum: 0, count: 0 },
+            Figure::Var => State::Var(Ring::new(rows), Spread::default()),
+            Figure::Extreme { largest, whole: false } => {
+                State::Extreme(Extreme::new(rows, largest, f64::total_cmp))
+            }
+            Figure::Extreme { largest, whole: true } => {
+                State::ExtremeOfWhole(Extreme::new(rows, largest, i64::cmp))
+            }
+        }
+    }
+}
+
+/// The values of the last rows, to know which leaves; none are kept of a window that nothing leaves.
+#[derive(Debug)]
+pub(super) struct Ring<T> {
+    rows: Option<usize>,
+    values: Vec<Option<T>>,
+    next: usize,
+}
+
+impl<T: Copy> Ring<T> {
+    fn new(rows: Option<usize>) -> Self {
+        Ring { rows, values: Vec::new(), next: 0 }
+    }
+
+    /// Takes a row in, gives the value of the row that leaves.
+    #[inline]
+    fn push(&mut self, value: Option<T>) -> Option<T> {
+        let rows = self.rows?;
+        if self.values.len() < rows {
+            self.values.push(value);
+            return None;
+        }
+        let left = std::mem::replace(&mut self.values[self.next], value);
+        self.next += 1;
+        if self.next == rows {
+            self.next = 0;
+        }
+        left
+    }
+
+    fn clear(&mut self) {
+        self.values.clear();
+        self.next = 0;
+    }
+}
+
+/// A sum that values are added to and taken from.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum {
+    sum: f64,
+    error: f64,
+    count: i64,
+    nan: i64,
+    infinite: [i64; 2],
+}
+
+impl Sum {
+    #[inline]
+    fn change(&mut self, value: f64, by: i64) {
+        self.count += by;
+        if value.is_finite() {
+            let value = if by > 0 { value } else { -value };
+            let total = self.sum + value;
+            self.error += match self.sum.abs() >= value.abs() {
+                true => (self.sum - total) + value,
+                false => (value - total) + self.sum,
+            };
+            self.sum = total;
+        } else if value.is_nan() {
+            self.nan += by;
+        } else {
+            self.infinite[usize::from(value > 0.0)] += by;
+        }
+        if self.count == 0 {
+            *self = Sum::default();
+        }
+    }
+
+    #[inline]
+    fn value(&self) -> f64 {
+        match self.infinite {
+            _ if self.nan > 0 => f64::NAN,
+            [0, 0] => self.sum + self.error,
+            [_, 0] => f64::NEG_INFINITY,
+            [0, _] => f64::INFINITY,
+            _ => f64::NAN,
+        }
+    }
+}
+
+/// The mean and the sum of squared distances from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Spread {
+    count: i64,
+    mean: f64,
+    squares: f64,
+    odd: i64,
+}
+
+impl Spread {
+    #[inline]
+    fn add(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.odd += 1;
+            return;
+        }
+        self.count += 1;
+        let from = value - self.mean;
+        self.mean += from / self.count as f64;
+        self.squares += from * (value - self.mean);
+    }
+
+    #[inline]
+    fn take(&mut self, value: f64) {
+        if !value.is_finite() {
+            self.odd -= 1;
+            return;
+        }
+        self.count -= 1;
+        if self.count == 0 {
+            *self = Spread { odd: self.odd, ..Spread::default() };
+            return;
+        }
+        let from = value - self.mean;
+        self.mean -= from / self.count as f64;
+        self.squares -= from * (value - self.mean);
+    }
+
+    #[inline]
+    fn value(&self) -> Option<f64> {
+        match (self.odd > 0, self.count + self.odd > 1) {
+            (_, false) => None,
+            (true, true) => Some(f64::NAN),
+            (false, true) => Some(self.squares / (self.count - 1) as f64),
+        }
+    }
+}
+
+/// The smallest or largest value.
+#[derive(Debug)]
+pub(super) struct Extreme<T> {
+    rows: Option<usize>,
+    largest: bool,
+    order: fn(&T, &T) -> Ordering,
+    /// The rows and values that may become the best, the best first.
+    queue: VecDeque<(usize, T)>,
+    row: usize,
+}
+
+impl<T: Copy> Extreme<T> {
+    fn new(rows: Option<usize>, largest: bool, order: fn(&T, &T) -> Ordering) -> Self {
+        Extreme { rows, largest, order, queue: VecDeque::new(), row: 0 }
+    }
+
+    #[inline]
+    fn push(&mut self, value: Option<T>) -> Option<T> {
+        if let Some(rows) = self.rows {
+            while self.queue.front().is_some_and(|(row, _)| row + rows <= self.row) {
+                self.queue.pop_front();
+            }
+        }
+        if let Some(value) = value {
+            let beats = |old: &T| {
+                let order = (self.order)(&value, old);
+                if self.largest { order != Ordering::Less } else { order != Ordering::Greater }
+            };
+            while self.queue.back().is_some_and(|(_, old)| beats(old)) {
+                self.queue.pop_back();
+            }
+            // of a window that nothing leaves only the best counts
+            if self.rows.is_some() || self.queue.is_empty() {
+                self.queue.push_back((self.row, value));
+            }
+        }
+        self.row += 1;
+        self.queue.front().map(|(_, value)| *value)
+    }
+
+    fn clear(&mut self) {
+        self.queue.clear();
+        self.row = 0;
+    }
+}
+
+/// What a window knows of its rows.
+#[derive(Debug)]
+pub(super) enum State {
+    Count {
+        seen: Ring<()>,
+        count: i64,
+    },
+    /// A sum, or a mean.
+    Sum(Ring<f64>, Sum, bool),
+    SumOfWhole {
+        seen: Ring<i64>,
+        sum: i64,
+        count: i64,
+    },
+    Var(Ring<f64>, Spread),
+    Extreme(Extreme<f64>),
+    ExtremeOfWhole(Extreme<i64>),
+}
+
+/// The values of the figure, row by row.
+pub(super) enum Output {
+    Whole(Int64Builder),
+    Number(Float64Builder),
+}
+
+impl Output {
+    pub(super) fn finish(mut self) -> ArrayRef {
+        match &mut self {
+            Output::Whole(values) => std::sync::Arc::new(values.finish()),
+            Output::Number(values) => std::sync::Arc::new(values.finish()),
+        }
+    }
+}
+
+/// Pushes rows `start..end` of `values` through `step`.
+#[inline]
+fn each<T: ArrowPrimitiveType, O: ArrowPrimitiveType>(
+    values: &ArrayRef,
+    (start, end): (usize, usize),
+    out: &mut PrimitiveBuilder<O>,
+    mut step: impl FnMut(Option<T::Native>) -> Option<O::Native>,
+) {
+    let values = values.as_primitive::<T>();
+    if values.null_count() == 0 {
+        for value in &values.values()[start..end] {
+            out.append_option(step(Some(*value)));
+        }
+        return;
+    }
+    for row in start..end {
+        out.append_option(step(values.is_valid(row).then(|| values.value(row))));
+    }
+}
+
+impl State {
+    /// Where the figures of a batch go.
+    pub(super) fn output(&self, rows: usize) -> Output {
+        match self {
+            State::Count { .. } | State::SumOfWhole { .. } | State::ExtremeOfWhole(_) => {
+                Output::Whole(Int64Builder::with_capacity(rows))
+            }
+            _ => Output::Number(Float64Builder::with_capacity(rows)),
+        }
+    }
+
+    /// A new group begins.
+    pub(super) fn clear(&mut self) {
+        match self {
+            State::Count { seen, count } => {
+                seen.clear();
+                *count = 0;
+            }
+            State::Sum(seen, sum, _) => {
+                seen.clear();
+                *sum = Sum::default();
+            }
+            State::SumOfWhole { seen, sum, count } => {
+                seen.clear();
+                (*sum, *count) = (0, 0);
+            }
+            State::Var(seen, spread) => {
+                seen.clear();
+                *spread = Spread::default();
+            }
+            State::Extreme(extreme) => extreme.clear(),
+            State::ExtremeOfWhole(extreme) => extreme.clear(),
+        }
+    }
+
+    /// Takes rows `start..end` of a group in and gives the figure for each.
+    pub(super) fn push(&mut self, values: &ArrayRef, start: usize, end: usize, out: &mut Output) {
+        let rows = (start, end);
+        match (self, out) {
+            (State::Count { seen, count }, Output::Whole(out)) => {
+                let nulls = values.logical_nulls();
+                for row in start..end {
+                    let value = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)).then_some(());
+                    *count += i64::from(value.is_some()) - i64::from(seen.push(value).is_some());
+                    out.append_value(*count);
+                }
+            }
+            (State::Sum(seen, sum, mean), Output::Number(out)) => {
+                let mean = *mean;
+                each::<Float64Type, Float64Type>(values, rows, out, |value| {
+                    if let Some(value) = value {
+                        sum.change(value, 1);
+                    }
+                    if let Some(left) = seen.push(value) {
+                        sum.change(left, -1);
+                    }
+                    let figure = if mean { sum.value() / sum.count as f64 } else { sum.value() };
+                    (sum.count > 0).then_some(figure)
+                });
+            }
+            (State::SumOfWhole { seen, sum, count }, Output::Whole(out)) => {
+                each::<Int64Type, Int64Type>(values, rows, out, |value| {
+                    if let Some(value) = value {
+                        (*sum, *count) = (sum.wrapping_add(value), *count + 1);
+                    }
+                    if let Some(left) = seen.push(value) {
+                        (*sum, *count) = (sum.wrapping_sub(left), *count - 1);
+                    }
+                    (*count > 0).then_some(*sum)
+                });
+            }
+            (State::Var(seen, spread), Output::Number(out)) => {
+                each::<Float64Type, Float64Type>(values, rows, out, |value| {
+                    if let Some(value) = value {
+                        spread.add(value);
+                    }
+                    if let Some(left) = seen.push(value) {
+                        spread.take(left);
+                    }
+                    spread.value()
+                });
+            }
+            (State::Extreme(extreme), Output::Number(out)) => {
+                each::<Float64Type, Float64Type>(values, rows, out, |value| extreme.push(value));
+            }
+            (State::ExtremeOfWhole(extreme), Output::Whole(out)) => {
+                each::<Int64Type, Int64Type>(values, rows, out, |value| extreme.push(value));
+            }
+            // `output` makes the one that fits
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{Float64Array, Int64Array};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    /// The figure of a window, by looking at all of its rows.
+    fn naive(figure: Figure, window: &[Option<f64>]) -> Option<f64> {
+        let values: Vec<f64> = window.iter().flatten().copied().collect();
+        let n = values.len() as f64;
+        let sum: f64 = values.iter().sum();
+        let best = |largest: bool| {
+            let order = |a: &f64, b: &f64| a.total_cmp(b);
+            if largest { values.iter().copied().max_by(order) } else { values.iter().copied().min_by(order) }
+        };
+        match figure {
+            Figure::Count => Some(n),
+            Figure::Sum | Figure::SumOfWhole => (n > 0.0).then_some(sum),
+            Figure::Mean => (n > 0.0).then(|| sum / n),
+            Figure::Var if n < 2.0 => None,
+            Figure::Var => Some(values.iter().map(|v| (v - sum / n).powi(2)).sum::<f64>() / (n - 1.0)),
+            Figure::Extreme { largest, .. } => best(largest),
+        }
+    }
+
+    fn run(
+        figure: Figure,
+        before: Option<usize>,
+        batches: &[Vec<Option<f64>>],
+        whole: bool,
+    ) -> Vec<Option<f64>> {
+        let mut state = figure.state(before);
+        let mut found = Vec::new();
+        for batch in batches {
+            let values: ArrayRef = if whole {
+                Arc::new(batch.iter().map(|v| v.map(|v| v as i64)).collect::<Int64Array>())
+            } else {
+                Arc::new(Float64Array::from(batch.clone()))
+            };
+            let mut out = state.output(batch.len());
+            // in two pieces, as around the end of a group
+            state.push(&values, 0, batch.len() / 2, &mut out);
+            state.push(&values, batch.len() / 2, batch.len(), &mut out);
+            let out = out.finish();
+            match out.data_type() {
+                DataType::Int64 => {
+                    found.extend(out.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v as f64)));
+                }
+                _ => found.extend(out.as_primitive::<Float64Type>().iter()),
+            }
+        }
+        found
+    }
+
+    fn close(found: Option<f64>, wanted: Option<f64>) -> bool {
+        match (found, wanted) {
+            (Some(f), Some(w)) => {
+                (f - w).abs() <= 1e-9 * w.abs().max(1.0) || (f.is_nan() && w.is_nan()) || f == w
+            }
+            (f, w) => f == w,
+        }
+    }
+
+    const ALL: [(Figure, bool); 9] = [
+        (Figure::Count, false),
+        (Figure::Sum, false),
+        (Figure::Mean, false),
+        (Figure::Var, false),
+        (Figure::Extreme { largest: true, whole: false }, false),
+        (Figure::Extreme { largest: false, whole: false }, false),
+        (Figure::SumOfWhole, true),
+        (Figure::Extreme { largest: true, whole: true }, true),
+        (Figure::Extreme { largest: false, whole: true }, true),
+    ];
+
+    proptest! {
+        #[test]
+        fn as_a_naive_window(
+            batches in prop::collection::vec(
+                prop::collection::vec(prop::option::weighted(0.8, -9..9_i32), 0..20), 0..5),
+            before in prop::option::of(0..12_usize),
+        ) {
+            let batches: Vec<Vec<Option<f64>>> =
+                batches.iter().map(|b| b.iter().map(|v| v.map(f64::from)).collect()).collect();
+            let rows: Vec<Option<f64>> = batches.iter().flatten().copied().collect();
+            for (figure, whole) in ALL {
+                let found = run(figure, before, &batches, whole);
+                prop_assert_eq!(found.len(), rows.len());
+                for (row, value) in found.iter().enumerate() {
+                    let start = before.map_or(0, |before| row.saturating_sub(before));
+                    let wanted = naive(figure, &rows[start..=row]);
+                    prop_assert!(close(*value, wanted), "{:?} {:?} at {}: {:?}", figure, wanted, row, value);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_leaves_with_its_row() {
+        let rows = vec![vec![
+            Some(1.0),
+            Some(f64::NAN),
+            Some(2.0),
+            Some(f64::INFINITY),
+            Some(f64::NEG_INFINITY),
+            Some(1e300),
+            Some(3.0),
+            Some(4.0),
+        ]];
+        let sums = run(Figure::Sum, Some(1), &rows, false);
+        let text: Vec<String> = sums.iter().map(|v| format!("{:?}", v.unwrap())).collect();
+        assert_eq!(text, ["1.0", "NaN", "NaN", "inf", "NaN", "-inf", "1e300", "7.0"]);
+        let var = run(Figure::Var, Some(1), &rows, false);
+        assert_eq!(var[7], Some(0.5));
+        assert!(var[1].unwrap().is_nan() && var[0].is_none());
+    }
+}
