@@ -137,7 +137,8 @@ impl TaskSpec {
 
     /// Cpus the task uses, a fraction (in steps of 1/10,000) or more: it starts when so many of the engine's
     /// are free, and while it runs other tasks that declare cpus get only the rest. While it blocks on a ref
-    /// it lends them to others, and goes on when they are free again. 0, the default, declares nothing: the number of workers is the only limit.
+    /// it lends them to others, and goes on when they are free again. 0, the default, declares nothing: the
+    /// number of workers is the only limit.
     ///
     /// More than the engine has, or no finite number from 0 up, is an error when the task is spawned.
     #[must_use]

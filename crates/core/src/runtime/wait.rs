@@ -23,7 +23,7 @@ use super::park::Parker;
 use super::pool::{Inline, worker_pool};
 use super::replay::{driving, step};
 use crate::error::Result;
-use crate::refs::{AwaitingMark, CpusBack, Ref, Task, Waiter, in_task, lend_cpus, take_cpus_back};
+use crate::refs::{AwaitingMark, CpusBack, Ref, Task, Waiter, in_task, lend_cpus};
 
 /// How often a thread outside the engine lets others run before it sleeps: a result that is about to come,
 /// as those of a flood are, then costs neither side a system call that wakes.
@@ -70,13 +70,13 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) ->
                 Some(task) => task.run(),
                 None if step() => {}
                 None => {
+                    lend_cpus();
                     note()?;
                     if !std::mem::replace(&mut registered, true)
                         && reference.cell().base().register(Waiter::Thread(Arc::clone(&parker))).is_some()
                     {
                         break;
                     }
-                    lend_cpus();
                     if !step() {
                         parker.park(deadline);
                     }
@@ -97,6 +97,8 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) ->
                         task.run();
                     }
                     _ => {
+                        // Before the look for a deadlock: what is lent is in nobody's way.
+                        lend_cpus();
                         note()?;
                         pool.blocking(park);
                     }
@@ -104,12 +106,9 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) ->
             }
         }
         None if RUNTIME_THREAD.get() => {
+            lend_cpus();
             note()?;
-            tokio::task::block_in_place(|| {
-                lend_cpus();
-                park();
-                take_cpus_back();
-            });
+            tokio::task::block_in_place(park);
         }
         None => {
             for _ in 0..YIELDS {

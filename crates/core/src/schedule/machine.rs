@@ -18,7 +18,9 @@
 //! first of a line is looked at. Those whose demand fits into what is free are granted, in the order of
 //! turns over all lines. Who does not fit is overtaken by whoever does, but at most `PATIENCE` times by
 //! tasks that want some of the same; then nobody later gets any of what it asks for. A task that blocked
-//! and goes on comes before all of them. So nothing is ever over-committed and nobody waits for ever.
+//! and goes on comes before all of them. While a blocked task keeps something, nothing is kept from those
+//! behind: one of them may be what it waits for. So nothing is ever over-committed, and nobody waits for ever
+//! but for tasks that block or await while they hold something.
 //!
 //! *Memory.* Declared memory is counted here against the budget's limit, and then taken from the budget by
 //! whoever carries out `Start`. If queries and objects hold the bytes meanwhile, that is `Refused`; the task
@@ -164,6 +166,8 @@ pub(crate) struct Machine<W> {
     tasks: HashMap<TaskId, Entry<W>>,
     lines: HashMap<Demand, BTreeMap<Turn, TaskId>>,
     resuming: VecDeque<TaskId>,
+    /// Blocked tasks that keep something.
+    keeping: usize,
     timers: BTreeSet<(Time, Timer, TaskId)>,
     /// When memory is offered again, while somebody was refused.
     look: Option<Time>,
@@ -181,6 +185,7 @@ impl<W: Clone> Machine<W> {
             tasks: HashMap::new(),
             lines: HashMap::new(),
             resuming: VecDeque::new(),
+            keeping: 0,
             timers: BTreeSet::new(),
             look: None,
             came: 0,
@@ -338,7 +343,9 @@ impl<W: Clone> Machine<W> {
             let demand = entry.ask.demand.clone();
             let fits = |(place, amount): (usize, u64)| !closed[place] && amount <= self.free[place];
             if entry.refused || !demand.parts().all(fits) {
-                entry.close(&mut closed);
+                if self.keeping == 0 {
+                    entry.close(&mut closed);
+                }
                 at += 1;
                 continue;
             }
@@ -349,7 +356,9 @@ impl<W: Clone> Machine<W> {
                     && earlier.ask.demand.parts().any(|(place, _)| demand.amount(place) > 0)
                 {
                     earlier.overtaken += 1;
-                    earlier.close(&mut closed);
+                    if self.keeping == 0 {
+                        earlier.close(&mut closed);
+                    }
                 }
             }
             heads.remove(at);
@@ -392,6 +401,7 @@ impl<W: Clone> Machine<W> {
             return;
         };
         entry.state = State::Blocked;
+        self.keeping += usize::from(entry.keeps());
         self.free[CPUS] += entry.ask.demand.amount(CPUS);
         self.deal(out);
     }
@@ -399,6 +409,7 @@ impl<W: Clone> Machine<W> {
     fn unblocked(&mut self, id: TaskId, out: &mut Actions<W>) {
         match self.tasks.get_mut(&id) {
             Some(entry) if entry.state == State::Blocked => {
+                self.keeping -= usize::from(entry.keeps());
                 entry.state = State::Resuming;
                 self.resuming.push_back(id);
                 self.deal(out);
@@ -422,6 +433,9 @@ impl<W: Clone> Machine<W> {
         let pause = entry.ask.backoff.map_or(Duration::ZERO, |backoff| backoff.pause(attempt, entry.number));
         entry.due = now.saturating_add(pause);
         entry.who = None;
+        if entry.state == State::Blocked {
+            self.keeping -= usize::from(entry.keeps());
+        }
         out.push(Action::Retry { id, attempt });
         self.release(id);
         if let Some(entry) = self.tasks.get_mut(&id) {
@@ -477,6 +491,7 @@ impl<W: Clone> Machine<W> {
                 self.timers.remove(&(entry.due, Timer::Pause, id));
             }
             State::Resuming => self.resuming.retain(|other| *other != id),
+            State::Blocked => self.keeping -= usize::from(entry.keeps()),
             _ => {}
         }
         Some(entry)
@@ -547,12 +562,18 @@ impl<W: Clone> Machine<W> {
         }
         self.lines.clear();
         self.resuming.clear();
+        self.keeping = 0;
         self.timers.clear();
         self.look = None;
     }
 }
 
 impl<W> Entry<W> {
+    /// Whether it keeps something while it blocks.
+    fn keeps(&self) -> bool {
+        self.ask.demand.parts().any(|(place, _)| place != CPUS)
+    }
+
     /// What it holds now.
     fn held(&self) -> impl Iterator<Item = (usize, u64)> {
         let (all, cpus) = match self.state {

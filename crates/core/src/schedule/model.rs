@@ -103,13 +103,13 @@ fn a_blocked_task_lends_its_cpus_and_comes_first() {
     assert_eq!(bench.ready(4, &ask(&[(CPUS, 1)])), NONE);
     assert_eq!(bench.on(Event::Unblocked { id: 1 }), []);
     assert_eq!(bench.on(Event::Ended { id: 2 }), [Action::Resume { id: 1 }]);
-    assert_eq!(bench.ended(1), [4, 3]);
+    assert_eq!(bench.ended(1), [3, 4]);
 }
 
 #[test]
 fn refused_memory_is_offered_again() {
     let mut bench = Bench::new();
-    let half = ask(&[(MEMORY, 500)]);
+    let half = ask(&[(MEMORY, 400)]);
     assert_eq!(bench.ready(1, &half), [1]);
     assert_eq!(bench.ready(2, &half), [2]);
     assert_eq!(bench.on(Event::Refused { id: 2 }), []);
@@ -260,6 +260,8 @@ impl Model {
             task.state = State::Running;
             self.resuming.remove(0);
         }
+        let keeps = |task: &Task| task.ask.demand.parts().any(|(place, _)| place != CPUS);
+        let keeping = self.tasks.iter().any(|task| task.state == State::Blocked && keeps(task));
         let mut passed: Vec<TaskId> = Vec::new();
         let mut lined: Vec<(Turn, TaskId)> =
             self.tasks.iter().filter(|t| t.state == State::Lined).map(|t| (t.turn, t.id)).collect();
@@ -290,7 +292,7 @@ impl Model {
                 passed.push(id);
                 impatient.push(task);
             }
-            for task in impatient.iter().filter(|task| task.overtaken >= PATIENCE) {
+            for task in impatient.iter().filter(|task| task.overtaken >= PATIENCE && !keeping) {
                 for (place, _) in task.ask.demand.parts() {
                     closed[place] |= !task.refused || place == MEMORY;
                 }

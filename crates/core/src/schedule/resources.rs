@@ -162,7 +162,7 @@ mod tests {
             0,
             "gpu",
             1e300,
-            "1844674407370955.2 of the resource `gpu` can never be granted; this engine has 1",
+            "1844674407370955.3 of the resource `gpu` can never be granted; this engine has 1",
         );
         let none = Capacity::new(1, 0, &[]).demand(0.0, 0, &[("tpu".into(), 1.0)]).unwrap_err();
         assert_eq!(none.to_string(), "spawn: no resource `tpu`; there are no resources here");
