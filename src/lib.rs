@@ -81,19 +81,24 @@ pub use trefoil_core::{
 };
 
 #[cfg(any(feature = "sql", feature = "frames"))]
-pub use trefoil_plan::{CsvOptions, DataFrame, FrameStream, Session, SessionBuilder, WriteOptions, arrow};
+pub use trefoil_plan::{
+    CsvOptions, DataFrame, FrameStream, JsonOptions, Malformed, Session, SessionBuilder, WriteMode,
+    WriteOptions, arrow, partition_directory,
+};
 
 #[cfg(feature = "sql")]
 pub use trefoil_plan::Dialect;
 #[cfg(feature = "sql")]
 pub use trefoil_sql::{
-    Aggregate, Parameter, Parameters, ScalarFn, SqlArgument, SqlReturn, SqlSession, SqlValue, spark_format,
+    Aggregate, AsyncScalarFn, Parameter, Parameters, ScalarFn, SqlArgument, SqlReturn, SqlSession, SqlValue,
+    WindowFn, spark_format,
 };
 
 #[cfg(feature = "tasks")]
 pub use trefoil_tasks::{
     Actor, ActorBuilder, ActorContext, ActorEnd, ActorHandle, ActorId, ActorPool, ActorSession, Checkpoint,
-    Overflow, Reserved, Restart, Restarts, TaskValue, Timer, WeakHandle, actor, group, registry, sync, task,
+    Overflow, Reserved, Restart, Restarts, TaskValue, Timer, WeakHandle, actor, group, placement, registry,
+    sync, task,
 };
 
 #[cfg(feature = "frames")]

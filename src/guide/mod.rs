@@ -12,6 +12,9 @@ pub mod tutorials {
     #[doc = include_str!("../../docs/tutorials/01-quick-tour.md")]
     pub mod quick_tour {}
 
+    #[doc = include_str!("../../docs/tutorials/tasks.md")]
+    pub mod tasks {}
+
     #[doc = include_str!("../../docs/tutorials/actors.md")]
     pub mod actors {}
 
@@ -47,6 +50,9 @@ pub mod coming_from {
 
     #[doc = include_str!("../../docs/coming-from/spark.md")]
     pub mod spark {}
+
+    #[doc = include_str!("../../docs/coming-from/ray.md")]
+    pub mod ray {}
 }
 
 /// Every name of Dask's frames, bags and delayed, and ours.

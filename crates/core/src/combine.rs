@@ -61,6 +61,46 @@ impl Engine {
         futures::future::try_join(first, second).await
     }
 
+    /// [`Engine::wait`] that takes the refs which are done out of the list, so that the others are not copied: for
+    /// loops that wait again and again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::wait`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use trefoil_core::Engine;
+    ///
+    /// let engine = Engine::new()?;
+    /// let mut rest: Vec<_> = (0..100).map(|i| engine.spawn_fn(move || i)).collect();
+    /// let mut sum = 0;
+    /// while !rest.is_empty() {
+    ///     for done in engine.block_on(engine.take_done(&mut rest, 1, None))? {
+    ///         sum += done.get()?;
+    ///     }
+    /// }
+    /// assert_eq!(sum, 4950);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub async fn take_done<T: Send + Sync + 'static>(
+        &self,
+        refs: &mut Vec<Ref<T>>,
+        count: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<Ref<T>>> {
+        let mut places = self.places_of_done(refs, count, timeout).await?;
+        places.sort_unstable();
+        let mut done = Vec::with_capacity(places.len());
+        // From the back, so that the places before stay what they are.
+        for place in places.into_iter().rev() {
+            done.push(refs.remove(place));
+        }
+        done.reverse();
+        Ok(done)
+    }
+
     /// Awaits all refs and returns their values in order, waiting for `timeout` at most. The work goes on
     /// after a time-out.
     ///

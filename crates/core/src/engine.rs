@@ -25,8 +25,10 @@ use crate::graph::{
 };
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
-use crate::refs::{Completed, Origin, Ref, wait_for};
-use crate::runtime::{Parts, PoolShared, block_on, mark_runtime_thread, shut_down};
+use crate::refs::{Completed, Origin, Ref, current_task_home, wait_for};
+use crate::runtime::{
+    Home, Parts, PoolShared, block_on, mark_runtime_thread, settle, shut_down, thread_home,
+};
 use crate::schedule::Capacity;
 use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
 
@@ -88,6 +90,33 @@ impl Drop for Inner {
 pub struct Engine(Arc<Inner>);
 
 impl Engine {
+    /// The engine whose task or actor calls this, so that a `#[task]` can start tasks itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] outside the threads of an engine, [`ErrorKind::ShutDown`] if the last handle of
+    /// the engine is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use trefoil_core::Engine;
+    ///
+    /// let engine = Engine::new()?;
+    /// let nested = engine.try_spawn_fn(|| Engine::current()?.spawn_fn(|| 6 * 7).get());
+    /// assert_eq!(nested.get()?, 42);
+    /// assert!(Engine::current().is_err());
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn current() -> Result<Self> {
+        let Some(home) = current_task_home().or_else(thread_home) else {
+            let message = "no engine runs this code";
+            return Err(Error::new(ErrorKind::NotFound, "engine", message)
+                .with_help("call it in a task or an actor, or hand an `Engine` over"));
+        };
+        home.get().and_then(WeakEngine::upgrade).ok_or_else(shut_down)
+    }
+
     /// An engine with the defaults of [`Engine::builder`].
     ///
     /// # Errors
@@ -317,6 +346,21 @@ impl Engine {
         count: usize,
         timeout: Option<Duration>,
     ) -> Result<(Vec<Ref<T>>, Vec<Ref<T>>)> {
+        let done = self.places_of_done(refs, count, timeout).await?;
+        let mut waited_for = vec![false; refs.len()];
+        done.iter().for_each(|&at| waited_for[at] = true);
+        let rest =
+            refs.iter().zip(waited_for).filter(|(_, waited)| !waited).map(|(rest, _)| rest.clone()).collect();
+        Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
+    }
+
+    /// Waits until `count` of the refs are done or the time is up; their places.
+    pub(crate) async fn places_of_done<T: Send + Sync + 'static>(
+        &self,
+        refs: &[Ref<T>],
+        count: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Vec<usize>> {
         if count > refs.len() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
@@ -339,11 +383,7 @@ impl Engine {
                 }
             }
         }
-        let mut waited_for = vec![false; refs.len()];
-        done.iter().for_each(|&at| waited_for[at] = true);
-        let rest =
-            refs.iter().zip(waited_for).filter(|(_, waited)| !waited).map(|(rest, _)| rest.clone()).collect();
-        Ok((done.iter().map(|&at| refs[at].clone()).collect(), rest))
+        Ok(done)
     }
 
     /// The refs in the order in which they are done, failed ones included, each with its place among `refs`.
@@ -700,8 +740,9 @@ impl EngineBuilder {
         let store = Store::new(budget.clone(), dir);
         let events = Hub::new(self.events);
         budget.set_events(Arc::clone(&events));
-        let cpu = runtime(&format!("{name}-cpu"), workers)?;
-        let control = runtime(&format!("{name}-control"), CONTROL_THREADS)?;
+        let home = Arc::new(Home::new());
+        let cpu = runtime(&format!("{name}-cpu"), workers, &home)?;
+        let control = runtime(&format!("{name}-control"), CONTROL_THREADS, &home)?;
         let pool = PoolShared::start(Parts {
             name: &name,
             workers,
@@ -712,6 +753,7 @@ impl EngineBuilder {
             cpu: cpu.handle().clone(),
             control: control.handle().clone(),
             events: Arc::clone(&events),
+            home: Arc::clone(&home),
         })?;
         let engine = Engine(Arc::new(Inner {
             id: next_number(),
@@ -724,6 +766,7 @@ impl EngineBuilder {
             control: control.handle().clone(),
             runtimes: Mutex::new(Some((cpu, control))),
         }));
+        let _ = home.set(engine.downgrade());
         if self.progress {
             engine.progress(true);
         }
@@ -731,12 +774,16 @@ impl EngineBuilder {
     }
 }
 
-fn runtime(name: &str, threads: usize) -> Result<Runtime> {
+fn runtime(name: &str, threads: usize, home: &Arc<Home>) -> Result<Runtime> {
+    let home = Arc::clone(home);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
         .enable_time()
-        .on_thread_start(mark_runtime_thread)
+        .on_thread_start(move || {
+            mark_runtime_thread();
+            settle(&home);
+        })
         .build()
         .map_err(|error| {
             Error::new(ErrorKind::Io, "engine", format!("cannot start threads: {error}")).with_source(error)

@@ -130,6 +130,12 @@ impl Error {
         self.edit(|inner| inner.help = Some(help.into()))
     }
 
+    /// The same error, said in other words.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        self.edit(|inner| inner.message = message.into())
+    }
+
     /// Adds the cause; it stays reachable through [`Error::downcast_ref`] and `source`.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {

@@ -163,9 +163,9 @@ fn plain_task(ident: &Ident, shape: &Shape) -> Made {
     let from_bytes = shape.output.outcome(quote!(#ident::run(#(#owned),*) #wait));
     let decoded = decoded(ident, shape);
     let (create, runner, open, close) = if shape.is_async {
-        (quote!(new_async), quote!(Async), quote!(::std::boxed::Box::pin), quote!(async move))
+        (quote!(of_async), quote!(Async), quote!(::std::boxed::Box::pin), quote!(async move))
     } else {
-        (quote!(new), quote!(Blocking), quote!(), quote!())
+        (quote!(of), quote!(Blocking), quote!(), quote!())
     };
     Made {
         call: quote!(Call),

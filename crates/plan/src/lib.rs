@@ -27,6 +27,7 @@ mod error;
 mod frame;
 mod memory;
 mod observe;
+mod optimize;
 mod session;
 mod source;
 mod stored;
@@ -34,8 +35,8 @@ mod yielding;
 
 pub use datafusion::arrow;
 pub use error::{plan_error, span_of};
-pub use frame::{DataFrame, FrameStream, WriteOptions};
+pub use frame::{DataFrame, FrameStream, WriteMode, WriteOptions};
 pub use session::{Dialect, Session, SessionBuilder};
-pub use source::CsvOptions;
+pub use source::{CsvOptions, JsonOptions, Malformed, PATH_OPTION, partition_directory};
 pub use stored::StoredTable;
 pub use trefoil_core::{Engine, Error, ErrorKind, Result};

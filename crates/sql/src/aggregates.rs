@@ -28,6 +28,58 @@ pub(crate) fn rename(function: &mut Function, name: &str) {
     if let Some(other) = other_name(name) {
         function.name = ObjectName::from(vec![Ident::new(other)]);
     }
+    if matches!(
+        name,
+        "sum"
+            | "avg"
+            | "mean"
+            | "std"
+            | "stddev"
+            | "stddev_samp"
+            | "stddev_pop"
+            | "variance"
+            | "var_samp"
+            | "var_pop"
+    ) && let FunctionArguments::List(list) = &mut function.args
+        && let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_mut_slice()
+    {
+        let given = std::mem::replace(argument, Expr::value(Value::Null));
+        *argument = crate::rewrite::mark("numeric", vec![given]);
+    }
+    // count(DISTINCT a, b) counts rows without a null.
+    if name == "count"
+        && let FunctionArguments::List(list) = &mut function.args
+        && matches!(list.duplicate_treatment, Some(DuplicateTreatment::Distinct))
+        && list.args.len() > 1
+    {
+        let parts: Option<Vec<Expr>> = list
+            .args
+            .iter()
+            .map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+                _ => None,
+            })
+            .collect();
+        if let Some(parts) = parts {
+            let there = parts.iter().map(|part| Expr::IsNotNull(Box::new(part.clone())));
+            let there = there.reduce(|left, right| Expr::BinaryOp {
+                left: Box::new(left),
+                op: BinaryOperator::And,
+                right: Box::new(right),
+            });
+            let row = Expr::Case {
+                case_token: helpers::attached_token::AttachedToken::empty(),
+                end_token: helpers::attached_token::AttachedToken::empty(),
+                operand: None,
+                conditions: there
+                    .map(|condition| CaseWhen { condition, result: crate::rewrite::mark("struct", parts) })
+                    .into_iter()
+                    .collect(),
+                else_result: None,
+            };
+            list.args = vec![FunctionArg::Unnamed(FunctionArgExpr::Expr(row))];
+        }
+    }
     // first(x, true) is first(x) IGNORE NULLS.
     if matches!(name, "first" | "last" | "first_value" | "last_value" | "any_value")
         && let FunctionArguments::List(list) = &mut function.args

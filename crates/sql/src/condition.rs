@@ -9,6 +9,44 @@ pub(crate) fn error(kind: ErrorKind, name: &str, state: &str, message: impl AsRe
     DataFusionError::External(Box::new(error))
 }
 
+/// Gives an error of DataFusion's the condition that Spark has for it, if there is one.
+pub(crate) fn named(error: Error) -> Error {
+    let text = error.message();
+    if text.starts_with('[') {
+        return error;
+    }
+    let has = |part: &str| text.contains(part);
+    let (name, state) = match error.kind() {
+        ErrorKind::Syntax => ("PARSE_SYNTAX_ERROR", "42601"),
+        ErrorKind::UnknownColumn => ("UNRESOLVED_COLUMN.WITH_SUGGESTION", "42703"),
+        ErrorKind::UnknownTable => ("TABLE_OR_VIEW_NOT_FOUND", "42P01"),
+        ErrorKind::NotFound if has("unction") && (has("Invalid") || has("not found")) => {
+            ("UNRESOLVED_ROUTINE", "42883")
+        }
+        ErrorKind::AlreadyExists => ("TABLE_OR_VIEW_ALREADY_EXISTS", "42P07"),
+        _ if has("is ambiguous") => ("AMBIGUOUS_REFERENCE", "42704"),
+        _ if has("must be part of GROUP BY")
+            || has("must appear in the GROUP BY")
+            || has("non-aggregate values") =>
+        {
+            ("MISSING_AGGREGATION", "42803")
+        }
+        _ if has("number of columns") => ("NUM_COLUMNS_MISMATCH", "42826"),
+        _ if has("Order by column out of bounds") => ("ORDER_BY_POS_OUT_OF_RANGE", "42805"),
+        _ if has("LIMIT must be >= 0") || has("OFFSET must be >=0") => {
+            ("INVALID_LIMIT_LIKE_EXPRESSION.IS_NEGATIVE", "42K0E")
+        }
+        _ if has("not found in struct") => ("FIELD_NOT_FOUND", "42704"),
+        _ => return error,
+    };
+    let message = format!("[{name}] {text}");
+    let state = format!("SQLSTATE: {state}");
+    match error.help().map(str::to_owned) {
+        Some(help) => error.with_message(message).with_help(format!("{help} {state}")),
+        None => error.with_message(format!("{message} {state}")),
+    }
+}
+
 fn value(name: &str, state: &str, message: impl AsRef<str>) -> DataFusionError {
     error(ErrorKind::InvalidArgument, name, state, message)
 }
@@ -32,6 +70,15 @@ pub(crate) fn overflow(what: &str) -> DataFusionError {
         _ => format!("{what} overflows."),
     };
     value("ARITHMETIC_OVERFLOW", "22003", message)
+}
+
+/// A result outside of SMALLINT or TINYINT.
+pub(crate) fn short_overflow(what: &str) -> DataFusionError {
+    value(
+        "BINARY_ARITHMETIC_OVERFLOW",
+        "22003",
+        format!("{what} overflows; use the `try_` form to get NULL instead."),
+    )
 }
 
 /// Text that is no value of the type.
@@ -107,7 +154,7 @@ pub(crate) fn argument_count(function: &str, expected: &str, actual: usize) -> D
 
 /// A date or time that does not exist.
 pub(crate) fn datetime(message: impl AsRef<str>) -> DataFusionError {
-    value("DATETIME_FIELD_OUT_OF_BOUNDS", "22023", message)
+    value("DATETIME_FIELD_OUT_OF_BOUNDS.WITHOUT_SUGGESTION", "22023", message)
 }
 
 /// Text that does not follow a pattern of dates.

@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
 use datafusion::sql::sqlparser::dialect::{Dialect, SparkSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 use std::any::{Any, TypeId};
 
 /// Spark's syntax, and time travel and hints as syntax of their own.
@@ -114,13 +115,30 @@ impl Dialect for TrefoilDialect {
         true
     }
 
-    /// `7 DIV 2` is integer division.
+    fn supports_from_first_select(&self) -> bool {
+        true
+    }
+
+    /// `7 DIV 2` is integer division, `x >>> n` a shift, and `LIKE ALL (..)` a list of tests.
     fn parse_infix(
         &self,
         parser: &mut Parser,
         expr: &Expr,
-        _precedence: u8,
+        precedence: u8,
     ) -> Option<Result<Expr, ParserError>> {
+        if parser.peek_token_ref().token == Token::ShiftRight
+            && parser.peek_nth_token_ref(1).token == Token::Gt
+        {
+            parser.advance_token();
+            parser.advance_token();
+            let shift = |by| {
+                crate::clauses::function("shiftrightunsigned", vec![Expr::Nested(Box::new(expr.clone())), by])
+            };
+            return Some(parser.parse_subexpr(precedence).map(shift));
+        }
+        if let Some(all) = like_all(parser, expr) {
+            return Some(all);
+        }
         if !parser.parse_keyword(Keyword::DIV) {
             return None;
         }
@@ -131,4 +149,36 @@ impl Dialect for TrefoilDialect {
             right: Box::new(right),
         }))
     }
+}
+
+/// `x [NOT] LIKE ALL (a, b)` is `x [NOT] LIKE a AND x [NOT] LIKE b`.
+fn like_all(parser: &mut Parser, expr: &Expr) -> Option<Result<Expr, ParserError>> {
+    let word = |at: usize, keyword: Keyword| matches!(&parser.peek_nth_token_ref(at).token, Token::Word(word) if word.keyword == keyword);
+    let negated = word(0, Keyword::NOT);
+    let at = usize::from(negated);
+    let case = word(at, Keyword::LIKE);
+    if !(case || word(at, Keyword::ILIKE)) || !word(at + 1, Keyword::ALL) {
+        return None;
+    }
+    (0..at + 2).for_each(|_| parser.advance_token());
+    let mut list = || {
+        parser.expect_token(&Token::LParen)?;
+        let patterns = parser.parse_comma_separated(Parser::parse_expr)?;
+        parser.expect_token(&Token::RParen)?;
+        let each = patterns.into_iter().map(|pattern| {
+            let (expr, pattern) = (Box::new(expr.clone()), Box::new(pattern));
+            match case {
+                true => Expr::Like { negated, any: false, expr, pattern, escape_char: None },
+                false => Expr::ILike { negated, any: false, expr, pattern, escape_char: None },
+            }
+        });
+        let all = each.reduce(|left, right| Expr::BinaryOp {
+            left: Box::new(left),
+            op: BinaryOperator::And,
+            right: Box::new(right),
+        });
+        all.map(|all| Expr::Nested(Box::new(all)))
+            .ok_or_else(|| ParserError::ParserError("LIKE ALL needs patterns".into()))
+    };
+    Some(list())
 }

@@ -5,6 +5,14 @@
 //! back is a number, `bool`, `String`, `Vec<u8>`, an `Option` of these, or a `Result`, whose error fails the
 //! query. The columns are read in place: no argument is copied.
 
+mod later;
+mod window;
+
+pub use later::AsyncScalarFn;
+pub(crate) use later::later;
+pub use window::WindowFn;
+pub(crate) use window::window;
+
 use datafusion::arrow::array::*;
 use datafusion::arrow::datatypes::*;
 use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};

@@ -14,7 +14,9 @@ use datafusion::error::Result;
 use datafusion::logical_expr::planner::{
     PlannedRelation, RelationPlanner, RelationPlannerContext, RelationPlanning,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit};
+use datafusion::logical_expr::{
+    Expr, ExprFunctionExt, ExprSchemable, LogicalPlan, LogicalPlanBuilder, lit, when,
+};
 use datafusion::sql::sqlparser::ast::{self, *};
 use std::ops::ControlFlow;
 
@@ -47,6 +49,7 @@ impl VisitorMut for Generators {
             *name = ObjectName::from(parts);
             *args = None;
         }
+        read(factor);
         ControlFlow::Continue(())
     }
 
@@ -77,6 +80,67 @@ impl VisitorMut for Generators {
             );
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// `read_csv('path', header => false)` is ``csv.`path` `` with the options after the path.
+fn read(factor: &mut TableFactor) {
+    let TableFactor::Table { name, args: Some(given), .. } = factor else { return };
+    let function = name.to_string().to_lowercase();
+    let format = match function.strip_prefix("read_") {
+        Some(format @ ("parquet" | "csv" | "json" | "arrow" | "avro")) => format.to_owned(),
+        _ => return,
+    };
+    let text = |expr: &ast::Expr| match expr {
+        ast::Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::DoubleQuotedString(text) => Some(text.clone()),
+            Value::Number(..) | Value::Boolean(_) => Some(value.value.to_string()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let mut path = None;
+    let mut options = String::new();
+    for argument in &given.args {
+        let (key, value) = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::BinaryOp {
+                left,
+                op: BinaryOperator::Eq,
+                right,
+            })) => (Some(left.to_string()), text(right)),
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => (None, text(expr)),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. } => {
+                (Some(name.value.clone()), text(expr))
+            }
+            FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(expr), .. } => {
+                (Some(name.to_string()), text(expr))
+            }
+            _ => return,
+        };
+        match (key, value) {
+            (None, Some(value)) if path.is_none() => path = Some(value),
+            (Some(key), Some(value)) => {
+                options.push(trefoil_plan::PATH_OPTION);
+                options.push_str(&format!("{key}={value}"));
+            }
+            // What is no path and no option is left to the registry, which says so.
+            _ => return,
+        }
+    }
+    if let Some(path) = path {
+        *name = ObjectName::from(vec![Ident::new(format), quoted(&format!("{path}{options}"))]);
+        factor_arguments(factor);
+    }
+}
+
+fn factor_arguments(factor: &mut TableFactor) {
+    if let TableFactor::Table { args, alias, name, .. } = factor {
+        *args = None;
+        // Columns are of `read_csv`, not of a path with options.
+        if let (None, Some(format)) = (&alias, name.0.first()) {
+            let name = quoted(&format!("read_{format}"));
+            *alias = Some(TableAlias { explicit: true, name, columns: Vec::new(), at: None });
+        }
     }
 }
 
@@ -418,17 +482,41 @@ fn pivot(
             };
             function.params.filter = filter.map(Box::new);
             let column = if several { format!("{name}_{label}") } else { name.clone() };
-            made.push((Expr::AggregateFunction(function), column));
+            // A group without rows of this value has no count, not a count of none.
+            let counts =
+                ["count", "count_if", "approx_distinct", "regr_count", "collect_list", "collect_set"];
+            let rows = counts.contains(&function.func.name()).then(|| {
+                datafusion::functions_aggregate::expr_fn::count(lit(1_i64))
+                    .filter(matches.clone().unwrap_or_else(|| lit(true)))
+                    .build()
+            });
+            made.push((Expr::AggregateFunction(function), rows.transpose()?, column));
         }
     }
     let groups: Vec<Expr> =
         schema.columns().into_iter().filter(|column| !used.contains(column)).map(Expr::Column).collect();
-    let aggregated = LogicalPlanBuilder::from(input)
-        .aggregate(groups.clone(), made.iter().map(|(expr, _)| expr.clone()).collect::<Vec<_>>())?;
+    // Each expression once: two columns may need the same count of rows.
+    let mut computed: Vec<Expr> = Vec::new();
+    let mut place = |expr: &Expr| {
+        computed.iter().position(|have| have == expr).unwrap_or_else(|| {
+            computed.push(expr.clone());
+            computed.len() - 1
+        })
+    };
+    let places: Vec<(usize, Option<usize>, String)> = made
+        .iter()
+        .map(|(expr, rows, name)| (place(expr), rows.as_ref().map(&mut place), name.clone()))
+        .collect();
+    let aggregated = LogicalPlanBuilder::from(input).aggregate(groups.clone(), computed)?;
     let mut out = groups;
-    let computed = aggregated.schema().columns();
-    for ((_, name), column) in made.iter().zip(computed.into_iter().skip(out.len())) {
-        out.push(Expr::Column(column).alias(name));
+    let columns = aggregated.schema().columns().split_off(out.len());
+    for (value, rows, name) in places {
+        let value = Expr::Column(columns[value].clone());
+        let value = match rows {
+            Some(rows) => when(Expr::Column(columns[rows].clone()).gt(lit(0_i64)), value).end()?,
+            None => value,
+        };
+        out.push(value.alias(name));
     }
     aggregated.project(out)?.build()
 }

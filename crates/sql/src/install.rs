@@ -24,7 +24,10 @@ fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     // First of all planners: the others would take what is ours.
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkPlanner));
     builder.scalar_functions().get_or_insert_with(Vec::new).extend(functions::scalars().cloned());
-    builder.aggregate_functions().get_or_insert_with(Vec::new).extend(functions::aggregate::all());
+    builder
+        .aggregate_functions()
+        .get_or_insert_with(Vec::new)
+        .extend(functions::aggregate::all().into_iter().chain([functions::sum::sum()]));
     builder.higher_order_functions().get_or_insert_with(Vec::new).extend(functions::lambda::all());
     builder.relation_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkRelations));
     if let Some(config) = builder.config() {

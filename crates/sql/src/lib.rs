@@ -41,11 +41,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod aggregates;
+mod clauses;
 mod condition;
 mod dialect;
 mod extend;
 mod functions;
 mod generate;
+mod hints;
 mod install;
 mod interval;
 mod names;
@@ -63,13 +65,25 @@ mod settings;
 pub mod spark_format;
 mod split;
 mod statements;
+mod tables;
 mod tokens;
 mod using;
 mod value;
 
-pub use extend::{Aggregate, ScalarFn, SqlArgument, SqlReturn, SqlValue};
+pub use extend::{Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlReturn, SqlValue, WindowFn};
 pub use parameters::{Parameter, Parameters};
 pub use reference::function_reference;
 pub use session::SqlSession;
 pub use split::{is_complete, split_statements};
 pub use trefoil_plan::{DataFrame, Dialect};
+
+/// The name that SQL has for a type of Arrow: `bigint`, `array<string>`.
+///
+/// ```
+/// use trefoil_plan::arrow::datatypes::DataType;
+///
+/// assert_eq!(trefoil_sql::sql_type_name(&DataType::Int64), "bigint");
+/// ```
+pub fn sql_type_name(data_type: &trefoil_plan::arrow::datatypes::DataType) -> String {
+    value::types::name(data_type)
+}

@@ -155,7 +155,12 @@ fn number(text: &str) -> Result<ScalarValue> {
         return Ok(ScalarValue::Float32(Some(digits.parse().map_err(|_| bad("FLOAT"))?)));
     }
     if text.contains(['e', 'E']) {
-        return Ok(ScalarValue::Float64(Some(text.parse().map_err(|_| bad("DOUBLE"))?)));
+        let number: f64 = text.parse().map_err(|_| bad("DOUBLE"))?;
+        return if number.is_finite() {
+            Ok(ScalarValue::Float64(Some(number)))
+        } else {
+            Err(range("DOUBLE"))
+        };
     }
     if let Ok(n) = text.parse::<i32>() {
         return Ok(ScalarValue::Int32(Some(n)));
@@ -276,7 +281,40 @@ fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr
             let pattern = cast_to(pattern, &DataType::Utf8, schema, false)?;
             Ok(if name == "like" { text.like(pattern) } else { text.ilike(pattern) })
         }
+        "try_add" | "try_subtract" | "try_multiply" | "try_divide" | "try_mod" if arguments.len() == 2 => {
+            let (a, b) = (type_of(&arguments[0])?, type_of(&arguments[1])?);
+            let (left, right) = arguments.into_pair();
+            let decimal = |t: &DataType| matches!(t, DataType::Decimal128(..));
+            let (left, right) = match (decimal(&a), decimal(&b)) {
+                (true, false) => (left, narrow(right)),
+                (false, true) => (narrow(left), right),
+                _ => (left, right),
+            };
+            call(name, vec![left, right])
+        }
+        // Text in an aggregate of numbers is a number.
+        "numeric" if arguments.len() == 1 => match type_of(&arguments[0])? {
+            DataType::Utf8 => cast_to(arguments.remove(0), &DataType::Float64, schema, false),
+            _ => Ok(arguments.remove(0)),
+        },
         "positive" if arguments.len() == 1 => Ok(arguments.remove(0)),
+        // A field that is no column is called by its place.
+        "struct" => {
+            let mut fields = Vec::with_capacity(arguments.len() * 2);
+            for (index, argument) in arguments.into_iter().enumerate() {
+                let name = match &argument {
+                    Expr::Column(column) => column.name.clone(),
+                    Expr::Alias(alias) => alias.name.clone(),
+                    Expr::ScalarFunction(call) if call.func.name() == "get_field" => match call.args.get(1) {
+                        Some(Expr::Literal(ScalarValue::Utf8(Some(field)), _)) => field.clone(),
+                        _ => format!("col{}", index + 1),
+                    },
+                    _ => format!("col{}", index + 1),
+                };
+                fields.extend([lit(ScalarValue::from(name)), argument.unalias()]);
+            }
+            call("named_struct", fields)
+        }
         "equal_null" if arguments.len() == 2 => {
             let raw =
                 RawBinaryExpr { op: Op::Spaceship, right: arguments.remove(1), left: arguments.remove(0) };
@@ -415,6 +453,19 @@ fn arithmetic(
             ),
         ));
     }
+    if name == "div" && (wanted_a.is_floating() || wanted_b.is_floating()) {
+        let which = if a == b { "WRONG_TYPE" } else { "DIFF_TYPES" };
+        return Err(condition::error(
+            trefoil_core::ErrorKind::TypeMismatch,
+            &format!("DATATYPE_MISMATCH.BINARY_OP_{which}"),
+            "42K09",
+            format!(
+                "`div` needs whole numbers or decimals, not {} and {}.",
+                types::name(a).to_uppercase(),
+                types::name(b).to_uppercase()
+            ),
+        ));
+    }
     let left = cast_to(left, &wanted_a, schema, false)?;
     let right = cast_to(right, &wanted_b, schema, false)?;
     // A literal number has only as many digits as it needs.
@@ -464,7 +515,6 @@ fn cast_to_pair(left: Expr, right: Expr, to: &DataType, schema: &DFSchema) -> Re
 fn narrow(expr: Expr) -> Expr {
     let Expr::Literal(scalar, metadata) = &expr else { return expr };
     let n = match scalar {
-        ScalarValue::Int8(Some(n)) => i128::from(*n),
         ScalarValue::Int16(Some(n)) => i128::from(*n),
         ScalarValue::Int32(Some(n)) => i128::from(*n),
         ScalarValue::Int64(Some(n)) => i128::from(*n),

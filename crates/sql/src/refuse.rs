@@ -7,7 +7,8 @@
 use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, LimitClause, Query, Select, TableFactor, TableVersion, Visit, Visitor,
+    Expr, GroupByExpr, GroupByWithModifier, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator,
+    SetQuantifier, TableFactor, TableVersion, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -63,6 +64,12 @@ impl Visitor for Ignored {
             &query.limit_clause,
             Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty()
         );
+        if self.spark && uncounted(&query.body) {
+            return ControlFlow::Break((
+                "EXCEPT ALL / INTERSECT ALL of columns that are not named".into(),
+                "name the columns instead of `*`",
+            ));
+        }
         first([
             (!query.locks.is_empty(), "FOR UPDATE / FOR SHARE", "tables are immutable; leave it out"),
             (query.for_clause.is_some(), "FOR XML / FOR JSON", ""),
@@ -76,12 +83,28 @@ impl Visitor for Ignored {
         let modified = match &select.group_by {
             GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers) => !modifiers.is_empty(),
         };
+        if self.spark && !crate::clauses::has_sets(select) && groups(select) {
+            return ControlFlow::Break((
+                "[UNSUPPORTED_GROUPING_EXPRESSION] grouping() without GROUPING SETS, CUBE or ROLLUP".into(),
+                "",
+            ));
+        }
         first([
-            (modified, "GROUP BY .. WITH ROLLUP / CUBE", "write GROUP BY ROLLUP(..) or GROUP BY CUBE(..)"),
             (
-                !select.optimizer_hints.is_empty(),
+                modified && !(self.spark && rolled(&select.group_by)),
+                "this modifier of GROUP BY",
+                "write GROUP BY ROLLUP(..) or GROUP BY CUBE(..)",
+            ),
+            (
+                !select.optimizer_hints.is_empty() && !self.spark,
                 "an optimizer hint",
                 "leave it out; the planner chooses the join by size",
+            ),
+            (!select.distribute_by.is_empty(), "DISTRIBUTE BY", "write the hint /*+ REPARTITION(column) */"),
+            (
+                !(self.spark || select.sort_by.is_empty() && select.cluster_by.is_empty()),
+                "SORT BY / CLUSTER BY",
+                "write ORDER BY",
             ),
             (select.select_modifiers.is_some(), "a modifier of SELECT", ""),
             (select.exclude.is_some(), "EXCLUDE after the select list", "write SELECT * EXCEPT (..)"),
@@ -131,6 +154,52 @@ impl Visitor for Ignored {
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// `EXCEPT ALL` and `INTERSECT ALL` number their rows by columns that must be known.
+fn uncounted(body: &SetExpr) -> bool {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return false };
+    let all = matches!(set_quantifier, SetQuantifier::All | SetQuantifier::AllByName);
+    let numbered = all && !matches!(op, SetOperator::Union);
+    numbered && crate::clauses::columns(left).is_none() || uncounted(left) || uncounted(right)
+}
+
+fn rolled(group_by: &GroupByExpr) -> bool {
+    matches!(
+        group_by,
+        GroupByExpr::Expressions(_, modifiers)
+            if matches!(modifiers.as_slice(), [GroupByWithModifier::Rollup | GroupByWithModifier::Cube])
+    )
+}
+
+/// Whether the select list or HAVING asks for a grouping.
+fn groups(select: &Select) -> bool {
+    struct Calls;
+    impl Visitor for Calls {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Function(function)
+                    if matches!(
+                        function.name.to_string().to_lowercase().as_str(),
+                        "grouping" | "grouping_id"
+                    ) =>
+                {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    let expr = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            !matches!(expr, Expr::Subquery(_)) && expr.visit(&mut Calls).is_break()
+        }
+        _ => false,
+    };
+    select.projection.iter().any(expr)
+        || select.having.as_ref().is_some_and(|h| h.visit(&mut Calls).is_break())
 }
 
 fn first<const N: usize>(clauses: [(bool, &'static str, &'static str); N]) -> ControlFlow<Refused> {

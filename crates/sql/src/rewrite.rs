@@ -18,8 +18,11 @@ pub(crate) fn rewrite(statement: &mut Statement) {
     if matches!(statement, Statement::Set(_)) {
         return;
     }
+    let _ = statement.visit(&mut crate::clauses::Scopes::default());
+    let _ = statement.visit(&mut crate::clauses::Pipes);
     let _ = statement.visit(&mut crate::generate::Generators);
     let _ = statement.visit(&mut Names);
+    let _ = statement.visit(&mut crate::clauses::Clauses);
     let _ = statement.visit(&mut Rewriter);
 }
 
@@ -87,35 +90,26 @@ impl VisitorMut for Names {
     type Break = ();
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        let mut taken: Vec<String> = Vec::new();
-        for item in &mut select.projection {
-            if let SelectItem::ExprWithAlias { alias, .. } = item {
-                taken.push(alias.value.clone());
-                // As it was written: a quoted name is not put into lower case.
-                alias.quote_style = Some('`');
-            }
-        }
-        for item in &mut select.projection {
-            let SelectItem::UnnamedExpr(expr) = item else { continue };
-            if names::is_generator(expr) {
-                continue;
-            }
-            let Some(mut name) = names::of(expr) else { continue };
-            if taken.contains(&name) {
-                let mut number = 2;
-                while taken.contains(&format!("{name}_{number}")) {
-                    number += 1;
-                }
-                name = format!("{name}_{number}");
-            }
-            taken.push(name.clone());
-            let expr = std::mem::replace(expr, Expr::value(Value::Null));
-            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) };
-        }
+        named(&mut select.projection);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        for operator in &mut query.pipe_operators {
+            match operator {
+                PipeOperator::Select { exprs } | PipeOperator::Extend { exprs } => named(exprs),
+                PipeOperator::Aggregate { full_table_exprs, group_by_expr } => {
+                    for ExprWithAliasAndOrderBy { expr, .. } in
+                        full_table_exprs.iter_mut().chain(group_by_expr)
+                    {
+                        if expr.alias.is_none() {
+                            expr.alias = names::of(&expr.expr).map(|name| Ident::with_quote('`', name));
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
         for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             as_written(&mut table.alias);
         }
@@ -141,6 +135,34 @@ impl VisitorMut for Names {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+fn named(items: &mut [SelectItem]) {
+    let mut taken: Vec<String> = Vec::new();
+    for item in &mut *items {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            taken.push(alias.value.clone());
+            // As it was written: a quoted name is not put into lower case.
+            alias.quote_style = Some('`');
+        }
+    }
+    for item in items {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        if names::is_generator(expr) {
+            continue;
+        }
+        let Some(mut name) = names::of(expr) else { continue };
+        if taken.contains(&name) {
+            let mut number = 2;
+            while taken.contains(&format!("{name}_{number}")) {
+                number += 1;
+            }
+            name = format!("{name}_{number}");
+        }
+        taken.push(name.clone());
+        let expr = std::mem::replace(expr, Expr::value(Value::Null));
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('`', name) };
     }
 }
 
@@ -254,12 +276,17 @@ fn order_by_all(order_by: &mut OrderBy, body: &SetExpr) {
     if wild {
         return;
     }
+    order_by.kind = by_all_columns(select.projection.len(), *options);
+}
+
+/// The order by this many columns from left to right.
+pub(crate) fn by_all_columns(count: usize, options: OrderByOptions) -> OrderByKind {
     let ordinal = |index: usize| OrderByExpr {
         expr: Expr::value(Value::Number((index + 1).to_string(), false)),
-        options: *options,
+        options,
         with_fill: None,
     };
-    order_by.kind = OrderByKind::Expressions((0..select.projection.len()).map(ordinal).collect());
+    OrderByKind::Expressions((0..count).map(ordinal).collect())
 }
 
 fn first_select(body: &SetExpr) -> Option<&Select> {
@@ -354,6 +381,13 @@ fn convert(expr: Expr) -> Expr {
         Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
             not_if(negated, mark("ilike", like(*expr, *pattern, escape_char)))
         }
+        Expr::Like { negated, any: true, expr, pattern, escape_char } => {
+            like_each("like", negated, *expr, *pattern, escape_char)
+        }
+        Expr::ILike { negated, any: true, expr, pattern, escape_char } => {
+            like_each("ilike", negated, *expr, *pattern, escape_char)
+        }
+        Expr::Struct { values, fields } if fields.is_empty() => mark("struct", values),
         Expr::Array(array) => mark("array", array.elem),
         Expr::Between { expr, negated, low, high } => {
             let both = Expr::BinaryOp {
@@ -381,6 +415,23 @@ fn like(expr: Expr, pattern: Expr, escape: Option<ValueWithSpan>) -> Vec<Expr> {
     let mut arguments = vec![expr, pattern];
     arguments.extend(escape.and_then(|e| e.value.into_string()).map(|e| text(&e)));
     arguments
+}
+
+/// `x LIKE ANY (a, b)` is `x LIKE a OR x LIKE b`.
+fn like_each(name: &str, negated: bool, expr: Expr, patterns: Expr, escape: Option<ValueWithSpan>) -> Expr {
+    let patterns = match patterns {
+        Expr::Tuple(patterns) => patterns,
+        Expr::Nested(one) => vec![*one],
+        one => vec![one],
+    };
+    let each =
+        patterns.into_iter().map(|p| not_if(negated, mark(name, like(expr.clone(), p, escape.clone()))));
+    let any = each.reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::Or,
+        right: Box::new(right),
+    });
+    Expr::Nested(Box::new(any.unwrap_or_else(|| Expr::value(Value::Boolean(negated)))))
 }
 
 fn rounded(name: &str, expr: Expr, field: CeilFloorKind) -> Expr {
@@ -438,6 +489,7 @@ fn call(mut function: Function) -> Expr {
     name.value = name.value.to_lowercase();
     name.quote_style = None;
     let name = name.value.clone();
+    unit(&mut function, &name);
     let bare = function.over.is_none() && function.filter.is_none() && function.within_group.is_empty();
     if bare && let Some(arguments) = positional(&function) {
         let lambda = arguments.iter().any(|argument| matches!(argument, Expr::Lambda(_)));
@@ -456,6 +508,21 @@ fn call(mut function: Function) -> Expr {
     }
     crate::aggregates::rename(&mut function, &name);
     Expr::Function(function)
+}
+
+/// `dateadd(DAY, ..)`: the unit is a word, not a column.
+fn unit(function: &mut Function, name: &str) {
+    let with_unit =
+        matches!(name, "dateadd" | "date_add" | "timestampadd" | "datediff" | "date_diff" | "timestampdiff");
+    if let FunctionArguments::List(list) = &mut function.args
+        && with_unit
+        && list.args.len() == 3
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(first))) = list.args.first_mut()
+        && let Expr::Identifier(word) = first
+        && word.quote_style.is_none()
+    {
+        *first = text(&word.value);
+    }
 }
 
 /// `int(x)` is a cast.

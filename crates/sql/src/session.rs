@@ -1,16 +1,18 @@
 //! `session.sql(text)`.
 
 use crate::dialect::TrefoilDialect;
-use crate::extend::{self, Aggregate, ScalarFn, SqlArgument, SqlReturn};
+use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlReturn, WindowFn};
+use crate::hints::Hints;
 use crate::parameters::Parameters;
-use crate::{install, place, planner, refuse, repair, rewrite, statements, tokens};
+use crate::{condition, hints, install, place, planner, refuse, repair, rewrite, statements, tokens};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
 use datafusion::error::{DataFusionError, Result as PlanResult};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, LogicalPlan};
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::ast::{Set, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{OrderByKind, Set, Statement as SqlStatement};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::TokenWithSpan;
@@ -101,6 +103,50 @@ pub trait SqlSession: sealed::Sealed {
     /// ```
     fn register_fn<M: 'static, F: ScalarFn<M>>(&self, name: &str, f: F) -> Result<()>;
 
+    /// Makes an async closure a scalar function: the futures of 64 rows run at a time. See [`AsyncScalarFn`].
+    ///
+    /// A `Ref` is a future, so tasks are such functions.
+    ///
+    /// # Errors
+    /// As [`SqlSession::register_fn`].
+    ///
+    /// ```
+    /// use trefoil_plan::Session;
+    /// use trefoil_sql::SqlSession;
+    ///
+    /// let session = Session::local()?;
+    /// session.register_async_fn("slow_square", |x: i64| async move { x * x })?;
+    /// let text = session.block_on(async {
+    ///     session.sql("SELECT slow_square(n) AS s FROM VALUES (7) AS t(n)").await?.to_text(5).await
+    /// })?;
+    /// assert!(text.contains(" 49"), "{text}");
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    fn register_async_fn<M: 'static, F: AsyncScalarFn<M>>(&self, name: &str, f: F) -> Result<()>;
+
+    /// Makes a closure a window function: it sees the rows of a partition of the window, in its order, and gives
+    /// a value for each. See [`WindowFn`].
+    ///
+    /// # Errors
+    /// As [`SqlSession::register_fn`].
+    ///
+    /// ```
+    /// use trefoil_plan::Session;
+    /// use trefoil_sql::SqlSession;
+    ///
+    /// let session = Session::local()?;
+    /// session.register_window_fn("share", |xs: &[Option<f64>]| {
+    ///     let sum: f64 = xs.iter().flatten().sum();
+    ///     xs.iter().map(|x| x.map(|x| x / sum)).collect()
+    /// })?;
+    /// let text = session.block_on(async {
+    ///     session.sql("SELECT share(n) OVER (ORDER BY n) AS s FROM VALUES (1), (3) AS t(n)").await?.to_text(5).await
+    /// })?;
+    /// assert!(text.contains("0.25") && text.contains("0.75"), "{text}");
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    fn register_window_fn<M: 'static, F: WindowFn<M>>(&self, name: &str, f: F) -> Result<()>;
+
     /// Makes closures an aggregate function of this session's queries; see [`Aggregate`].
     ///
     /// The state travels between threads and to disk as bytes, hence `Serialize`.
@@ -152,6 +198,22 @@ impl SqlSession for Session {
             install::install(self);
         }
         self.context().register_udf(extend::scalar(checked(self, name)?, f));
+        Ok(())
+    }
+
+    fn register_async_fn<M: 'static, F: AsyncScalarFn<M>>(&self, name: &str, f: F) -> Result<()> {
+        if self.dialect() == Dialect::Spark {
+            install::install(self);
+        }
+        self.context().register_udf(extend::later(checked(self, name)?, f));
+        Ok(())
+    }
+
+    fn register_window_fn<M: 'static, F: WindowFn<M>>(&self, name: &str, f: F) -> Result<()> {
+        if self.dialect() == Dialect::Spark {
+            install::install(self);
+        }
+        self.context().register_udwf(extend::window(checked(self, name)?, f));
         Ok(())
     }
 
@@ -209,7 +271,8 @@ pub(crate) async fn query(
     if let Some(done) = statements::run(session, &tokens).await {
         return done;
     }
-    let tokens = statements::explained(statements::expand(session, tokens)?)?;
+    let tokens = statements::table_query(statements::expand(session, tokens)?);
+    let tokens = statements::explained(tokens)?;
     let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
     refuse::check(&statement, true)?;
     let setting = setting(&statement);
@@ -229,7 +292,7 @@ async fn carry_out(session: &Session, statement: Statement, text: &str) -> Resul
     let planned = session.engine().on_cpu(async move { run(&own, statement).await }).await?;
     let done = planned.map_err(|error| {
         let place = span_of(&error);
-        let error = session.error(error, "sql");
+        let error = spark_error(session, session.error(error, "sql"));
         match place {
             Some(place) => place::point(error, text, place),
             None => error,
@@ -286,6 +349,9 @@ const REPAIRS: usize = 256;
 async fn plan(session: &Session, mut statement: Statement) -> PlanResult<LogicalPlan> {
     let state = session.context().state();
     let spark = session.dialect() == Dialect::Spark;
+    if spark {
+        order_by_all(&state, &mut statement).await?;
+    }
     let mut first = None;
     for _ in 0..REPAIRS {
         let error = match state.statement_to_plan(statement.clone()).await {
@@ -304,8 +370,31 @@ async fn plan(session: &Session, mut statement: Statement) -> PlanResult<Logical
     Err(first.unwrap_or_else(|| DataFusionError::Internal("no plan".into())))
 }
 
-async fn run(session: &Session, statement: Statement) -> PlanResult<Done> {
+/// `ORDER BY ALL` over `*`: by all columns of the query without it.
+async fn order_by_all(state: &SessionState, statement: &mut Statement) -> PlanResult<()> {
+    let Some(SqlStatement::Query(query)) = inner(statement) else { return Ok(()) };
+    let Some(OrderByKind::All(options)) = query.order_by.as_ref().map(|order_by| &order_by.kind) else {
+        return Ok(());
+    };
+    let options = *options;
+    let mut unordered = query.clone();
+    unordered.order_by = None;
+    unordered.limit_clause = None;
+    let unordered = Statement::Statement(Box::new(SqlStatement::Query(unordered)));
+    // If it cannot be planned, the statement as a whole cannot, and says so better.
+    let Ok(plan) = state.statement_to_plan(unordered).await else { return Ok(()) };
+    if let Some(order_by) = &mut query.order_by {
+        order_by.kind = rewrite::by_all_columns(plan.schema().fields().len(), options);
+    }
+    Ok(())
+}
+
+async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
     let context = session.context();
+    let hints = match inner(&mut statement) {
+        Some(inner) => hints::read(inner).map_err(|error| DataFusionError::External(Box::new(error)))?,
+        None => Hints::default(),
+    };
     let plan = match plan(session, statement).await? {
         LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) if !create.temporary => {
             return Ok(Done::Create(Box::new(create)));
@@ -318,7 +407,15 @@ async fn run(session: &Session, statement: Statement) -> PlanResult<Done> {
         plan,
         LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Explain(_) | LogicalPlan::Analyze(_)
     );
-    let frame = context.execute_logical_plan(plan).await?;
+    let frame = match plan {
+        LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => context.execute_logical_plan(plan).await?,
+        plan if hints.is_empty() => context.execute_logical_plan(plan).await?,
+        plan => {
+            let mut state = context.state();
+            hints.apply(state.config_mut().options_mut());
+            datafusion::dataframe::DataFrame::new(state, plan)
+        }
+    };
     if !at_once {
         return Ok(Done::Lazy(Box::new(frame)));
     }
@@ -363,5 +460,13 @@ fn syntax(session: &Session, error: DataFusionError, text: &str) -> Error {
         (line as u64, column as u64)
     };
     let place = span_of(&error).unwrap_or_else(end);
-    place::point(session.error(error, "sql"), text, place)
+    place::point(spark_error(session, session.error(error, "sql")), text, place)
+}
+
+/// With the name of Spark's condition, in its dialect.
+fn spark_error(session: &Session, error: Error) -> Error {
+    match session.dialect() {
+        Dialect::Spark => condition::named(error),
+        _ => error,
+    }
 }

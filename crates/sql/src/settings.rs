@@ -8,9 +8,13 @@ use datafusion::error::{DataFusionError, Result};
 use std::any::Any;
 use trefoil_core::{Error, ErrorKind, suggest};
 
-/// Names (without `spark.`), the value they start with, and the values they take; none for true and false.
+/// Names (without `spark.`), the value they start with, and the values they take: none for true and false, an
+/// empty list for any text.
 const SETTINGS: &[(&str, &str, Option<&[&str]>)] = &[
+    // The first three are read by place.
     ("sql.parser.escapedStringLiterals", "false", None),
+    ("sql.warehouse.dir", "spark-warehouse", Some(&[])),
+    ("sql.sources.partitionOverwriteMode", "static", Some(&["static", "dynamic"])),
     ("sql.ansi.enabled", "true", Some(&["true"])),
     ("sql.session.timeZone", "UTC", Some(&["UTC", "Etc/UTC", "GMT", "Z", "+00:00"])),
     ("sql.caseSensitive", "false", Some(&["false"])),
@@ -34,6 +38,16 @@ impl SparkSettings {
     /// Whether backslashes in strings stand for themselves.
     pub(crate) fn raw_strings(&self) -> bool {
         self.values.first().is_some_and(|value| value == "true")
+    }
+
+    /// The directory of tables without a LOCATION.
+    pub(crate) fn warehouse(&self) -> &str {
+        self.values.get(1).map_or("spark-warehouse", String::as_str)
+    }
+
+    /// Whether INSERT OVERWRITE leaves partitions alone that it has no rows for.
+    pub(crate) fn dynamic_overwrite(&self) -> bool {
+        self.values.get(2).is_some_and(|value| value == "dynamic")
     }
 }
 
@@ -69,6 +83,10 @@ impl ExtensionOptions for SparkSettings {
             return Err(refuse(ErrorKind::Unsupported, name, "there is no such setting here".into(), help));
         };
         let allowed = SETTINGS[index].2.unwrap_or(&["true", "false"]);
+        if allowed.is_empty() {
+            self.values[index] = value.to_owned();
+            return Ok(());
+        }
         let Some(known) = allowed.iter().find(|known| known.eq_ignore_ascii_case(value)) else {
             let help = format!("it can be {}", allowed.join(", "));
             return Err(refuse(

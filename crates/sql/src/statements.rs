@@ -5,6 +5,7 @@
 //! extension of its configuration.
 
 use crate::parameters::{Parameter, Parameters, literal};
+use crate::tables::{self, FileTable};
 use crate::value::types;
 use crate::{aggregates, functions, session, spark_format, tokens};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
@@ -30,25 +31,26 @@ pub(crate) struct SparkState {
     variables: Mutex<BTreeMap<String, Parameter>>,
     functions: Mutex<BTreeMap<String, SqlFunction>>,
     cached: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
+    pub(crate) file_tables: Mutex<BTreeMap<String, FileTable>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn state(session: &Session) -> Arc<SparkState> {
+pub(crate) fn state(session: &Session) -> Arc<SparkState> {
     session.context().state().config().get_extension::<SparkState>().unwrap_or_default()
 }
 
 /// The tokens of a statement that mean something, with their places.
-struct Words<'a> {
+pub(crate) struct Words<'a> {
     all: &'a [TokenWithSpan],
     /// Indices into `all`.
     at: Vec<usize>,
 }
 
 impl<'a> Words<'a> {
-    fn new(all: &'a [TokenWithSpan]) -> Self {
+    pub(crate) fn new(all: &'a [TokenWithSpan]) -> Self {
         let blank = |token: &Token| matches!(token, Token::Whitespace(_) | Token::EOF);
         let mut at: Vec<usize> = (0..all.len()).filter(|index| !blank(&all[*index].token)).collect();
         while at.last().is_some_and(|last| all[*last].token == Token::SemiColon) {
@@ -57,24 +59,24 @@ impl<'a> Words<'a> {
         Self { all, at }
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.at.len()
     }
 
-    fn token(&self, index: usize) -> Option<&'a Token> {
+    pub(crate) fn token(&self, index: usize) -> Option<&'a Token> {
         self.at.get(index).map(|at| &self.all[*at].token)
     }
 
-    fn is(&self, index: usize, word: &str) -> bool {
+    pub(crate) fn is(&self, index: usize, word: &str) -> bool {
         matches!(self.token(index), Some(Token::Word(w)) if w.quote_style.is_none() && w.value.eq_ignore_ascii_case(word))
     }
 
     /// Whether the words stand here, in this order.
-    fn are(&self, start: usize, words: &[&str]) -> bool {
+    pub(crate) fn are(&self, start: usize, words: &[&str]) -> bool {
         words.iter().enumerate().all(|(index, word)| self.is(start + index, word))
     }
 
-    fn name(&self, index: usize) -> Option<String> {
+    pub(crate) fn name(&self, index: usize) -> Option<String> {
         match self.token(index)? {
             Token::Word(w) if w.quote_style.is_some() => Some(w.value.clone()),
             Token::Word(w) => Some(w.value.to_lowercase()),
@@ -82,7 +84,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn text(&self, index: usize) -> Option<&'a str> {
+    pub(crate) fn text(&self, index: usize) -> Option<&'a str> {
         match self.token(index)? {
             Token::SingleQuotedString(text) => Some(text),
             _ => None,
@@ -90,7 +92,7 @@ impl<'a> Words<'a> {
     }
 
     /// The tokens from a word on, blanks included.
-    fn rest(&self, index: usize) -> Vec<TokenWithSpan> {
+    pub(crate) fn rest(&self, index: usize) -> Vec<TokenWithSpan> {
         match (self.at.get(index), self.at.last()) {
             (Some(from), Some(to)) => self.all[*from..=*to].to_vec(),
             _ => Vec::new(),
@@ -98,12 +100,12 @@ impl<'a> Words<'a> {
     }
 
     /// The tokens of the words in a range.
-    fn slice(&self, from: usize, to: usize) -> Vec<Token> {
+    pub(crate) fn slice(&self, from: usize, to: usize) -> Vec<Token> {
         (from..to).filter_map(|index| self.token(index).cloned()).collect()
     }
 
     /// The index after the parenthesis that closes the one at `open`.
-    fn close(&self, open: usize) -> Option<usize> {
+    pub(crate) fn close(&self, open: usize) -> Option<usize> {
         let mut depth = 0_usize;
         for index in open..self.len() {
             match self.token(index)? {
@@ -121,7 +123,7 @@ impl<'a> Words<'a> {
     }
 
     /// Where the top level is parted by commas, from one word to another.
-    fn parts(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
+    pub(crate) fn parts(&self, from: usize, to: usize) -> Vec<(usize, usize)> {
         let (mut depth, mut start, mut out) = (0_i32, from, Vec::new());
         for index in from..to {
             match self.token(index) {
@@ -141,11 +143,11 @@ impl<'a> Words<'a> {
     }
 }
 
-fn wrong(form: &str) -> Error {
+pub(crate) fn wrong(form: &str) -> Error {
     Error::new(ErrorKind::Syntax, "sql", format!("[PARSE_SYNTAX_ERROR] expected {form} SQLSTATE: 42601"))
 }
 
-fn spaced(tokens: impl IntoIterator<Item = Token>) -> Vec<TokenWithSpan> {
+pub(crate) fn spaced(tokens: impl IntoIterator<Item = Token>) -> Vec<TokenWithSpan> {
     tokens.into_iter().map(TokenWithSpan::wrap).collect()
 }
 
@@ -198,7 +200,14 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
             }
         }
         "execute" if words.is(1, "immediate") => execute_immediate(session, &words).await,
+        "insert" => return tables::insert(session, &words).await,
+        "show" if words.is(1, "partitions") => tables::show_partitions(session, &words),
+        "show" if words.are(1, &["create", "table"]) => return tables::show_create(session, &words),
+        "drop" if words.is(1, "table") => return tables::drop_table(session, &words),
         "create" => {
+            if let Some(done) = tables::create(session, &words).await {
+                return Some(done);
+            }
             let mut at = 1;
             at += if words.are(at, &["or", "replace"]) { 2 } else { 0 };
             at += usize::from(words.is(at, "temporary") || words.is(at, "temp"));
@@ -224,7 +233,7 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
     })
 }
 
-fn missing(what: &str, name: &str, known: Vec<String>) -> Error {
+pub(crate) fn missing(what: &str, name: &str, known: Vec<String>) -> Error {
     let error = Error::new(ErrorKind::NotFound, "sql", format!("there is no {what} `{name}`"));
     match trefoil_core::suggest(name, known) {
         Some(near) => error.with_help(format!("did you mean `{near}`?")),
@@ -232,17 +241,17 @@ fn missing(what: &str, name: &str, known: Vec<String>) -> Error {
     }
 }
 
-fn texts(values: Vec<String>) -> ArrayRef {
+pub(crate) fn texts(values: Vec<String>) -> ArrayRef {
     Arc::new(StringArray::from(values))
 }
 
-fn table(session: &Session, columns: Vec<(&str, ArrayRef)>) -> Result<DataFrame> {
+pub(crate) fn table(session: &Session, columns: Vec<(&str, ArrayRef)>) -> Result<DataFrame> {
     let batch = RecordBatch::try_from_iter(columns)
         .map_err(|error| Error::new(ErrorKind::Internal, "sql", error.to_string()))?;
     session.frame_from_batches(vec![batch])
 }
 
-fn nothing(session: &Session) -> Result<DataFrame> {
+pub(crate) fn nothing(session: &Session) -> Result<DataFrame> {
     let schema = Arc::new(datafusion::arrow::datatypes::Schema::empty());
     session.frame_from_batches(vec![RecordBatch::new_empty(schema)])
 }
@@ -591,6 +600,17 @@ fn expand_once(
         return Ok(Some(out));
     }
     Ok(None)
+}
+
+/// `TABLE t` is `SELECT * FROM t`.
+pub(crate) fn table_query(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let words = Words::new(&tokens);
+    if let (true, Some(at)) = (words.is(0, "table"), words.at.first().copied()) {
+        let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+        let span = tokens[at].span;
+        tokens.splice(at..=at, select.into_iter().map(|token| TokenWithSpan::new(token, span)));
+    }
+    tokens
 }
 
 /// `EXPLAIN EXTENDED` and `FORMATTED` in DataFusion's words.

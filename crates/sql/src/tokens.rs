@@ -27,6 +27,11 @@ fn is_word(token: &Token, text: &str) -> bool {
 
 fn join(raw: Vec<TokenWithSpan>, raw_strings: bool) -> Vec<TokenWithSpan> {
     let mut out: Vec<TokenWithSpan> = Vec::with_capacity(raw.len());
+    // In lists of options, a text after a text is its value.
+    let first = raw.iter().find(|t| !matches!(t.token, Token::Whitespace(_)));
+    let options = first.is_some_and(|t| {
+        ["create", "copy", "alter", "cache", "insert"].iter().any(|word| is_word(&t.token, word))
+    });
     let mut index = 0;
     while index < raw.len() {
         let current = &raw[index];
@@ -96,7 +101,19 @@ fn join(raw: Vec<TokenWithSpan>, raw_strings: bool) -> Vec<TokenWithSpan> {
             (Token::SingleQuotedString(text) | Token::DoubleQuotedString(text), _) => {
                 let quote = if matches!(current.token, Token::SingleQuotedString(_)) { '\'' } else { '"' };
                 let text = if raw_strings { text.clone() } else { unescape(text, quote) };
-                push(Token::SingleQuotedString(text), 1)
+                // 'a' 'b' is 'ab'.
+                let before = out.iter_mut().rev().find(|t| !matches!(t.token, Token::Whitespace(_)));
+                match before {
+                    Some(TokenWithSpan { token: Token::SingleQuotedString(start), span }) if !options => {
+                        start.push_str(&text);
+                        span.end = current.span.end;
+                        1
+                    }
+                    _ => {
+                        out.push(TokenWithSpan::new(Token::SingleQuotedString(text), current.span));
+                        1
+                    }
+                }
             }
             (token, _) => push(token.clone(), 1),
         };
@@ -298,8 +315,13 @@ mod tests {
         };
         check(r"'a\nb'", &["'a\nb'"]);
         check(r"r'\d'", &[r"'\d'"]);
-        check(r"'\\d' '\%'", &[r"'\d'", r"'\%'"]);
+        check(r"'\\d', '\%'", &[r"'\d'", ",", r"'\%'"]);
         check("'it''s'", &["'it's'"]);
+        check("SELECT 'a' 'b' \"c\", 'd'", &["SELECT", "'abc'", ",", "'d'"]);
+        check(
+            "CREATE TABLE t OPTIONS ('a' 'b')",
+            &["CREATE", "TABLE", "t", "OPTIONS", "(", "'a'", "'b'", ")"],
+        );
         check("1S 1.5BD x", &["1S", "1.5BD", "x"]);
         check("1 S", &["1", "S"]);
         check("interval 5 days 3 hours + 1", &["interval", "'5 days 3 hours'", "+", "1"]);

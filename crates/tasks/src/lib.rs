@@ -50,6 +50,7 @@ mod actor;
 mod check;
 mod codec;
 pub mod group;
+pub mod placement;
 pub mod registry;
 pub mod sync;
 

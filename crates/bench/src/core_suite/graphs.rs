@@ -65,6 +65,13 @@ fn chain(peers: &Peers) -> Case<'_> {
             }
             check(*engine.spawn(value).get_value()?, DEPTH)
         })
+        .peer("trefoil-fused", move || {
+            let mut value = Call::value(0u64);
+            for _ in 0..DEPTH {
+                value = inc(value);
+            }
+            check(*engine.spawn(value.fused()).get_value()?, DEPTH)
+        })
         .peer("tokio", move || {
             let mut value = tokio.spawn(async { 0 });
             for _ in 0..DEPTH {

@@ -89,6 +89,18 @@ fn wait(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Result<()>
             }
             check(done.len() as u64, MANY)
         })
+        .peer("trefoil-take", || {
+            let mut rest = spawn();
+            let mut done = 0;
+            while !rest.is_empty() {
+                done += engine.block_on(engine.take_done(&mut rest, 1, None))?.len() as u64;
+            }
+            check(done, MANY)
+        })
+        .peer("trefoil-completed", || {
+            let done = engine.block_on(engine.as_completed(spawn()).count());
+            check(done as u64, MANY)
+        })
         .peer("tokio", || {
             let mut rest = spawn_tokio();
             let mut done = 0;

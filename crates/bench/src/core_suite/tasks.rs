@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use trefoil::placement::{Bundle, Nodes, PlacementGroup, Strategy};
 use trefoil::task;
 use trefoil_core::{Engine, Ref};
 
@@ -34,6 +35,8 @@ pub fn run(peers: &Peers, arguments: &Arguments, report: &mut Report) -> Result<
     inside(peers).run(arguments, report)?;
     nested(peers).run(arguments, report)?;
     recursive(peers).run(arguments, report)?;
+    streamed(peers).run(arguments, report)?;
+    gangs(peers)?.run(arguments, report)?;
     shared_argument(peers)?.run(arguments, report)
 }
 
@@ -270,6 +273,60 @@ fn recursive(peers: &Peers) -> Case<'_> {
         })
         .peer("tokio", move || check(tokio.block_on(tokio.spawn(with_tokio(N)))?, RESULT))
         .peer("rayon", move || check(rayon.install(|| with_join(N)), RESULT))
+}
+
+#[task(stream)]
+fn numbers(count: u64) -> impl Iterator<Item = u64> {
+    0..count
+}
+
+/// A task that gives a thousand items, each with a ref of its own; tokio: a bounded channel, without refs.
+fn streamed(peers: &Peers) -> Case<'_> {
+    const COUNT: u64 = 1000;
+    const TOTAL: u64 = COUNT * (COUNT - 1) / 2;
+    const AHEAD: usize = 64;
+    let Peers { engine, tokio, .. } = peers;
+    Case::rate("stream_generator_1000", COUNT as usize, "items/s")
+        .param("look_ahead", AHEAD)
+        .param("note", "tokio: a bounded channel of plain numbers")
+        .peer("trefoil", move || {
+            let mut sum = 0;
+            for item in engine.spawn_stream(numbers(COUNT).look_ahead(AHEAD)) {
+                sum += *item.get_value()?;
+            }
+            check(sum, TOTAL)
+        })
+        .peer("tokio", move || {
+            let (sender, mut receiver) = tokio::sync::mpsc::channel(AHEAD);
+            tokio.spawn(async move {
+                for number in 0..COUNT {
+                    if sender.send(number).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            let mut sum = 0;
+            while let Some(number) = receiver.blocking_recv() {
+                sum += number;
+            }
+            check(sum, TOTAL)
+        })
+}
+
+/// Placement groups of one bundle, made, waited for, removed.
+fn gangs(peers: &Peers) -> Result<Case<'_>> {
+    const COUNT: usize = 20;
+    let nodes = Nodes::of(&peers.engine)?;
+    Ok(Case::rate("placement_group_create_remove", COUNT, "pgs/s").peer("trefoil", move || {
+        let gangs = (0..COUNT)
+            .map(|_| nodes.reserve(Strategy::Pack, [Bundle::cpus(0.001)]))
+            .collect::<Result<Vec<_>, _>>()?;
+        for gang in &gangs {
+            peers.engine.block_on(gang.ready())?;
+        }
+        gangs.iter().for_each(PlacementGroup::remove);
+        check(gangs.len() as u64, COUNT as u64)
+    }))
 }
 
 /// A thousand tasks borrow one stored vector of 10 MB.

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::call::{Call, Launch, Node};
+use super::fuse::Fused;
 use crate::error::{Error, Result};
 use crate::refs::{Ref, Task as Dependent, Value, Waiter};
 
@@ -17,6 +18,9 @@ pub enum Arg<T> {
     Ref(Ref<T>),
     /// The result of another call, started together with this one.
     Call(Call<T>),
+    /// A call that runs inside the task that takes its result.
+    #[doc(hidden)]
+    Fused(Fused<T>),
 }
 
 impl<T: Clone> Clone for Arg<T> {
@@ -25,6 +29,7 @@ impl<T: Clone> Clone for Arg<T> {
             Arg::Value(value) => Arg::Value(value.clone()),
             Arg::Ref(reference) => Arg::Ref(reference.clone()),
             Arg::Call(call) => Arg::Call(call.clone()),
+            Arg::Fused(fused) => Arg::Fused(fused.clone()),
         }
     }
 }
@@ -35,6 +40,7 @@ impl<T> fmt::Debug for Arg<T> {
             Arg::Value(_) => "Arg::Value",
             Arg::Ref(_) => "Arg::Ref",
             Arg::Call(_) => "Arg::Call",
+            Arg::Fused(_) => "Arg::Fused",
         })
     }
 }
@@ -150,6 +156,9 @@ pub trait ArgSlot: sealed::Sealed + Clone + Send + Sync + 'static {
     fn external_refs(&self, out: &mut Vec<String>);
     #[doc(hidden)]
     fn launch(&mut self, launch: &Launch<'_>);
+    /// Whether `subscribe` may have anything to show.
+    #[doc(hidden)]
+    fn reads_refs(&self) -> bool;
     #[doc(hidden)]
     fn subscribe(&self, subscriber: &mut Subscriber<'_>);
     #[doc(hidden)]
@@ -214,13 +223,23 @@ impl<T: Clone + Send + Sync + 'static> ArgSlot for Arg<T> {
 
     fn launch(&mut self, launch: &Launch<'_>) {
         if let Arg::Call(call) = self {
-            *self = Arg::Ref(launch.launched(call));
+            *self = if call.typed().is_fused() {
+                Arg::Fused(Fused::new(call, launch))
+            } else {
+                Arg::Ref(launch.launched(call))
+            };
         }
     }
 
+    fn reads_refs(&self) -> bool {
+        !matches!(self, Arg::Value(_))
+    }
+
     fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
-        if let Arg::Ref(reference) = self {
-            subscriber.see(reference);
+        match self {
+            Arg::Ref(reference) => subscriber.see(reference),
+            Arg::Fused(fused) => fused.subscribe(subscriber),
+            Arg::Value(_) | Arg::Call(_) => {}
         }
     }
 
@@ -228,6 +247,7 @@ impl<T: Clone + Send + Sync + 'static> ArgSlot for Arg<T> {
         match self {
             Arg::Value(value) => Ok(Input::Owned(value)),
             Arg::Ref(reference) => reference.into_value().map(Input::Shared),
+            Arg::Fused(fused) => fused.run(),
             Arg::Call(_) => unreachable!("launching turns calls into refs"),
         }
     }
@@ -250,6 +270,10 @@ impl<T: Clone + Send + Sync + 'static> ArgSlot for Vec<Arg<T>> {
         self.iter_mut().for_each(|arg| arg.launch(launch));
     }
 
+    fn reads_refs(&self) -> bool {
+        self.iter().any(ArgSlot::reads_refs)
+    }
+
     fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
         self.iter().for_each(|arg| arg.subscribe(subscriber));
     }
@@ -270,6 +294,9 @@ pub trait Args: sealed::Sealed + Clone + Send + Sync + 'static {
     fn external_refs(&self, out: &mut Vec<String>);
     #[doc(hidden)]
     fn launch(&mut self, launch: &Launch<'_>);
+    /// Whether `subscribe` may have anything to show.
+    #[doc(hidden)]
+    fn reads_refs(&self) -> bool;
     #[doc(hidden)]
     fn subscribe(&self, subscriber: &mut Subscriber<'_>);
 
@@ -305,6 +332,10 @@ impl<T: Clone + Send + Sync + 'static> Args for Vec<Arg<T>> {
         ArgSlot::launch(self, launch);
     }
 
+    fn reads_refs(&self) -> bool {
+        ArgSlot::reads_refs(self)
+    }
+
     fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
         ArgSlot::subscribe(self, subscriber);
     }
@@ -335,6 +366,11 @@ macro_rules! tuples {
             fn launch(&mut self, launch: &Launch<'_>) {
                 let ($($name,)*) = self;
                 $($name.launch(launch);)*
+            }
+
+            fn reads_refs(&self) -> bool {
+                let ($($name,)*) = self;
+                false $(|| $name.reads_refs())*
             }
 
             fn subscribe(&self, subscriber: &mut Subscriber<'_>) {

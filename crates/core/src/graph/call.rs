@@ -12,6 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -19,6 +20,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::args::{Arg, Args, Input, Subscriber};
+use super::fuse::skip_fused;
 use super::options::TaskSpec;
 use super::task_graph::{NodeKind, TaskGraph};
 use super::then::Work;
@@ -30,8 +32,10 @@ use crate::schedule::{Backoff, Below, depth_first};
 
 /// The work of a call: made by [`Call::new`] and [`Call::new_async`] from closures.
 #[doc(hidden)]
-pub trait Body<I, T>: Send + Sync + 'static {
+pub trait Body<I, T>: Clone + Send + Sync + 'static {
     fn start(&self, inputs: I) -> BodyStart<T>;
+    /// Whether `start` may give a future.
+    fn is_async(&self) -> bool;
 }
 
 #[doc(hidden)]
@@ -40,23 +44,33 @@ pub enum BodyStart<T> {
     Future(BoxFuture<'static, Result<T>>),
 }
 
+#[derive(Clone)]
 struct SyncBody<F>(F);
 
-impl<I, T, F: Fn(I) -> Result<T> + Send + Sync + 'static> Body<I, T> for SyncBody<F> {
+impl<I, T, F: Fn(I) -> Result<T> + Clone + Send + Sync + 'static> Body<I, T> for SyncBody<F> {
     fn start(&self, inputs: I) -> BodyStart<T> {
         BodyStart::Done((self.0)(inputs))
     }
+
+    fn is_async(&self) -> bool {
+        false
+    }
 }
 
+#[derive(Clone)]
 struct AsyncBody<F>(F);
 
 impl<I, T, F, Fut> Body<I, T> for AsyncBody<F>
 where
-    F: Fn(I) -> Fut + Send + Sync + 'static,
+    F: Fn(I) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<T>> + Send + 'static,
 {
     fn start(&self, inputs: I) -> BodyStart<T> {
         BodyStart::Future((self.0)(inputs).boxed())
+    }
+
+    fn is_async(&self) -> bool {
+        true
     }
 }
 
@@ -73,6 +87,19 @@ pub trait Node: Send + Sync {
     }
     /// Starts the node's task and remembers its ref in `launch`; everything below is launched already.
     fn launch(&self, launch: &mut Launch<'_>);
+    /// Whether it may run inside the task of its only consumer; see `fuse`.
+    fn may_be_fused(&self) -> bool {
+        false
+    }
+    /// Whether the only call it waits for may run inside its task.
+    fn takes_fused(&self) -> bool {
+        false
+    }
+    /// Marks it as a part of its consumer.
+    fn fuse(&self) {}
+    fn is_fused(&self) -> bool {
+        false
+    }
 }
 
 /// A node of a call graph whose result is a `T`.
@@ -92,7 +119,10 @@ struct FnNode<T, A, B> {
     spec: TaskSpec,
     /// Taken when the graph that holds the node is the only one that does.
     args: Mutex<Option<A>>,
-    body: Arc<B>,
+    /// Shared by counting, or, as the functions of tasks, of no size.
+    body: B,
+    /// Runs inside the task of the node that takes its result.
+    fused: AtomicBool,
     _result: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -107,12 +137,21 @@ where
         if take { args.take() } else { args.clone() }
     }
 
+    /// The calls among the arguments, fused ones included.
+    fn arguments(&self) -> Vec<Arc<dyn Node>> {
+        let mut nodes = Vec::new();
+        if let Some(args) = &*self.args.lock() {
+            args.nodes(&mut nodes);
+        }
+        nodes
+    }
+
     fn job(&self, launch: &Launch<'_>, take: bool) -> Result<CallJob<A, B>> {
         let Some(mut args) = self.args(take) else {
             return Err(Error::new(ErrorKind::Internal, "spawn", "the call was started twice"));
         };
         args.launch(launch);
-        Ok(CallJob { spec: self.spec.clone(), args, body: Arc::clone(&self.body) })
+        Ok(CallJob { spec: self.spec.clone(), args, body: self.body.clone() })
     }
 }
 
@@ -127,23 +166,39 @@ where
     }
 
     fn label(&self) -> String {
-        self.spec.name.to_string()
+        let fused = self.arguments().into_iter().filter(|node| node.is_fused());
+        fused.map(|node| node.label() + " → ").collect::<String>() + &self.spec.name
     }
 
     fn below(&self) -> Vec<Arc<dyn Node>> {
-        let mut below = Vec::new();
-        if let Some(args) = &*self.args.lock() {
-            args.nodes(&mut below);
-        }
-        below
+        skip_fused(self.arguments())
     }
 
     fn external_refs(&self) -> Vec<String> {
         let mut refs = Vec::new();
+        for fused in self.arguments().into_iter().filter(|node| node.is_fused()) {
+            refs.extend(fused.external_refs());
+        }
         if let Some(args) = &*self.args.lock() {
             args.external_refs(&mut refs);
         }
         refs
+    }
+
+    fn may_be_fused(&self) -> bool {
+        self.spec.managed().is_none() && !self.body.is_async()
+    }
+
+    fn takes_fused(&self) -> bool {
+        self.spec.managed().is_none()
+    }
+
+    fn fuse(&self) {
+        self.fused.store(true, Ordering::Release);
+    }
+
+    fn is_fused(&self) -> bool {
+        self.fused.load(Ordering::Acquire)
     }
 
     fn launch(&self, launch: &mut Launch<'_>) {
@@ -165,7 +220,8 @@ where
             id: next_number(),
             spec,
             args: Mutex::new(self.args(take)),
-            body: Arc::clone(&self.body),
+            body: self.body.clone(),
+            fused: AtomicBool::new(false),
             _result: std::marker::PhantomData,
         })
     }
@@ -244,24 +300,37 @@ impl<T: Send + Sync + 'static> TypedNode<T> for ValueNode<T> {
 #[doc(hidden)]
 pub struct Launch<'a> {
     pool: &'a Arc<PoolShared>,
+    /// None for a call without calls below it. What is ready at once in a graph is begun in the order of the
+    /// launch, also by a worker, which otherwise begins with what it made last.
+    graph: Option<Graph>,
+}
+
+struct Graph {
     refs: HashMap<u64, Box<dyn Any>>,
     exclusive: HashSet<u64>,
-    /// A graph: what is ready at once is begun in the order of the launch, also by a worker, which otherwise
-    /// begins with what it made last.
-    ordered: bool,
 }
 
 impl Launch<'_> {
     pub(super) fn insert<T: Send + Sync + 'static>(&mut self, id: u64, reference: Ref<T>) {
-        self.refs.insert(id, Box::new(reference));
+        if let Some(graph) = &mut self.graph {
+            graph.refs.insert(id, Box::new(reference));
+        }
+    }
+
+    /// Forgets the ref of a node that no later one takes.
+    fn forget(&mut self, id: u64) {
+        if let Some(graph) = &mut self.graph {
+            graph.refs.remove(&id);
+        }
     }
 
     pub(super) fn may_take(&self, id: u64) -> bool {
-        self.exclusive.contains(&id)
+        self.graph.as_ref().is_some_and(|graph| graph.exclusive.contains(&id))
     }
 
     pub(crate) fn launched<T: Send + Sync + 'static>(&self, call: &Call<T>) -> Ref<T> {
-        let found = self.refs.get(&call.node().id()).and_then(|any| any.downcast_ref::<Ref<T>>());
+        let found = self.graph.as_ref().and_then(|graph| graph.refs.get(&call.typed().id()));
+        let found = found.and_then(|any| any.downcast_ref::<Ref<T>>());
         found.cloned().unwrap_or_else(|| {
             Ref::failed(Error::new(ErrorKind::Internal, "spawn", "a node was launched out of order"))
         })
@@ -445,7 +514,28 @@ impl<T: Send + Sync + 'static> Call<T> {
         args: A,
         work: impl Fn(A::Inputs) -> Result<T> + Send + Sync + 'static,
     ) -> Self {
+        let work = Arc::new(work);
+        Self::with_body(spec, args, SyncBody(move |inputs| work(inputs)))
+    }
+
+    /// [`Call::new`] of work that costs nothing to clone, such as a function.
+    #[doc(hidden)]
+    pub fn of<A: Args>(
+        spec: TaskSpec,
+        args: A,
+        work: impl Fn(A::Inputs) -> Result<T> + Clone + Send + Sync + 'static,
+    ) -> Self {
         Self::with_body(spec, args, SyncBody(work))
+    }
+
+    /// [`Call::new_async`] of work that costs nothing to clone, such as a function.
+    #[doc(hidden)]
+    pub fn of_async<A: Args, Fut: Future<Output = Result<T>> + Send + 'static>(
+        spec: TaskSpec,
+        args: A,
+        work: impl Fn(A::Inputs) -> Fut + Clone + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_body(spec, args, AsyncBody(work))
     }
 
     /// A call of asynchronous `work`; it runs on the CPU runtime.
@@ -454,7 +544,8 @@ impl<T: Send + Sync + 'static> Call<T> {
         args: A,
         work: impl Fn(A::Inputs) -> Fut + Send + Sync + 'static,
     ) -> Self {
-        Self::with_body(spec, args, AsyncBody(work))
+        let work = Arc::new(work);
+        Self::with_body(spec, args, AsyncBody(move |inputs| work(inputs)))
     }
 
     fn with_body<A: Args, B: Body<A::Inputs, T>>(spec: TaskSpec, args: A, body: B) -> Self {
@@ -462,7 +553,8 @@ impl<T: Send + Sync + 'static> Call<T> {
             id: next_number(),
             spec,
             args: Mutex::new(Some(args)),
-            body: Arc::new(body),
+            body,
+            fused: AtomicBool::new(false),
             _result: std::marker::PhantomData,
         })))
     }
@@ -538,7 +630,7 @@ impl Plan {
 }
 
 /// The nodes below `roots`, each once, arguments before the calls that take them.
-fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
+pub(super) fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
     Plan::new(roots).nodes
 }
 
@@ -546,7 +638,7 @@ fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
 ///
 /// A node is exclusive if its handles are exactly those of exclusive nodes above it (plus ours). Nobody
 /// else can make a new handle of it meanwhile, since nobody else has one.
-fn exclusive_nodes(order: &[Arc<dyn Node>], roots: &HashMap<u64, usize>) -> HashSet<u64> {
+pub(super) fn exclusive_nodes(order: &[Arc<dyn Node>], roots: &HashMap<u64, usize>) -> HashSet<u64> {
     let mut from_exclusive: HashMap<u64, usize> = HashMap::new();
     let mut exclusive = HashSet::new();
     for node in order.iter().rev() {
@@ -569,7 +661,7 @@ pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, call:
     // The usual call of a task takes values and refs only: there is no graph to walk.
     if node.below().is_empty() {
         let take = Arc::strong_count(node) == 1 && node.is_sole_owner();
-        let launch = Launch { pool, refs: HashMap::new(), exclusive: HashSet::new(), ordered: false };
+        let launch = Launch { pool, graph: None };
         return node.start(&launch, take);
     }
     let launch = launch_all(pool, &[call.node()]);
@@ -594,12 +686,13 @@ pub(crate) fn launch_all<'p>(pool: &'p Arc<PoolShared>, roots: &[Arc<dyn Node>])
         *handles.entry(root.id()).or_default() += 2;
     }
     let exclusive = exclusive_nodes(&nodes, &handles);
-    let mut launch = Launch { pool, refs: HashMap::new(), exclusive, ordered: true };
+    let graph = Graph { refs: HashMap::new(), exclusive };
+    let mut launch = Launch { pool, graph: Some(graph) };
     for (node, taken) in nodes.iter().zip(last_taken) {
         node.launch(&mut launch);
         // A result that is there before the graph is launched must not live longer for it.
         for place in taken {
-            launch.refs.remove(&nodes[place as usize].id());
+            launch.forget(nodes[place as usize].id());
         }
     }
     launch
@@ -617,7 +710,7 @@ pub(super) fn start_with_spec<T: Send + Sync + 'static, J: Job<T>>(
     };
     let (cell, ready) = TaskCell::make(launch.pool, origin, job);
     match ready {
-        Some(task) if launch.ordered => launch.pool.submit_last(task),
+        Some(task) if launch.graph.is_some() => launch.pool.submit_last(task),
         Some(task) => launch.pool.submit(task),
         None => {}
     }
@@ -672,12 +765,12 @@ pub(crate) fn start_all<T: Send + Sync + 'static, J: Job<T>>(
 struct CallJob<A, B> {
     spec: TaskSpec,
     args: A,
-    body: Arc<B>,
+    body: B,
 }
 
-impl<A: Clone, B> Clone for CallJob<A, B> {
+impl<A: Clone, B: Clone> Clone for CallJob<A, B> {
     fn clone(&self) -> Self {
-        Self { spec: self.spec.clone(), args: self.args.clone(), body: Arc::clone(&self.body) }
+        Self { spec: self.spec.clone(), args: self.args.clone(), body: self.body.clone() }
     }
 }
 
@@ -696,6 +789,10 @@ where
                 BodyStart::Future(future) => Started::Future(future),
             },
         }
+    }
+
+    fn reads_refs(&self) -> bool {
+        self.args.reads_refs()
     }
 
     fn subscribe(&self, subscriber: &mut Subscriber<'_>) {

@@ -9,6 +9,7 @@ mod args;
 mod call;
 mod dag;
 mod draw;
+mod fuse;
 mod kernel;
 mod ops;
 mod options;

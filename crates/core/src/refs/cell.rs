@@ -13,6 +13,7 @@ use std::task::Waker;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::errand::WaitMark;
 use super::raw::{Head, Told, Waiters};
@@ -51,6 +52,9 @@ pub(crate) trait Collector: Send + Sync {
     fn collect(&self, number: usize);
 }
 
+/// Those who listen to one cell: mostly one, who then needs no memory of its own.
+pub(crate) type Listeners = SmallVec<[Waiter; 1]>;
+
 /// The part of a cell that does not depend on the value's type.
 pub(crate) type Base = Head<Rest, Task>;
 
@@ -61,7 +65,7 @@ pub(crate) struct Rest {
     pending: AtomicUsize,
     /// Why it was told to stop, or 0.
     stop: AtomicU8,
-    waiters: Mutex<Vec<Waiter>>,
+    waiters: Mutex<Listeners>,
 }
 
 impl Rest {
@@ -70,7 +74,7 @@ impl Rest {
             number: next_ref_number(),
             pending: AtomicUsize::new(1),
             stop: AtomicU8::new(0),
-            waiters: Mutex::new(Vec::new()),
+            waiters: Mutex::new(Listeners::new()),
         }
     }
 
@@ -141,8 +145,8 @@ impl Base {
     }
 
     /// Those who listen to a cell that is done, if there are any.
-    pub(super) fn listeners(&self, listened: bool) -> Vec<Waiter> {
-        if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Vec::new() }
+    pub(super) fn listeners(&self, listened: bool) -> Listeners {
+        if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Listeners::new() }
     }
 
     /// Forgets the registrations of a collector.
@@ -164,7 +168,7 @@ pub(super) fn announce<E, T, J>(told: Told<Rest, Task, E, Result<T>, J>) {
 }
 
 /// Tells dependent tasks and those who listen that what they waited for is done, or has failed.
-pub(super) fn tell(waiters: Waiters<Task>, listeners: Vec<Waiter>, error: Option<Error>) {
+pub(super) fn tell(waiters: Waiters<Task>, listeners: Listeners, error: Option<Error>) {
     match error {
         None if waiters.is_empty() => {}
         None => crate::runtime::keep_first(|| waiters.for_each(dependency_done)),

@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use super::cell::Task;
 use super::scope::Scope;
 use crate::error::{Result, TaskInfo};
-use crate::runtime::Wait;
+use crate::runtime::{Home, Wait};
 use crate::schedule::TaskId;
 
 struct Current {
@@ -101,6 +101,12 @@ pub(crate) fn current_task_cancelled() -> bool {
     CURRENT.with_borrow(|stack| stack.last().is_some_and(|current| current.task.is_stopped()))
 }
 
+/// The engine of the task running on this thread.
+pub(crate) fn current_task_home() -> Option<Arc<Home>> {
+    let home = |current: &Current| Arc::clone(current.task.pool().home());
+    CURRENT.try_with(|stack| stack.borrow().last().map(home)).ok().flatten()
+}
+
 /// Whether a task runs on this thread.
 pub(crate) fn in_task() -> bool {
     CURRENT.with_borrow(|stack| !stack.is_empty())
@@ -159,11 +165,12 @@ impl Drop for AwaitingMark {
     }
 }
 
-/// Lends the cpus of all tasks on this thread, which is about to block, to others.
+/// Lends the cpus of all tasks on this thread, which is about to block, to others. Those that hold something
+/// else only say that they block: the scheduler keeps nothing from others then.
 pub(crate) fn lend_cpus() {
     let lending: Vec<Task> = CURRENT.with_borrow_mut(|stack| {
         let holds =
-            |current: &&mut Current| !current.lent && current.task.managed().is_some_and(|m| m.has_cpus());
+            |current: &&mut Current| !current.lent && current.task.managed().is_some_and(|m| m.holds());
         stack
             .iter_mut()
             .filter(holds)

@@ -29,7 +29,8 @@ pub(crate) use cell::{Boxed, DynJob, Job, Outcome, Started, Stop, Task, Waiter};
 pub use completed::Completed;
 pub(crate) use completed::wait_for;
 pub(crate) use current::{
-    AwaitingMark, CpusBack, current_scope, current_task_cancelled, in_task, lend_cpus, take_cpus_back,
+    AwaitingMark, CpusBack, current_scope, current_task_cancelled, current_task_home, in_task, lend_cpus,
+    take_cpus_back,
 };
 pub use errand::{Errand, Note, WaitMark};
 pub use promise::Promise;

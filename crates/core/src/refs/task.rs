@@ -43,9 +43,9 @@ impl Managed {
         self.ask.memory() as usize
     }
 
-    /// Whether it declared cpus.
-    pub(crate) fn has_cpus(&self) -> bool {
-        self.ask.cpus() > 0
+    /// Whether it holds anything while it runs.
+    pub(crate) fn holds(&self) -> bool {
+        !self.ask.demand.is_empty()
     }
 }
 

@@ -11,6 +11,7 @@
 //! Order of shutdown: the pool refuses new tasks and fails queued ones, then both runtimes drop their
 //! futures (whose guards complete their refs), without waiting for running code. No ref is left pending.
 
+mod home;
 mod idle;
 mod managed;
 mod park;
@@ -19,6 +20,7 @@ mod prioritised;
 mod replay;
 mod wait;
 
+pub(crate) use home::{Home, settle, thread_home};
 pub(crate) use managed::Wait;
 pub(crate) use park::Parker;
 pub(crate) use pool::{Abort, Parts, PoolShared, keep_first, shut_down};

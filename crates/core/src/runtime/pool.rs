@@ -22,6 +22,7 @@ use crossbeam_deque::{Injector, Steal, Stealer, Worker};
 use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
+use super::home::{Home, settle};
 use super::idle::Idle;
 use super::managed::Desk;
 use super::prioritised::Prioritised;
@@ -71,6 +72,7 @@ pub(crate) struct PoolShared {
     cores: Vec<CoreId>,
     cpu: Handle,
     events: Arc<Hub>,
+    home: Arc<Home>,
 }
 
 /// What a pool is started with.
@@ -84,6 +86,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) cpu: Handle,
     pub(crate) control: Handle,
     pub(crate) events: Arc<Hub>,
+    pub(crate) home: Arc<Home>,
 }
 
 /// Stops a future that the pool runs.
@@ -172,7 +175,7 @@ impl Drop for Inline {
 impl PoolShared {
     /// Starts the worker threads, or has the calling thread drive the pool.
     pub(crate) fn start(parts: Parts<'_>) -> Result<Arc<Self>> {
-        let Parts { name, workers, pinned, seed, capacity, budget, cpu, control, events } = parts;
+        let Parts { name, workers, pinned, seed, capacity, budget, cpu, control, events, home } = parts;
         let cores = if pinned { cores()? } else { Vec::new() };
         let pool = Arc::new(Self {
             name: name.to_owned(),
@@ -191,6 +194,7 @@ impl PoolShared {
             cores,
             cpu,
             events,
+            home,
         });
         if pool.replay.is_some() {
             pool.drive_here();
@@ -262,6 +266,10 @@ impl PoolShared {
 
     pub(crate) fn events(&self) -> &Arc<Hub> {
         &self.events
+    }
+
+    pub(crate) fn home(&self) -> &Arc<Home> {
+        &self.home
     }
 
     pub(crate) fn workers(&self) -> usize {
@@ -397,6 +405,7 @@ impl PoolShared {
             keeping: false,
         };
         WORKER.set(Some(local));
+        settle(&self.home);
         let mut searching = false;
         while !self.is_down() && !self.retire() {
             match self.find().or_else(|| self.search(&mut searching)) {
@@ -617,6 +626,7 @@ mod tests {
             cpu: cpu.handle().clone(),
             control: cpu.handle().clone(),
             events: Hub::new(None),
+            home: Arc::default(),
         })
         .unwrap();
         let all_asleep = || {

@@ -64,10 +64,6 @@ impl Ask {
     pub(crate) fn memory(&self) -> u64 {
         self.demand.amount(MEMORY)
     }
-
-    pub(crate) fn cpus(&self) -> u64 {
-        self.demand.amount(CPUS)
-    }
 }
 
 /// What happened.

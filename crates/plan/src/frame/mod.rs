@@ -7,11 +7,11 @@ mod persist;
 mod run;
 mod stream;
 mod text;
-mod write;
+pub(crate) mod write;
 
 pub(crate) use persist::Gathering;
 pub use stream::FrameStream;
-pub use write::WriteOptions;
+pub use write::{WriteMode, WriteOptions};
 
 use crate::session::Session;
 use datafusion::arrow::array::RecordBatch;

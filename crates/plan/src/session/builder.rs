@@ -4,6 +4,7 @@ use super::{Inner, Session};
 use crate::error::plan_error;
 use crate::memory::BudgetPool;
 use crate::observe;
+use crate::optimize::{self, OptimizeOptions};
 use crate::source;
 use crate::yielding::YieldingJoins;
 use datafusion::execution::SessionStateBuilder;
@@ -173,6 +174,8 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
         .with_disk_manager_builder(disk)
+        // A list of files that is kept would hide what was written since, by us or by others.
+        .with_object_list_cache_limit(0)
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
     let mut config =
@@ -181,6 +184,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     // be all of a small budget.
     let share = engine.budget().limit() / (engine.workers() * 16);
     let options = config.options_mut();
+    options.extensions.insert(OptimizeOptions::default());
     options.execution.sort_spill_reservation_bytes =
         share.clamp(64 << 10, options.execution.sort_spill_reservation_bytes);
     // Positions in the query text for errors about names.
@@ -189,6 +193,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rules(optimize::rules())
         .with_physical_optimizer_rule(Arc::new(YieldingJoins))
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();

@@ -1,4 +1,4 @@
-//! How a CSV file is laid out.
+//! How CSV and JSON files are laid out.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::datasource::file_format::csv::CsvFormat;
@@ -28,6 +28,24 @@ pub struct CsvOptions {
     pub(super) pad_short_rows: bool,
     pub(super) newlines_in_values: bool,
     pub(super) types: Vec<(String, DataType)>,
+    pub(super) detect_header: bool,
+    pub(super) malformed: Malformed,
+    pub(super) date_format: Option<String>,
+    pub(super) timestamp_format: Option<String>,
+}
+
+/// What to do with rows that do not fit the columns: of another width, or with a value of another type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Fail, with the file and the line.
+    #[default]
+    Fail,
+    /// Leave them out.
+    Drop,
+    /// Keep what fits of them, and put their text into the column of this name, which is null for all others. In
+    /// Spark it is called `_corrupt_record`.
+    Keep(String),
 }
 
 impl Default for CsvOptions {
@@ -43,6 +61,10 @@ impl Default for CsvOptions {
             pad_short_rows: false,
             newlines_in_values: true,
             types: Vec::new(),
+            detect_header: false,
+            malformed: Malformed::Fail,
+            date_format: None,
+            timestamp_format: None,
         }
     }
 }
@@ -56,6 +78,31 @@ impl CsvOptions {
     /// Whether the first line names the columns; otherwise they are `column_1`, `column_2` and so on.
     pub fn header(mut self, header: bool) -> Self {
         self.header = header;
+        self
+    }
+
+    /// Looks at the first line to see whether it names the columns: it does if none of its cells is empty, a
+    /// number, a date or there twice.
+    pub fn detect_header(mut self) -> Self {
+        self.detect_header = true;
+        self
+    }
+
+    /// What to do with rows that do not fit.
+    pub fn malformed(mut self, malformed: Malformed) -> Self {
+        self.malformed = malformed;
+        self
+    }
+
+    /// The form of dates, as `strftime` writes it: `%d/%m/%Y`. Columns of such cells are dates.
+    pub fn date_format(mut self, format: impl Into<String>) -> Self {
+        self.date_format = Some(format.into());
+        self
+    }
+
+    /// The form of timestamps, as `strftime` writes it. Columns of such cells are timestamps.
+    pub fn timestamp_format(mut self, format: impl Into<String>) -> Self {
+        self.timestamp_format = Some(format.into());
         self
     }
 
@@ -134,5 +181,34 @@ impl CsvOptions {
         }
         let escaped: Vec<String> = self.nulls.iter().map(|text| regex::escape(text)).collect();
         Some(format!("^(?:{})$", escaped.join("|")))
+    }
+}
+
+/// How JSON files are read, for [`Session::read_json_with`](crate::Session::read_json_with).
+///
+/// ```
+/// use trefoil_plan::{JsonOptions, Malformed};
+///
+/// let options = JsonOptions::new().infer_rows(100).malformed(Malformed::Keep("_corrupt_record".into()));
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct JsonOptions(pub(super) CsvOptions);
+
+impl JsonOptions {
+    /// One object a line; a line that is none fails the query.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many lines are looked at to find the columns and their types; 10,000 by default.
+    pub fn infer_rows(self, rows: usize) -> Self {
+        Self(self.0.infer_rows(rows))
+    }
+
+    /// What to do with lines that are no object, or have a value of another type.
+    pub fn malformed(self, malformed: Malformed) -> Self {
+        Self(self.0.malformed(malformed))
     }
 }

@@ -4,7 +4,7 @@
 //! when a query failed on malformed bytes the files of its plan are read once more, one after another and
 //! from the start, up to the first row that does not fit. That costs time only where there is an error.
 
-use super::Format;
+use super::{Format, compression};
 use datafusion::arrow::csv as arrow_csv;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
@@ -105,7 +105,8 @@ pub(super) fn in_files(
 ) -> Option<Error> {
     let any: &dyn FileFormat = reader.as_ref();
     let any = any as &dyn Any;
-    files.iter().find_map(|file| match format {
+    let compressions = [compression::Compression::None, compression::Compression::Gzip];
+    files.iter().filter(|file| compressions.contains(&compression::of(file))).find_map(|file| match format {
         Format::Csv => in_csv(file, any.downcast_ref::<CsvFormat>()?.options(), schema, operation),
         Format::Json => {
             let zipped =

@@ -3,6 +3,7 @@
 //! A path is a file, a directory (all files of the format below it, except hidden ones and those whose
 //! name starts with `_`, in the order of their names), or a pattern with `*`, `?` or `[..]`.
 
+use super::compression::ENDS;
 use std::fs;
 use std::path::{Path, PathBuf};
 use trefoil_core::{Error, ErrorKind, Result, suggest};
@@ -41,15 +42,29 @@ impl Format {
     pub(crate) fn extensions(self) -> &'static [&'static str] {
         match self {
             Format::Parquet => &[".parquet"],
-            Format::Csv => &[".csv", ".tsv", ".csv.gz", ".tsv.gz"],
-            Format::Json => &[".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz"],
+            Format::Csv => &[".csv", ".tsv"],
+            Format::Json => &[".json", ".jsonl", ".ndjson"],
             Format::Arrow => &[".arrow", ".feather", ".ipc"],
         }
     }
 
+    /// Whether whole files of this format may be compressed.
+    fn may_be_compressed(self) -> bool {
+        matches!(self, Format::Csv | Format::Json)
+    }
+
+    /// The end of the name of a file of this format, with that of its compression.
+    pub(crate) fn end_of(self, name: &str) -> Option<usize> {
+        let lower = name.to_lowercase();
+        let compressed = ENDS.iter().map(|(end, _)| *end).filter(|end| lower.ends_with(end));
+        let packed = compressed.map(str::len).next().filter(|_| self.may_be_compressed()).unwrap_or(0);
+        let bare = &lower[..lower.len() - packed];
+        let end = self.extensions().iter().find(|end| bare.ends_with(**end))?;
+        Some(end.len() + packed)
+    }
+
     fn owns(self, name: &str) -> bool {
-        let name = name.to_lowercase();
-        self.extensions().iter().any(|extension| name.ends_with(extension))
+        self.end_of(name).is_some()
     }
 }
 

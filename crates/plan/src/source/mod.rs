@@ -1,14 +1,20 @@
 //! Files as tables: which files a path means, how each format is read, and what is wrong with them.
 
 mod by_path;
+mod compression;
 mod csv;
 pub(crate) mod diagnose;
 mod find;
+pub(crate) mod keys;
 mod open;
+mod stated;
+mod tolerant;
 
 pub(crate) use by_path::register_file_schemas;
-pub use csv::CsvOptions;
+pub use csv::{CsvOptions, JsonOptions, Malformed};
 pub(crate) use find::Format;
+pub use keys::partition_directory;
+pub use stated::PATH_OPTION;
 
 use crate::frame::DataFrame;
 use crate::session::Session;
@@ -17,8 +23,8 @@ use trefoil_core::Result;
 
 impl Session {
     /// Reads CSV: one file, all CSV files below a directory, or a pattern such as `data/*.csv`. The first
-    /// line gives the names of the columns, the first 10,000 rows their types. Files that end in `.gz` are
-    /// decompressed, those in `.tsv` are split at tabs.
+    /// line gives the names of the columns, the first 10,000 rows their types. Files that end in `.gz`, `.bz2`,
+    /// `.xz` or `.zst` are decompressed, those in `.tsv` are split at tabs.
     ///
     /// Nothing but the start of the files is read now; see [`CsvOptions`] for other layouts.
     ///
@@ -50,12 +56,20 @@ impl Session {
     }
 
     /// Reads JSON with one object a line: one file, all such files below a directory (`.json`, `.jsonl`,
-    /// `.ndjson`, also with `.gz`), or a pattern.
+    /// `.ndjson`, also compressed), or a pattern.
     ///
     /// # Errors
     /// As [`Session::read_csv`].
     pub async fn read_json(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
-        self.read("read_json", Format::Json, path.as_ref(), CsvOptions::new()).await
+        self.read_json_with(path, JsonOptions::new()).await
+    }
+
+    /// As [`Session::read_json`], with options.
+    ///
+    /// # Errors
+    /// As [`Session::read_csv`].
+    pub async fn read_json_with(&self, path: impl AsRef<Path>, options: JsonOptions) -> Result<DataFrame> {
+        self.read("read_json", Format::Json, path.as_ref(), options.0).await
     }
 
     /// Reads Arrow IPC files (`.arrow`, `.feather`, `.ipc`): one, all below a directory, or a pattern.

@@ -1,20 +1,21 @@
 //! Files to a table of DataFusion: format, schema, partition columns.
 
 use super::find::{Format, Found, find};
-use super::{CsvOptions, diagnose};
+use super::keys::Key;
+use super::{CsvOptions, compression, diagnose, tolerant};
 use crate::error::plan_error;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::Column;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::arrow::ArrowFormat;
-use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{Expr, cast, lit, when};
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, cast, lit, when};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -29,8 +30,30 @@ pub(crate) async fn open(
     path: &str,
     options: &CsvOptions,
 ) -> Result<(Arc<dyn TableProvider>, Option<SchemaRef>)> {
+    let (path, stated) = super::stated::split(operation, path)?;
+    let mut options = match stated.is_empty() {
+        true => options.clone(),
+        false => super::stated::options(operation, format, &stated)?,
+    };
     let mut found = find(operation, format, path)?;
     drop_empty(operation, format, &mut found)?;
+    let fail = |error: DataFusionError| plan_error(error, operation);
+    if format == Format::Csv && options.detect_header {
+        options.header = tolerant::has_header(&found.files[0], &options).map_err(fail)?;
+    }
+    let options = &options;
+    if tolerant::is_needed(format, options) {
+        let inferred = tolerant::infer(format, &found.files[0], options).map_err(fail)?;
+        let schema = typed(operation, &inferred, options)?;
+        if partition_keys(&found).is_some() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                operation,
+                "a policy for malformed rows, or a form of dates, for directories named `key=value`",
+            ));
+        }
+        return Ok((tolerant::table(format, &found.files, schema, options).map_err(fail)?, None));
+    }
     let reader = reader(operation, format, &found.files, options)?;
     let mut schema = infer(state, operation, format, &reader, &found.files, options).await?;
     let mut types = None;
@@ -38,15 +61,20 @@ pub(crate) async fn open(
         types = Some(schema.clone());
         schema = all_text(&schema);
     }
-    let fail = |error: DataFusionError| plan_error(error, operation);
 
     // Each file by itself, except below `key=value` directories, whose keys are found from a common root.
+    let mut keys: Vec<Key> = Vec::new();
     let mut listing = ListingOptions::new(reader).with_file_extension("");
     let mut urls = Vec::with_capacity(found.files.len());
     match partition_keys(&found) {
-        Some((root, keys)) => {
-            let keys = keys.into_iter().map(|key| (key, DataType::Utf8)).collect();
-            listing = listing.with_table_partition_cols(keys).with_file_extension(extension(&found.files[0]));
+        Some((root, named)) => {
+            keys = named;
+            // Names of directories that are not the values themselves are read as text, and converted.
+            let plain = keys.iter().all(Key::is_plain);
+            let data_type = |key: &Key| if plain { key.data_type() } else { DataType::Utf8 };
+            let columns = keys.iter().map(|key| (key.name.clone(), data_type(key))).collect();
+            listing =
+                listing.with_table_partition_cols(columns).with_file_extension(extension(&found.files[0]));
             urls.push(directory_url(operation, &root)?);
         }
         None => {
@@ -58,8 +86,36 @@ pub(crate) async fn open(
     let config =
         ListingTableConfig::new_with_multi_paths(urls).with_listing_options(listing).with_schema(schema);
     let table = ListingTable::try_new(config).map_err(fail)?;
-    let table = table.with_cache(state.runtime_env().cache_manager.get_file_statistic_cache());
-    Ok((Arc::new(table), types))
+    let table: Arc<dyn TableProvider> =
+        Arc::new(table.with_cache(state.runtime_env().cache_manager.get_file_statistic_cache()));
+    let table = match keys.iter().all(Key::is_plain) {
+        true => table,
+        false => decoded(table, &keys).map_err(fail)?,
+    };
+    match types {
+        // Whoever states options with the path has no place for the conversion.
+        Some(types) if !stated.is_empty() => {
+            let scan = LogicalPlanBuilder::scan("files", provider_as_source(table), None);
+            let plan = scan.and_then(|scan| scan.project(convert(&types, &options.nulls))?.build());
+            Ok((Arc::new(ViewTable::new(plan.map_err(fail)?, None)), None))
+        }
+        types => Ok((table, types)),
+    }
+}
+
+/// A view of the table with the values that the names of directories stand for.
+fn decoded(table: Arc<dyn TableProvider>, keys: &[Key]) -> Result<Arc<dyn TableProvider>, DataFusionError> {
+    let fields: Vec<String> = table.schema().fields().iter().map(|field| field.name().clone()).collect();
+    let scan = LogicalPlanBuilder::scan("files", provider_as_source(table), None)?;
+    let columns = fields.iter().map(|name| {
+        let column = Expr::Column(Column::new(Some("files"), name));
+        match keys.iter().find(|key| key.name == *name) {
+            Some(key) => key.decoded(column).alias(name),
+            None => column.alias(name),
+        }
+    });
+    let plan = scan.project(columns.collect::<Vec<_>>())?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
 fn all_text(schema: &SchemaRef) -> SchemaRef {
@@ -112,19 +168,18 @@ fn reader(
     files: &[PathBuf],
     options: &CsvOptions,
 ) -> Result<Arc<dyn FileFormat>> {
-    let ends = |end: &str| files.iter().filter(|file| extension(file).ends_with(end)).count();
-    let zipped = ends(".gz");
-    let tabs = ends(".tsv") + ends(".tsv.gz");
-    if (zipped > 0 && zipped < files.len()) || (tabs > 0 && tabs < files.len() && options.delimiter.is_none())
-    {
+    let compression = compression::of(&files[0]);
+    let mixed = files.iter().any(|file| compression::of(file) != compression);
+    let tabs = files.iter().filter(|file| file.to_string_lossy().to_lowercase().contains(".tsv")).count();
+    if mixed || (tabs > 0 && tabs < files.len() && options.delimiter.is_none()) {
         return Err(Error::new(
             ErrorKind::InvalidArgument,
             operation,
-            "the files are of several kinds: plain and `.gz`, or `.csv` and `.tsv`",
+            "the files are of several kinds: plain and compressed, or `.csv` and `.tsv`",
         )
         .with_help("read one kind at a time, with a pattern such as `dir/*.csv`"));
     }
-    let compression = if zipped > 0 { FileCompressionType::GZIP } else { FileCompressionType::UNCOMPRESSED };
+    let compression = compression.for_datafusion();
     Ok(match format {
         Format::Parquet => Arc::new(ParquetFormat::default()),
         Format::Arrow => Arc::new(ArrowFormat),
@@ -194,27 +249,32 @@ fn typed(operation: &'static str, inferred: &SchemaRef, options: &CsvOptions) ->
 }
 
 /// The keys of `key=value` directories between the root and its files, if all files have the same.
-fn partition_keys(found: &Found) -> Option<(PathBuf, Vec<String>)> {
+fn partition_keys(found: &Found) -> Option<(PathBuf, Vec<Key>)> {
+    type Pairs = Vec<(String, String)>;
     let root = found.root.as_ref()?;
-    let keys_of = |file: &PathBuf| -> Option<Vec<String>> {
+    let pairs_of = |file: &PathBuf| -> Option<Pairs> {
         let between = file.parent()?.strip_prefix(root).ok()?;
-        between.iter().map(|part| part.to_str()?.split_once('=').map(|(key, _)| key.to_owned())).collect()
+        let pair = |part: &std::ffi::OsStr| {
+            part.to_str()?.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        between.iter().map(pair).collect()
     };
-    let keys = keys_of(found.files.first()?).filter(|keys| !keys.is_empty())?;
-    let same_end = |file: &PathBuf| extension(file) == extension(&found.files[0]);
-    found
-        .files
-        .iter()
-        .all(|file| keys_of(file).as_ref() == Some(&keys) && same_end(file))
-        .then(|| (root.clone(), keys))
+    let all = found.files.iter().map(pairs_of).collect::<Option<Vec<Pairs>>>()?;
+    let names: Vec<String> = all.first()?.iter().map(|(key, _)| key.clone()).collect();
+    let same_end = found.files.iter().all(|file| extension(file) == extension(&found.files[0]));
+    let same_keys = all.iter().all(|pairs| pairs.iter().map(|(key, _)| key).eq(&names));
+    if names.is_empty() || !same_end || !same_keys {
+        return None;
+    }
+    let key = |(at, name): (usize, &String)| Key::new(name, all.iter().map(|pairs| pairs[at].1.clone()));
+    Some((root.clone(), names.iter().enumerate().map(key).collect()))
 }
 
 /// The end of the file name from its first format-like dot: `.csv`, `.csv.gz`.
 fn extension(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let lower = name.to_lowercase();
-    let ends = Format::ALL.iter().flat_map(|format| format.extensions());
-    let longest = ends.filter(|end| lower.ends_with(**end)).map(|end| end.len()).max();
+    let longest = Format::ALL.iter().filter_map(|format| format.end_of(&name)).max();
     match longest {
         Some(length) => name[name.len() - length..].to_owned(),
         None => lower.rfind('.').map(|dot| lower[dot..].to_owned()).unwrap_or_default(),

@@ -8,9 +8,11 @@ mod lineage;
 mod malformed;
 mod memory;
 mod observe;
+mod optimize;
 mod runtimes;
 mod sources;
 mod text;
+mod tolerant;
 mod write;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};

@@ -206,9 +206,17 @@ fn decimals(a: &DataType, b: &DataType) -> Option<((u8, i8), (u8, i8))> {
     Some((decimal::type_for(a)?, decimal::type_for(b)?))
 }
 
+fn overflows(result: &DataType, name: &str) -> datafusion::error::DataFusionError {
+    let what = format!("{} {name}", types::name(result));
+    match result {
+        DataType::Int8 | DataType::Int16 => condition::short_overflow(&what),
+        _ => condition::overflow(&what),
+    }
+}
+
 fn operate(name: &str, row: &[Value], site: &Site) -> Result<Value> {
     let (a, b) = (&row[0], &row[1]);
-    let overflow = || condition::overflow(&format!("{} {name}", types::name(site.result())));
+    let overflow = || overflows(site.result(), name);
     let some = |value: Option<Value>| value.ok_or_else(overflow);
     let sign = if name == "subtract" { -1 } else { 1 };
     match (a, b) {
@@ -322,7 +330,7 @@ fn scale(interval: &Value, factor: f64, name: &str) -> Option<Result<Value>> {
 
 /// Numbers, as the type of the result says.
 fn numbers(name: &str, a: &Value, b: &Value, result: &DataType) -> Result<Value> {
-    let overflow = || condition::overflow(&format!("{} {name}", types::name(result)));
+    let overflow = || overflows(result, name);
     let zero = match b {
         Value::Float(x) => *x == 0.0,
         Value::Decimal(n, _) => *n == 0,
@@ -432,9 +440,7 @@ impl Fast {
     fn arrays(&self, a: &ArrayRef, b: &ArrayRef, result: &DataType) -> Option<Result<ArrayRef>> {
         let wrapped = |made: std::result::Result<ArrayRef, ArrowError>| match made {
             Ok(array) => Some(Ok(array)),
-            Err(ArrowError::ArithmeticOverflow(_)) => {
-                Some(Err(condition::overflow(&format!("{} {}", types::name(result), self.name))))
-            }
+            Err(ArrowError::ArithmeticOverflow(_)) => Some(Err(overflows(result, self.name))),
             Err(error) => Some(Err(error.into())),
         };
         if a.data_type() != b.data_type() || a.data_type() != result {

@@ -33,7 +33,12 @@ pub(super) fn add(set: &mut Set) {
     set.typed(
         "zeroifnull",
         "! any -> ..",
-        |site| Ok(site.argument(0).clone()),
+        |site| {
+            Ok(match site.argument(0) {
+                DataType::Null => DataType::Int32,
+                given => given.clone(),
+            })
+        },
         |row, site| {
             if row[0].is_null() {
                 cast::cast(&Value::Int(0), &DataType::Int32, site.result())
@@ -102,7 +107,7 @@ pub(super) fn add(set: &mut Set) {
         ("current_catalog", "spark_catalog"),
         ("current_database", "default"),
         ("current_schema", "default"),
-        ("current_timezone", "Etc/UTC"),
+        ("current_timezone", "UTC"),
         ("current_user", "user"),
         ("session_user", "user"),
         ("user", "user"),

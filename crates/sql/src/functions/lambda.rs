@@ -46,7 +46,6 @@ pub(crate) fn all() -> Vec<Arc<HigherOrderUDF>> {
         ("transform_lambda", Kind::Transform),
         ("filter_lambda", Kind::Filter),
         ("exists_lambda", Kind::Exists),
-        ("any_match_lambda", Kind::Exists),
         ("forall_lambda", Kind::ForAll),
         ("aggregate_lambda", Kind::Aggregate),
         ("reduce_lambda", Kind::Aggregate),

@@ -18,6 +18,7 @@ mod number_format;
 mod pattern;
 mod plans;
 mod string;
+pub(crate) mod sum;
 mod timeparts;
 mod url;
 pub(crate) mod variant;

@@ -123,14 +123,18 @@ fn numbers(_: &Site) -> Result<DataType> {
     Ok(types::list_of(DataType::Float64))
 }
 
-/// Count, mean, and the sums of the second to fourth powers of the distances from it (Pébay 2008).
-fn moments(state: &mut Value, row: &[Value], site: &Site) -> Result<()> {
-    let one = Value::List([1.0, row[0].float(), 0.0, 0.0, 0.0].into_iter().map(Value::Float).collect());
-    if state.is_null() {
-        *state = one;
-        return Ok(());
-    }
-    join_moments(state, one, site)
+/// Count, mean, and the sums of the second to fourth powers of the distances from it (Pébay 2008), added in the
+/// order that gives Spark's last digits.
+fn moments(state: &mut Value, row: &[Value], _: &Site) -> Result<()> {
+    let old = if state.is_null() { vec![0.0; 5] } else { floats(state) };
+    let n = old[0] + 1.0;
+    let d = row[0].float() - old[1];
+    let dn = d / n;
+    let m2 = old[2] + d * (d - dn);
+    let m3 = old[3] - 3.0 * dn * m2 + d * (d * d - dn * dn);
+    let m4 = old[4] - 4.0 * dn * m3 - 6.0 * dn * dn * m2 + d * (d * (d * d) - dn * (dn * dn));
+    *state = Value::List([n, old[1] + dn, m2, m3, m4].into_iter().map(Value::Float).collect());
+    Ok(())
 }
 
 fn join_moments(state: &mut Value, other: Value, _: &Site) -> Result<()> {
@@ -153,7 +157,7 @@ fn join_moments(state: &mut Value, other: Value, _: &Site) -> Result<()> {
 fn skewness(state: &Value, _: &Site) -> Result<Value> {
     let m = floats(state);
     Ok(match m[..] {
-        [n, _, m2, m3, _] => if m2 == 0.0 { f64::NAN } else { n.sqrt() * m3 / (m2 * m2 * m2).sqrt() }.into(),
+        [n, _, m2, m3, _] if m2 != 0.0 => (n.sqrt() * m3 / (m2 * m2 * m2).sqrt()).into(),
         _ => Value::Null,
     })
 }
@@ -161,7 +165,7 @@ fn skewness(state: &Value, _: &Site) -> Result<Value> {
 fn kurtosis(state: &Value, _: &Site) -> Result<Value> {
     let m = floats(state);
     Ok(match m[..] {
-        [n, _, m2, _, m4] => if m2 == 0.0 { f64::NAN } else { n * m4 / (m2 * m2) - 3.0 }.into(),
+        [n, _, m2, _, m4] if m2 != 0.0 => (n * m4 / (m2 * m2) - 3.0).into(),
         _ => Value::Null,
     })
 }
@@ -576,22 +580,6 @@ pub(super) fn plans() -> Vec<Plan> {
                 Ok(())
             },
             finish: |state, _| Ok(Value::Int(state.int())),
-        },
-        Plan {
-            name: "product",
-            spec: "double -> ..",
-            result: double,
-            state: double,
-            update: |state, row, _| {
-                let have = if state.is_null() { 1.0 } else { state.float() };
-                *state = Value::Float(have * row[0].float());
-                Ok(())
-            },
-            merge: |state, other, _| {
-                *state = Value::Float(state.float() * other.float());
-                Ok(())
-            },
-            finish: |state, _| Ok(state.clone()),
         },
     ];
     all.extend(vectors());

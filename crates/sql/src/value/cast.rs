@@ -40,15 +40,7 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
             _ => None,
         }),
         (Value::Str(text), t) if t.is_integer() => {
-            // Digits after a dot are cut off.
-            let text = text.trim();
-            let whole = match text.split_once('.') {
-                Some((whole, rest)) if rest.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('.') => {
-                    whole
-                }
-                _ => text,
-            };
-            or_invalid(whole.parse::<i64>().ok().filter(|n| in_range(*n, t)).map(Value::Int))
+            or_invalid(text.trim().parse::<i64>().ok().filter(|n| in_range(*n, t)).map(Value::Int))
         }
         (Value::Str(text), T::Float32 | T::Float64) => or_invalid(parse_double(text).map(Value::Float)),
         (Value::Str(text), T::Decimal128(p, s)) => {
@@ -102,6 +94,7 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
         (Value::Int(_) | Value::Float(_) | Value::Decimal(..), T::Float32) => {
             Ok(Value::Float(f64::from(value.float() as f32)))
         }
+        (Value::Float(x), T::Decimal128(..)) if !x.is_finite() => Ok(Value::Null),
         (Value::Int(_) | Value::Float(_) | Value::Decimal(..), T::Decimal128(p, s)) => {
             match decimal::rescale(value, *s).filter(|n| decimal::fits(*n, *p)) {
                 Some(n) => Ok(Value::Decimal(n, *s)),
@@ -111,6 +104,7 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
         (Value::Int(n), T::Timestamp(..)) => {
             n.checked_mul(1_000_000).map(Value::Ts).ok_or_else(|| condition::overflow("timestamp"))
         }
+        (Value::Float(x), T::Timestamp(..)) if !x.is_finite() => invalid(),
         (Value::Float(_) | Value::Decimal(..), T::Timestamp(..)) => match decimal::rescale(value, 6) {
             Some(micros) => Ok(Value::Ts(micros as i64)),
             None => Ok(Value::Null),
@@ -162,9 +156,17 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
 
 /// The error of a cast that does not exist.
 pub(crate) fn mismatch(from: &DataType, to: &DataType) -> DataFusionError {
+    use DataType as T;
+    // Spark has functions for what its older casts did, and a setting for the rest.
+    let name = match (&types::plain(from), &types::plain(to)) {
+        (f, T::Date32) | (T::Date32, f) if f.is_numeric() => "DATATYPE_MISMATCH.CAST_WITH_FUNC_SUGGESTION",
+        (f, T::Boolean) if types::is_datetime(f) => "DATATYPE_MISMATCH.CAST_WITH_CONF_SUGGESTION",
+        (T::Boolean, T::Timestamp(..)) => "DATATYPE_MISMATCH.CAST_WITH_CONF_SUGGESTION",
+        _ => "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
+    };
     condition::error(
         trefoil_core::ErrorKind::TypeMismatch,
-        "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
+        name,
         "42K09",
         format!(
             "cannot cast \"{}\" to \"{}\"",

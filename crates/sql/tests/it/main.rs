@@ -1,6 +1,8 @@
 //! Integration tests of the SQL leaf, one binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod answers;
+mod clauses;
 mod errors;
 mod examples;
 mod files;
@@ -10,6 +12,7 @@ mod reference;
 mod slt;
 mod spark;
 mod statements;
+mod tpcds;
 mod tpch;
 
 use trefoil_plan::{Error, Session};

@@ -191,7 +191,7 @@ impl<A: Actor> ActorHandle<A> {
         let location = Location::caller();
         async move {
             match Reserving::new(self.core()).await {
-                Ok(()) => Ok(Reserved::new(self.clone())),
+                Ok(()) => Ok(Reserved::new(Self::new(self.port().with_room()))),
                 Err(_) => Err(self.life().lost(task_info(A::NAME, location, 1))),
             }
         }

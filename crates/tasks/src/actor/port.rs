@@ -41,7 +41,7 @@ pub struct Port<A: Actor> {
     /// Overrides the group of `&self` methods.
     group: Option<u16>,
     /// Room for one call was promised.
-    pub(crate) reserved: AtomicBool,
+    reserved: AtomicBool,
 }
 
 impl<A: Actor> Port<A> {
@@ -58,6 +58,13 @@ impl<A: Actor> Port<A> {
     pub(crate) fn in_group(&self, group: u16) -> Self {
         self.core.add_handle();
         Self::with(Arc::clone(&self.core), Some(group))
+    }
+
+    /// The same caller, whose next call has its room.
+    pub(crate) fn with_room(&self) -> Self {
+        self.core.add_handle();
+        let core = Arc::clone(&self.core);
+        Self { core, lane: self.lane, group: self.group, reserved: AtomicBool::new(true) }
     }
 }
 

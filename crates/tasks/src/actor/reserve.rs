@@ -4,7 +4,6 @@ use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use super::Actor;
@@ -44,12 +43,12 @@ impl<A: Actor> Drop for Reserving<'_, A> {
 /// Room for one call in a bounded mailbox; from [`ActorHandle::reserve`].
 ///
 /// It dereferences to the actor's methods. The first call made through it has its place for certain; dropped
-/// without a call, it gives the place back.
+/// without a call, it gives the place back. Its calls keep their order with those of the handle it came from.
 pub struct Reserved<A: Actor>(ActorHandle<A>);
 
 impl<A: Actor> Reserved<A> {
+    /// Of a handle with room.
     pub(crate) fn new(handle: ActorHandle<A>) -> Self {
-        handle.port().reserved.store(true, Ordering::Release);
         Self(handle)
     }
 }

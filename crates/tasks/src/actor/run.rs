@@ -146,6 +146,12 @@ impl<A: Actor> ActorTask<A> {
     }
 
     fn open(&mut self, mail: Mail<A>, context: &mut Context<'_>) -> Result<(), End> {
+        // What was sent after a kill is taken after it; looked at only before, it would still run.
+        let life = self.check_life();
+        if life.is_err() || self.ending.is_some() {
+            self.batch.push_front(mail);
+            return life;
+        }
         match mail {
             Mail::Call(call) => self.accept(call, context)?,
             Mail::Stop => self.ending = Some(ActorEnd::Stopped),

@@ -115,6 +115,19 @@ fn killed_now() {
     }
 }
 
+/// A loop that is about to take the next call sees a kill that came before that call was made.
+#[test]
+fn what_is_called_after_a_kill_never_runs() {
+    let engine = engine();
+    for _ in 0..3_000 {
+        let (state, _) = cell();
+        let handle = engine.actor(state).spawn().unwrap();
+        let _before = handle.set(1);
+        handle.kill();
+        assert_dead(handle.set(2), ErrorKind::ActorDead, "was killed");
+    }
+}
+
 #[test]
 fn panicked() {
     type Explode = fn(&ActorHandle<Cell>) -> Ref<()>;

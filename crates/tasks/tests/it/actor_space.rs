@@ -85,7 +85,13 @@ fn living_actors_are_listed() {
     assert_eq!(list.len(), 2);
     assert_eq!((list[0].id, list[0].kind.as_str()), (named.id().number(), "Counter"));
     assert_eq!((list[0].name.as_deref(), list[1].name.as_deref()), (Some("a"), None));
-    assert_eq!((list[0].pending, list[1].pending), (0, 2));
+    assert_eq!(list[0].pending, 0);
+    // A call on its way from the queue to its place in the line is not counted for a moment.
+    let counted = |_| {
+        std::thread::yield_now();
+        engine.actors()[1].pending == 2
+    };
+    assert!((0..1_000_000).any(counted));
     named.add(1).get().unwrap();
     named.stop();
     engine.block_on(named.wait_ended());
@@ -376,9 +382,10 @@ fn a_circle_of_waits_is_an_error() {
     let error = actors[0].ask_peer().get().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadlock, "{error}");
     assert!(error.to_string().contains("waits for this one"), "{error}");
-    // Opened, the chain answers.
+    // Opened, the chain answers. Whichever of the three saw the circle, the others may still be in it.
     actors[2].kill();
-    assert_eq!(actors[0].ask_peer().get().unwrap_err().kind(), ErrorKind::ActorDead);
+    let kinds = std::iter::repeat_with(|| actors[0].ask_peer().get().unwrap_err().kind());
+    assert_eq!(kinds.into_iter().find(|kind| *kind != ErrorKind::Deadlock), Some(ErrorKind::ActorDead));
     actors.iter().for_each(|actor| actor.kill());
 }
 

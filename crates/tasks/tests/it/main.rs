@@ -19,6 +19,8 @@ mod dags;
 mod groups;
 mod hygiene;
 mod options;
+mod placement;
+mod ray;
 mod registry;
 mod shared;
 mod streams;

@@ -1,0 +1,563 @@
+//! Tables of files: `CREATE TABLE .. USING parquet`, `INSERT INTO / OVERWRITE` them, `DROP TABLE`, `SHOW PARTITIONS`.
+//!
+//! Such a table is a directory, a format and, if they were declared, types. It is written like a frame is: what
+//! fails leaves it as it was. After each write its files are listed anew. Without `LOCATION` the directory is
+//! below `spark.sql.warehouse.dir`, and goes with the table.
+
+use crate::parameters::Parameters;
+use crate::session;
+use crate::settings::SparkSettings;
+use crate::statements::{Words, lock, missing, nothing, spaced, state, table, texts, wrong};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::logical_expr::{Expr, cast, lit};
+use datafusion::sql::sqlparser::tokenizer::Token;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use trefoil_core::{Error, ErrorKind, Result};
+use trefoil_plan::{CsvOptions, DataFrame, Session, WriteMode, WriteOptions};
+
+/// A table of files.
+#[derive(Clone, Debug)]
+pub(crate) struct FileTable {
+    format: Format,
+    path: PathBuf,
+    /// Whether the files go when the table is dropped.
+    managed: bool,
+    /// The columns, with those that name directories last.
+    schema: SchemaRef,
+    partition_by: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Format {
+    Parquet,
+    Csv,
+    Json,
+    Arrow,
+}
+
+impl Format {
+    fn read(word: &str) -> Result<Self> {
+        Ok(match word {
+            "parquet" => Self::Parquet,
+            "csv" => Self::Csv,
+            "json" => Self::Json,
+            "arrow" => Self::Arrow,
+            other => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "sql",
+                    format!("CREATE TABLE .. USING {other} is not supported"),
+                )
+                .with_help("formats are parquet, csv, json and arrow"));
+            }
+        })
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidArgument, "sql", message)
+}
+
+/// What stands after the columns of `CREATE TABLE`.
+#[derive(Default)]
+struct Clauses {
+    format: Option<Format>,
+    partition_by: Vec<String>,
+    location: Option<String>,
+    /// The word after AS.
+    query: Option<usize>,
+}
+
+/// `CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(columns)] USING format ..`; none without USING.
+pub(crate) async fn create(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
+    let replace = words.are(1, &["or", "replace"]);
+    let at = if replace { 3 } else { 1 };
+    if !words.is(at, "table") {
+        return None;
+    }
+    let if_not_exists = words.are(at + 1, &["if", "not", "exists"]);
+    let name_at = at + if if_not_exists { 4 } else { 1 };
+    let name = words.name(name_at)?;
+    let mut after = name_at + 1;
+    let columns = matches!(words.token(after), Some(Token::LParen)).then_some(after);
+    if columns.is_some() {
+        after = words.close(after)? + 1;
+    }
+    if !words.is(after, "using") {
+        return None;
+    }
+    Some(
+        async {
+            let exists = session.tables().contains(&name);
+            if exists && if_not_exists {
+                return nothing(session);
+            }
+            if exists && !replace {
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    "sql",
+                    format!(
+                        "[TABLE_OR_VIEW_ALREADY_EXISTS] there is a table `{name}` already SQLSTATE: 42P07"
+                    ),
+                )
+                .with_help("drop it first, or write CREATE OR REPLACE TABLE"));
+            }
+            let clauses = clauses(words, after)?;
+            make(session, words, &name, columns, clauses, replace).await
+        }
+        .await,
+    )
+}
+
+fn clauses(words: &Words<'_>, mut at: usize) -> Result<Clauses> {
+    let mut found = Clauses::default();
+    let form =
+        || wrong("USING format, PARTITIONED BY (columns), LOCATION 'path', COMMENT 'text' or AS query");
+    while at < words.len() {
+        if words.is(at, "using") {
+            found.format = Some(Format::read(&words.name(at + 1).ok_or_else(form)?)?);
+            at += 2;
+        } else if words.are(at, &["partitioned", "by"]) {
+            let close = words.close(at + 2).ok_or_else(form)?;
+            for (from, to) in words.parts(at + 3, close) {
+                if to != from + 1 {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "sql",
+                        "PARTITIONED BY takes names of columns; types and transforms are not supported",
+                    ));
+                }
+                found.partition_by.push(words.name(from).ok_or_else(form)?);
+            }
+            at = close + 1;
+        } else if words.is(at, "location") {
+            found.location = Some(words.text(at + 1).ok_or_else(form)?.to_owned());
+            at += 2;
+        } else if words.is(at, "comment") {
+            at += 2;
+        } else if words.is(at, "as") {
+            found.query = Some(at + 1);
+            return Ok(found);
+        } else if words.is(at, "select") || words.is(at, "with") || words.is(at, "values") {
+            found.query = Some(at);
+            return Ok(found);
+        } else {
+            let clause = words.name(at).map_or_else(String::new, |word| word.to_uppercase());
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "sql",
+                format!("the clause {clause} of CREATE TABLE .. USING is not supported"),
+            )
+            .with_help("known are PARTITIONED BY, LOCATION, COMMENT and AS"));
+        }
+    }
+    Ok(found)
+}
+
+async fn make(
+    session: &Session,
+    words: &Words<'_>,
+    name: &str,
+    columns: Option<usize>,
+    clauses: Clauses,
+    replace: bool,
+) -> Result<DataFrame> {
+    let format = clauses.format.unwrap_or(Format::Parquet);
+    let managed = clauses.location.is_none();
+    let path = match &clauses.location {
+        Some(location) => PathBuf::from(location.strip_prefix("file://").unwrap_or(location)),
+        None => warehouse(session).join(name),
+    };
+    let path = std::path::absolute(&path).map_err(|error| invalid(error.to_string()))?;
+    let declared = match columns {
+        Some(open) => Some(declared(session, words, open).await?),
+        None => None,
+    };
+    let query = match clauses.query {
+        Some(_) if declared.is_some() => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "sql",
+                "columns and AS in one CREATE TABLE are not supported",
+            )
+            .with_help("name the columns in the query"));
+        }
+        Some(at) => Some(Box::pin(session::query(session, words.rest(at), "", &Parameters::new())).await?),
+        None => None,
+    };
+    let schema = match (&declared, &query) {
+        (Some(schema), _) => Arc::clone(schema),
+        (None, Some(query)) => query.schema(),
+        // What is there says what the columns are.
+        (None, None) => {
+            if managed {
+                return Err(invalid("CREATE TABLE needs columns, a LOCATION with files, or AS query"));
+            }
+            read(session, format, &path, None).await?.schema()
+        }
+    };
+    let mut fields: Vec<Field> =
+        schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    for key in &clauses.partition_by {
+        let at = fields.iter().position(|field| field.name() == key).ok_or_else(|| {
+            Error::unknown_column("PARTITIONED BY", key, schema.fields().iter().map(|field| field.name()))
+        })?;
+        let field = fields.remove(at);
+        fields.push(field);
+    }
+    let table = FileTable {
+        format,
+        path,
+        managed,
+        schema: Arc::new(Schema::new(fields)),
+        partition_by: clauses.partition_by,
+    };
+    if let Some(query) = query {
+        let mode = if replace { WriteMode::Overwrite } else { WriteMode::ErrorIfExists };
+        write(&table, &query, mode).await?;
+    } else if managed && replace {
+        remove(&table.path)?;
+    }
+    register(session, name, &table).await?;
+    lock(&state(session).file_tables).insert(name.to_owned(), table);
+    nothing(session)
+}
+
+/// The types of `(a INT, b STRING)`.
+async fn declared(session: &Session, words: &Words<'_>, open: usize) -> Result<SchemaRef> {
+    let form = || wrong("(column type, ..)");
+    let close = words.close(open).ok_or_else(form)?;
+    let mut tokens = vec![Token::make_keyword("SELECT")];
+    for (index, (from, to)) in words.parts(open + 1, close).into_iter().enumerate() {
+        let name = words.name(from).ok_or_else(form)?;
+        let end = (from + 1..to).find(|at| words.is(*at, "comment") || words.are(*at, &["not", "null"]));
+        if end.is_some_and(|at| words.is(at, "not")) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "sql",
+                "NOT NULL of a table of files is not supported",
+            ));
+        }
+        if index > 0 {
+            tokens.push(Token::Comma);
+        }
+        tokens.extend([Token::make_keyword("CAST"), Token::LParen, Token::make_keyword("NULL")]);
+        tokens.push(Token::make_keyword("AS"));
+        tokens.extend(words.slice(from + 1, end.unwrap_or(to)));
+        tokens.extend([Token::RParen, Token::make_keyword("AS"), Token::make_word(&name, Some('`'))]);
+    }
+    let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
+    Ok(frame.schema())
+}
+
+fn warehouse(session: &Session) -> PathBuf {
+    let state = session.context().state();
+    let settings = state.config().options().extensions.get::<SparkSettings>();
+    PathBuf::from(settings.map_or("spark-warehouse", |settings| settings.warehouse()))
+}
+
+async fn read(
+    session: &Session,
+    format: Format,
+    path: &Path,
+    types: Option<&FileTable>,
+) -> Result<DataFrame> {
+    match format {
+        Format::Parquet => session.read_parquet(path).await,
+        Format::Json => session.read_json(path).await,
+        Format::Arrow => session.read_arrow(path).await,
+        Format::Csv => {
+            let mut options = CsvOptions::new();
+            for field in types.iter().flat_map(|table| table.schema.fields()) {
+                let in_file = types.is_some_and(|table| !table.partition_by.contains(field.name()));
+                // Nested and binary values are not in CSV.
+                if in_file && !field.data_type().is_nested() {
+                    options = options.column_type(field.name(), field.data_type().clone());
+                }
+            }
+            session.read_csv_with(path, options).await
+        }
+    }
+}
+
+async fn write(table: &FileTable, frame: &DataFrame, mode: WriteMode) -> Result<usize> {
+    let options = WriteOptions::new().mode(mode).partition_by(table.partition_by.clone());
+    match table.format {
+        Format::Parquet => frame.write_parquet_with(&table.path, options).await,
+        Format::Csv => frame.write_csv_with(&table.path, options).await,
+        Format::Json => frame.write_json_with(&table.path, options).await,
+        Format::Arrow => frame.write_arrow_with(&table.path, options).await,
+    }
+}
+
+/// Lists the files, and makes them visible under the name with the columns as they were declared.
+async fn register(session: &Session, name: &str, table: &FileTable) -> Result<()> {
+    let frame = match read(session, table.format, &table.path, Some(table)).await {
+        Ok(frame) => {
+            let have = frame.columns();
+            let columns = table.schema.fields().iter().map(|field| {
+                let value = match have.contains(field.name()) {
+                    true => Expr::Column(Column::from_name(field.name())),
+                    false => lit(ScalarValue::Null),
+                };
+                cast(value, field.data_type().clone()).alias(field.name())
+            });
+            let inner = frame.inner().clone().select(columns.collect::<Vec<_>>());
+            DataFrame::new(session.clone(), inner.map_err(|error| session.error(error, "sql"))?)
+        }
+        // Nothing has been written yet.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            session.frame_from_batches(vec![RecordBatch::new_empty(Arc::clone(&table.schema))])?
+        }
+        Err(error) => return Err(error),
+    };
+    session.register(name, &frame)
+}
+
+/// `INSERT [INTO | OVERWRITE] [TABLE] name [PARTITION (..)] [(columns)] query`; none for a table of another kind.
+pub(crate) async fn insert(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
+    let overwrite = words.is(1, "overwrite");
+    let mut at = 1 + usize::from(overwrite || words.is(1, "into"));
+    at += usize::from(words.is(at, "table"));
+    let name = words.name(at)?;
+    let table = lock(&state(session).file_tables).get(&name).cloned()?;
+    Some(rows(session, words, &name, &table, at + 1, overwrite).await)
+}
+
+/// Values of `PARTITION (k = value, l)`: the key and its value, if it has one.
+type Given = Vec<(String, Option<Vec<Token>>)>;
+
+fn given(words: &Words<'_>, at: usize, table: &FileTable) -> Result<(Given, usize)> {
+    if !words.is(at, "partition") {
+        return Ok((Vec::new(), at));
+    }
+    let form = || wrong("PARTITION (column = value, ..)");
+    let close = words.close(at + 1).ok_or_else(form)?;
+    let mut out = Vec::new();
+    for (from, to) in words.parts(at + 2, close) {
+        let key = words.name(from).ok_or_else(form)?;
+        if !table.partition_by.contains(&key) {
+            return Err(invalid(format!("`{key}` is no partition column"))
+                .with_help(format!("partition columns are {}", table.partition_by.join(", "))));
+        }
+        let value = matches!(words.token(from + 1), Some(Token::Eq)).then(|| words.slice(from + 2, to));
+        if value.is_none() && to != from + 1 {
+            return Err(form());
+        }
+        out.push((key, value));
+    }
+    Ok((out, close + 1))
+}
+
+async fn rows(
+    session: &Session,
+    words: &Words<'_>,
+    name: &str,
+    table: &FileTable,
+    at: usize,
+    overwrite: bool,
+) -> Result<DataFrame> {
+    let (given, at) = given(words, at, table)?;
+    let form = || wrong("a query after INSERT");
+    let (columns, at) = match words.token(at) {
+        // A query may begin with a parenthesis too.
+        Some(Token::LParen) if !words.is(at + 1, "select") && !words.is(at + 1, "with") => {
+            let close = words.close(at).ok_or_else(form)?;
+            let names =
+                words.parts(at + 1, close).into_iter().map(|(from, _)| words.name(from).ok_or_else(form));
+            (Some(names.collect::<Result<Vec<_>>>()?), close + 1)
+        }
+        _ => (None, at),
+    };
+    if at >= words.len() {
+        return Err(form());
+    }
+    let query = Box::pin(session::query(session, words.rest(at), "", &Parameters::new())).await?;
+    let fixed =
+        |name: &String| given.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.clone());
+    let open: Vec<String> = match columns {
+        Some(columns) => columns,
+        None => {
+            let names = table.schema.fields().iter().map(|field| field.name().clone());
+            names.filter(|name| fixed(name).is_none()).collect()
+        }
+    };
+    let have = query.columns();
+    if have.len() != open.len() {
+        return Err(invalid(format!(
+            "[INSERT_COLUMN_ARITY_MISMATCH] the query has {} columns, {} are to be filled: {} SQLSTATE: 21S01",
+            have.len(),
+            open.len(),
+            open.join(", ")
+        )));
+    }
+    if let Some(unknown) = open.iter().find(|name| table.schema.index_of(name).is_err()) {
+        return Err(Error::unknown_column("INSERT", unknown, table.schema.fields().iter().map(|f| f.name())));
+    }
+    // The values of the statement as a query over the query, so that casts are those of the dialect.
+    session.register(SOURCE, &renamed(session, &query, open.len())?)?;
+    let mut tokens = vec![Token::make_keyword("SELECT")];
+    for (index, field) in table.schema.fields().iter().enumerate() {
+        let value = match (fixed(field.name()), open.iter().position(|name| name == field.name())) {
+            (Some(value), _) => value,
+            (None, Some(at)) => vec![Token::make_word(&format!("c{at}"), Some('`'))],
+            (None, None) => vec![Token::make_keyword("NULL")],
+        };
+        if index > 0 {
+            tokens.push(Token::Comma);
+        }
+        tokens.extend([Token::make_keyword("CAST"), Token::LParen]);
+        tokens.extend(value);
+        tokens.push(Token::make_keyword("AS"));
+        tokens.extend(type_tokens(field.data_type())?);
+        tokens.extend([Token::RParen, Token::make_keyword("AS"), Token::make_word(field.name(), Some('`'))]);
+    }
+    tokens.extend([Token::make_keyword("FROM"), Token::make_word(SOURCE, Some('`'))]);
+    let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await;
+    session.deregister(SOURCE)?;
+    let frame = frame?;
+
+    let all_fixed = !given.is_empty()
+        && given.len() == table.partition_by.len()
+        && given.iter().all(|(_, value)| value.is_some());
+    let mode = match overwrite {
+        false => WriteMode::Append,
+        true if table.partition_by.is_empty() => WriteMode::Overwrite,
+        true if all_fixed || dynamic(session) => WriteMode::OverwritePartitions,
+        true if given.is_empty() => WriteMode::Overwrite,
+        true => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "sql",
+                "INSERT OVERWRITE of a part of the partition columns is not supported",
+            )
+            .with_help(
+                "give all of them a value, or SET spark.sql.sources.partitionOverwriteMode = dynamic",
+            ));
+        }
+    };
+    let written = write(table, &frame, mode).await?;
+    if written == 0 && overwrite && all_fixed {
+        remove(&fixed_directory(session, table, &given).await?)?;
+    }
+    register(session, name, table).await?;
+    nothing(session)
+}
+
+/// The name under which the rows of an INSERT are known while they are planned.
+const SOURCE: &str = "#insert";
+
+fn renamed(session: &Session, query: &DataFrame, width: usize) -> Result<DataFrame> {
+    let columns = query.inner().schema().columns().into_iter().enumerate();
+    let columns: Vec<Expr> =
+        columns.take(width).map(|(index, column)| Expr::Column(column).alias(format!("c{index}"))).collect();
+    let inner = query.inner().clone().select(columns).map_err(|error| session.error(error, "sql"))?;
+    Ok(DataFrame::new(session.clone(), inner))
+}
+
+fn type_tokens(data_type: &DataType) -> Result<Vec<Token>> {
+    let name = crate::value::types::name(data_type);
+    let tokens = crate::tokens::tokens(&crate::dialect::TrefoilDialect, &name, false)
+        .map_err(|error| invalid(format!("the type {name}: {error}")))?;
+    Ok(tokens.into_iter().map(|token| token.token).collect())
+}
+
+fn dynamic(session: &Session) -> bool {
+    let state = session.context().state();
+    state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::dynamic_overwrite)
+}
+
+/// The directory of a partition whose keys all have values.
+async fn fixed_directory(session: &Session, table: &FileTable, given: &Given) -> Result<PathBuf> {
+    let mut path = table.path.clone();
+    for key in &table.partition_by {
+        let Some((_, Some(value))) = given.iter().find(|(name, _)| name == key) else { continue };
+        let mut tokens = vec![Token::make_keyword("SELECT"), Token::make_keyword("CAST"), Token::LParen];
+        tokens.extend(value.clone());
+        tokens.extend([Token::make_keyword("AS"), Token::make_keyword("STRING"), Token::RParen]);
+        let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
+        let batches = frame.collect().await?;
+        let text = batches.first().map(|batch| crate::spark_format::column(batch.column(0))).transpose()?;
+        let text = text.and_then(|mut text| text.pop()).unwrap_or_default();
+        path.push(trefoil_plan::partition_directory(key, Some(&text)));
+    }
+    Ok(path)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            Err(Error::new(ErrorKind::Io, "sql", format!("cannot remove `{}`: {error}", path.display()))
+                .with_source(error))
+        }
+    }
+}
+
+/// `DROP TABLE [IF EXISTS] name`; none for a table of another kind.
+pub(crate) fn drop_table(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
+    let at = if words.are(2, &["if", "exists"]) { 4 } else { 2 };
+    let name = words.name(at)?;
+    let table = lock(&state(session).file_tables).remove(&name)?;
+    Some(
+        session
+            .deregister(&name)
+            .and_then(|()| if table.managed { remove(&table.path) } else { Ok(()) })
+            .and_then(|()| nothing(session)),
+    )
+}
+
+/// `SHOW PARTITIONS name`: the directories below the table.
+pub(crate) fn show_partitions(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let name = words.name(2).ok_or_else(|| wrong("SHOW PARTITIONS name"))?;
+    let tables = lock(&state(session).file_tables).clone();
+    let Some(file_table) = tables.get(&name) else {
+        return Err(missing("table of files", &name, tables.keys().cloned().collect()));
+    };
+    if file_table.partition_by.is_empty() {
+        return Err(invalid(format!("`{name}` is not partitioned")));
+    }
+    let mut found = vec![(file_table.path.clone(), String::new())];
+    for _ in &file_table.partition_by {
+        let mut next = Vec::new();
+        for (path, label) in found {
+            let entries =
+                fs::read_dir(&path).map(|dir| dir.flatten().collect::<Vec<_>>()).unwrap_or_default();
+            for entry in entries.into_iter().filter(|entry| entry.path().is_dir()) {
+                let part = entry.file_name().to_string_lossy().into_owned();
+                if part.contains('=') && !part.starts_with('.') {
+                    let label = if label.is_empty() { part } else { format!("{label}/{part}") };
+                    next.push((entry.path(), label));
+                }
+            }
+        }
+        found = next;
+    }
+    let mut labels: Vec<String> = found.into_iter().map(|(_, label)| label).collect();
+    labels.sort();
+    table(session, vec![("partition", texts(labels))])
+}
+
+/// `SHOW CREATE TABLE name`, for a table of files.
+pub(crate) fn show_create(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
+    let name = words.name(3)?;
+    let file_table = lock(&state(session).file_tables).get(&name).cloned()?;
+    let column = |field: &Arc<Field>| {
+        format!("  {} {}", field.name(), crate::value::types::name(field.data_type()).to_uppercase())
+    };
+    let columns: Vec<String> = file_table.schema.fields().iter().map(column).collect();
+    let mut text = format!("CREATE TABLE {name} (\n{})\n", columns.join(",\n"));
+    text.push_str(&format!("USING {}\n", format!("{:?}", file_table.format).to_lowercase()));
+    if !file_table.partition_by.is_empty() {
+        text.push_str(&format!("PARTITIONED BY ({})\n", file_table.partition_by.join(", ")));
+    }
+    if !file_table.managed {
+        text.push_str(&format!("LOCATION '{}'\n", file_table.path.display()));
+    }
+    Some(table(session, vec![("createtab_stmt", texts(vec![text]))]))
+}
