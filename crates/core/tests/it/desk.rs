@@ -25,10 +25,7 @@ mod lineup;
 #[allow(dead_code)]
 mod machine;
 
-#[path = "../../src/refs/raw.rs"]
-#[allow(dead_code)]
-mod raw;
-
+use crate::models::raw;
 use demand::{CPUS, Demand, MEMORY};
 use machine::{Action, Ask, Doom, Event, Machine, TaskId};
 

@@ -196,8 +196,10 @@ fn priorities_and_floods_share_the_workers() {
         }
         (0..10).for_each(|_| again(&engine, &done, priority + 1));
         let own = Arc::clone(&done);
-        let late =
-            call(TaskSpec::new("late").priority(priority), move || Ok(own.store(true, Ordering::SeqCst)));
+        let late = call(TaskSpec::new("late").priority(priority), move || {
+            own.store(true, Ordering::SeqCst);
+            Ok(())
+        });
         engine.spawn(late).get().unwrap();
     }
 }

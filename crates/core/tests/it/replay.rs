@@ -29,7 +29,10 @@ fn program(engine: &Engine) -> Vec<String> {
         .map(|i| {
             let note = noting(format!("cpus {i}"));
             let spec = TaskSpec::new("cpus").cpus(1.5).priority(i % 3);
-            engine.spawn(Call::new(spec, (), move |()| Ok(note())))
+            engine.spawn(Call::new(spec, (), move |()| {
+                note();
+                Ok(())
+            }))
         })
         .collect();
     let steps: Vec<Ref<()>> = (0..3)
