@@ -5,12 +5,15 @@
 mod calls;
 mod cancel;
 mod contexts;
+mod desk;
 mod errors;
 mod events;
 mod executor;
 #[cfg(feature = "prometheus")]
 mod metrics;
 mod models;
+mod options;
+mod replay;
 mod several;
 mod shutdown;
 mod spans;

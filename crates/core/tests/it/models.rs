@@ -9,7 +9,7 @@ mod idle;
 
 #[path = "../../src/refs/raw.rs"]
 #[allow(dead_code)]
-mod raw;
+pub(crate) mod raw;
 
 /// Explores the model. With `preemptions`, interleavings with more switches away from a thread that could go
 /// on are left out, which bounds the time and, as loom's authors found, still finds nearly all defects.
