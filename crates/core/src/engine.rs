@@ -25,8 +25,11 @@ use crate::graph::{
 };
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
-use crate::refs::{Completed, Ref, current_task_home, wait_for};
-use crate::runtime::{Home, PoolShared, block_on, mark_runtime_thread, settle, shut_down, thread_home};
+use crate::refs::{Completed, Origin, Ref, current_task_home, wait_for};
+use crate::runtime::{
+    Home, Parts, PoolShared, block_on, mark_runtime_thread, settle, shut_down, thread_home,
+};
+use crate::schedule::Capacity;
 use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
 
 /// Threads of the control runtime: one may write a spill file while the other stays prompt.
@@ -133,6 +136,8 @@ impl Engine {
             disk: Arc::new(OsDisk),
             name: None,
             resources: Vec::new(),
+            pinned: false,
+            seed: None,
             events: None,
             progress: false,
         }
@@ -228,7 +233,11 @@ impl Engine {
         F: FnOnce() -> T + Send + 'static,
     {
         let location = Location::caller();
-        start(&self.0.pool, 0, FnJob { name: "closure".into(), location, work: move || Ok(work()) })
+        start(
+            &self.0.pool,
+            Origin::here(),
+            FnJob { name: "closure".into(), location, work: move || Ok(work()) },
+        )
     }
 
     /// Runs closures as tasks, as [`Engine::spawn_fn`] does, for less each: they are queued in batches.
@@ -251,7 +260,7 @@ impl Engine {
     {
         let location = Location::caller();
         let job = |work: F| FnJob { name: "closure".into(), location, work: move || Ok(work()) };
-        start_all(&self.0.pool, works.into_iter().map(job))
+        start_all(&self.0.pool, &Origin::here(), works.into_iter().map(job))
     }
 
     /// Runs a closure that may fail as a task; its error reaches the ref, downcastable.
@@ -264,7 +273,7 @@ impl Engine {
     {
         let location = Location::caller();
         let work = move || work().map_err(Error::user);
-        start(&self.0.pool, 0, FnJob { name: "closure".into(), location, work })
+        start(&self.0.pool, Origin::here(), FnJob { name: "closure".into(), location, work })
     }
 
     /// Runs a future on the CPU runtime as a task.
@@ -322,7 +331,7 @@ impl Engine {
     {
         let work = Arc::new(work);
         let job = |input| MapJob { location, input, work: Arc::clone(&work) };
-        start_all(&self.0.pool, inputs.into_iter().map(job))
+        start_all(&self.0.pool, &Origin::here(), inputs.into_iter().map(job))
     }
 
     /// Waits until `count` of the refs are done, failed ones included, or the time is up; returns those
@@ -570,6 +579,8 @@ pub struct EngineBuilder {
     disk: Arc<dyn Disk>,
     name: Option<String>,
     resources: Vec<(String, f64)>,
+    pinned: bool,
+    seed: Option<u64>,
     events: Option<usize>,
     progress: bool,
 }
@@ -629,6 +640,48 @@ impl EngineBuilder {
         self
     }
 
+    /// Keeps each worker on a core of its own, as far as there are cores: worker `n` on the `n`th that the
+    /// process may use, and again from the first. Threads that tasks start inherit it. Default: the system
+    /// places them. Where it cannot be done, [`build`](Self::build) says so.
+    pub fn pin_workers(mut self, pinned: bool) -> Self {
+        self.pinned = pinned;
+        self
+    }
+
+    /// For tests: tasks run on the thread that builds the engine, one at a time, while that thread waits for
+    /// a [`Ref`] or in [`Engine::block_on`], in an order drawn from `seed`. The same program with the same seed
+    /// runs them in the same order; another seed tries another. Pauses and deadlines take no time: when
+    /// nothing else is left, the clock jumps. [`workers`](Self::workers) is still what tasks that declare cpus
+    /// share.
+    ///
+    /// Only tasks and their graphs are replayed: actors, queries and timers of other libraries run on runtimes
+    /// of their own. A task that blocks runs others on its stack meanwhile.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use trefoil_core::Engine;
+    ///
+    /// let order = |seed| -> trefoil_core::Result<Vec<usize>> {
+    ///     let engine = Engine::builder().deterministic(seed).build()?;
+    ///     let log = Arc::new(Mutex::new(Vec::new()));
+    ///     let refs = engine.spawn_fns((0..10).map(|i| {
+    ///         let log = log.clone();
+    ///         move || log.lock().map(|mut log| log.push(i)).unwrap_or_default()
+    ///     }));
+    ///     engine.block_on(engine.gather(refs))?;
+    ///     Ok(log.lock().map(|log| log.clone()).unwrap_or_default())
+    /// };
+    /// assert_eq!(order(7)?, order(7)?);
+    /// assert_ne!(order(7)?, order(8)?);
+    /// # Ok::<(), trefoil_core::Error>(())
+    /// ```
+    pub fn deterministic(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Records what happens, from the start on: each thread keeps the last `capacity` events in a ring and
     /// counts those it overwrites. An event takes about 120 bytes; rings grow as they fill. Default: nothing
     /// is recorded until someone asks with [`Engine::events`], and then with a capacity of 4,096.
@@ -649,8 +702,8 @@ impl EngineBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] for zero or more than 4,096 workers, a memory limit that is not a
-    /// byte count or is under 1 MiB, or an amount of a resource below 0; [`ErrorKind::Io`] if the spill directory cannot be written or threads
-    /// cannot be started.
+    /// byte count or is under 1 MiB, or an amount of a resource below 0; [`ErrorKind::Io`] if the spill
+    /// directory cannot be written, or threads cannot be started or pinned.
     pub fn build(self) -> Result<Engine> {
         const MAX_WORKERS: usize = 4096;
         static NUMBER: AtomicUsize = AtomicUsize::new(1);
@@ -690,8 +743,18 @@ impl EngineBuilder {
         let home = Arc::new(Home::new());
         let cpu = runtime(&format!("{name}-cpu"), workers, &home)?;
         let control = runtime(&format!("{name}-control"), CONTROL_THREADS, &home)?;
-        let (handle, hub) = (cpu.handle().clone(), Arc::clone(&events));
-        let pool = PoolShared::start(&name, workers, handle, hub, Arc::clone(&home))?;
+        let pool = PoolShared::start(Parts {
+            name: &name,
+            workers,
+            pinned: self.pinned,
+            seed: self.seed,
+            capacity: Capacity::new(workers, limit, &self.resources),
+            budget: budget.clone(),
+            cpu: cpu.handle().clone(),
+            control: control.handle().clone(),
+            events: Arc::clone(&events),
+            home: Arc::clone(&home),
+        })?;
         let engine = Engine(Arc::new(Inner {
             id: next_number(),
             name,

@@ -175,7 +175,8 @@ impl Error {
         Self::unknown(ErrorKind::UnknownTable, "table", operation.into(), name, known)
     }
 
-    fn unknown<S: AsRef<str>>(
+    /// A name that is not there, with the nearest known one.
+    pub(crate) fn unknown<S: AsRef<str>>(
         kind: ErrorKind,
         what: &str,
         operation: Cow<'static, str>,

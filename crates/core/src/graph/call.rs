@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,9 +26,9 @@ use super::task_graph::{NodeKind, TaskGraph};
 use super::then::Work;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::id::next_number;
-use crate::refs::{Job, Outcome, Ref, Started, Task, TaskCell};
+use crate::refs::{DynJob, Job, Origin, Outcome, Ref, Started, Task, TaskCell};
 use crate::runtime::PoolShared;
-use crate::schedule::Backoff;
+use crate::schedule::{Backoff, Below, depth_first};
 
 /// The work of a call: made by [`Call::new`] and [`Call::new_async`] from closures.
 #[doc(hidden)]
@@ -174,17 +174,6 @@ where
         skip_fused(self.arguments())
     }
 
-    fn external_refs(&self) -> Vec<String> {
-        let mut refs = Vec::new();
-        for fused in self.arguments().into_iter().filter(|node| node.is_fused()) {
-            refs.extend(fused.external_refs());
-        }
-        if let Some(args) = &*self.args.lock() {
-            args.external_refs(&mut refs);
-        }
-        refs
-    }
-
     fn may_be_fused(&self) -> bool {
         self.spec.managed().is_none() && !self.body.is_async()
     }
@@ -199,6 +188,17 @@ where
 
     fn is_fused(&self) -> bool {
         self.fused.load(Ordering::Acquire)
+    }
+
+    fn external_refs(&self) -> Vec<String> {
+        let mut refs = Vec::new();
+        for fused in self.arguments().into_iter().filter(|node| node.is_fused()) {
+            refs.extend(fused.external_refs());
+        }
+        if let Some(args) = &*self.args.lock() {
+            args.external_refs(&mut refs);
+        }
+        refs
     }
 
     fn launch(&self, launch: &mut Launch<'_>) {
@@ -302,6 +302,9 @@ pub struct Launch<'a> {
     pool: &'a Arc<PoolShared>,
     /// None for a call without calls below it.
     graph: Option<Graph>,
+    /// A graph: what is ready at once is begun in the order of the launch, also by a worker, which otherwise
+    /// begins with what it made last.
+    ordered: bool,
 }
 
 struct Graph {
@@ -576,28 +579,54 @@ impl<T> fmt::Debug for Call<T> {
     }
 }
 
-/// The nodes below `roots`, each once, arguments before the calls that take them. No recursion.
-pub(super) fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
-    enum Step {
-        Enter(Arc<dyn Node>),
-        Leave(Arc<dyn Node>),
-    }
-    let mut order = Vec::new();
-    let mut seen = HashSet::new();
-    let mut stack: Vec<Step> = roots.iter().rev().map(|root| Step::Enter(Arc::clone(root))).collect();
-    while let Some(step) = stack.pop() {
-        match step {
-            Step::Enter(node) => {
-                if seen.insert(node.id()) {
-                    let below = node.below();
-                    stack.push(Step::Leave(node));
-                    stack.extend(below.into_iter().rev().map(Step::Enter));
+/// The nodes below some roots, each once, arguments before the calls that take them, in the order in which
+/// they are best begun.
+struct Plan {
+    nodes: Vec<Arc<dyn Node>>,
+    /// By place in `nodes`: the places of nodes that no later one takes.
+    last_taken: Vec<Vec<u32>>,
+}
+
+impl Plan {
+    fn new(roots: &[Arc<dyn Node>]) -> Self {
+        let mut places: HashMap<u64, u32> = HashMap::new();
+        let mut found: Vec<Option<Arc<dyn Node>>> = Vec::new();
+        let mut place = |found: &mut Vec<Option<Arc<dyn Node>>>, node: &Arc<dyn Node>| {
+            *places.entry(node.id()).or_insert_with(|| {
+                found.push(Some(Arc::clone(node)));
+                found.len() as u32 - 1
+            })
+        };
+        let roots: Vec<u32> = roots.iter().map(|root| place(&mut found, root)).collect();
+        let mut graph = Below::new();
+        let mut next = 0;
+        while let Some(Some(node)) = found.get(next) {
+            let below = node.below();
+            graph.push(below.iter().map(|node| place(&mut found, node)).collect::<Vec<_>>());
+            next += 1;
+        }
+        let order = depth_first(&mut graph, &roots);
+        // Roots are kept to the end.
+        let mut kept = vec![false; found.len()];
+        roots.iter().for_each(|root| kept[*root as usize] = true);
+        let mut position = vec![0u32; found.len()];
+        order.iter().enumerate().for_each(|(at, node)| position[*node as usize] = at as u32);
+        let mut last_taken = vec![Vec::new(); order.len()];
+        for (at, node) in order.iter().enumerate().rev() {
+            for &below in graph.of(*node) {
+                if !std::mem::replace(&mut kept[below as usize], true) {
+                    last_taken[at].push(position[below as usize]);
                 }
             }
-            Step::Leave(node) => order.push(node),
         }
+        let nodes = order.into_iter().filter_map(|node| found[node as usize].take()).collect();
+        Self { nodes, last_taken }
     }
-    order
+}
+
+/// The nodes below `roots`, each once, arguments before the calls that take them.
+pub(super) fn below_first(roots: &[Arc<dyn Node>]) -> Vec<Arc<dyn Node>> {
+    Plan::new(roots).nodes
 }
 
 /// The nodes nobody outside this graph can reach: their arguments may be taken instead of cloned.
@@ -627,7 +656,7 @@ pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, call:
     // The usual call of a task takes values and refs only: there is no graph to walk.
     if node.below().is_empty() {
         let take = Arc::strong_count(node) == 1 && node.is_sole_owner();
-        let launch = Launch { pool, graph: None };
+        let launch = Launch { pool, graph: None, ordered: false };
         return node.start(&launch, take);
     }
     let launch = launch_all(pool, &[call.node()]);
@@ -646,35 +675,24 @@ pub(crate) fn spawn_calls<T: Send + Sync + 'static>(
 
 /// Starts the nodes `roots` and everything below them. Each root is held by us, and by the call it is of.
 pub(crate) fn launch_all<'p>(pool: &'p Arc<PoolShared>, roots: &[Arc<dyn Node>]) -> Launch<'p> {
-    let order = below_first(roots);
+    let Plan { nodes, last_taken } = Plan::new(roots);
     let mut handles: HashMap<u64, usize> = HashMap::with_capacity(roots.len());
     for root in roots {
         *handles.entry(root.id()).or_default() += 2;
     }
-    let exclusive = exclusive_nodes(&order, &handles);
-    let graph = Graph { refs: HashMap::with_capacity(order.len()), exclusive };
-    let mut launch = Launch { pool, graph: Some(graph) };
-    for node in &order {
+    let exclusive = exclusive_nodes(&nodes, &handles);
+    let graph = Graph { refs: HashMap::new(), exclusive };
+    let mut launch = Launch { pool, graph: Some(graph), ordered: true };
+    for (node, taken) in nodes.iter().zip(last_taken) {
         node.launch(&mut launch);
+        // A result that is there before the graph is launched must not live longer for it.
+        for place in taken {
+            if let Some(graph) = &mut launch.graph {
+                graph.refs.remove(&nodes[place as usize].id());
+            }
+        }
     }
     launch
-}
-
-/// Thousandths of a cpu, checked against what the engine has.
-fn milli_cpus(spec: &TaskSpec, pool: &PoolShared) -> Result<u32> {
-    let wrong = |message: String| {
-        Err(Error::new(ErrorKind::InvalidArgument, "spawn", message)
-            .with_help(format!("this engine has {} workers", pool.workers()))
-            .in_task(spec.info(1)))
-    };
-    let cpus = spec.managed().map_or(0.0, |options| options.cpus);
-    if !cpus.is_finite() || cpus < 0.0 {
-        return wrong(format!("{cpus} is no number of cpus"));
-    }
-    if cpus > pool.workers() as f64 {
-        return wrong(format!("{cpus} cpus can never be granted"));
-    }
-    Ok((cpus * 1000.0).round() as u32)
 }
 
 /// Starts a job under the options of its node.
@@ -683,37 +701,45 @@ pub(super) fn start_with_spec<T: Send + Sync + 'static, J: Job<T>>(
     spec: Option<&TaskSpec>,
     job: J,
 ) -> Ref<T> {
-    match spec.map_or(Ok(0), |spec| milli_cpus(spec, launch.pool)) {
-        Ok(milli) => start(launch.pool, milli, job),
-        Err(error) => Ref::failed(error),
+    let origin = match spec.map_or_else(|| Ok(Origin::here()), |spec| spec.origin(launch.pool)) {
+        Ok(origin) => origin,
+        Err(error) => return Ref::failed(error),
+    };
+    let (cell, ready) = TaskCell::make(launch.pool, origin, job);
+    match ready {
+        Some(task) if launch.ordered => launch.pool.submit_last(task),
+        Some(task) => launch.pool.submit(task),
+        None => {}
     }
+    Ref::from_cell(cell as Arc<dyn Outcome<T>>)
 }
 
 /// Makes the task of a job, wires its dependencies, and queues it when the last of them is done.
 pub(crate) fn start<T: Send + Sync + 'static, J: Job<T>>(
     pool: &Arc<PoolShared>,
-    milli: u32,
+    origin: Origin,
     job: J,
 ) -> Ref<T> {
-    let (cell, ready) = TaskCell::make(pool, milli, job);
+    let (cell, ready) = TaskCell::make(pool, origin, job);
     if let Some(task) = ready {
         pool.submit(task);
     }
     Ref::from_cell(cell as Arc<dyn Outcome<T>>)
 }
 
-/// Makes the task of a job, and gives it back to be queued if it is ready.
+/// Makes the task of a job that belongs to no other, and gives it back to be queued if it is ready.
 pub(super) fn prepare<T: Send + Sync + 'static, J: Job<T>>(
     pool: &Arc<PoolShared>,
     job: J,
 ) -> (Ref<T>, Option<Task>) {
-    let (cell, ready) = TaskCell::make(pool, 0, job);
+    let (cell, ready) = TaskCell::make(pool, Origin::default(), job);
     (Ref::from_cell(cell as Arc<dyn Outcome<T>>), ready)
 }
 
 /// Starts many tasks without dependencies among each other, and queues them a batch at a time.
 pub(crate) fn start_all<T: Send + Sync + 'static, J: Job<T>>(
     pool: &Arc<PoolShared>,
+    origin: &Origin,
     jobs: impl IntoIterator<Item = J>,
 ) -> Vec<Ref<T>> {
     const BATCH: usize = 256;
@@ -721,7 +747,7 @@ pub(crate) fn start_all<T: Send + Sync + 'static, J: Job<T>>(
     let mut refs = Vec::with_capacity(jobs.size_hint().0);
     let mut batch = Vec::with_capacity(BATCH);
     for job in jobs {
-        let (cell, ready) = TaskCell::make(pool, 0, job);
+        let (cell, ready) = TaskCell::make(pool, origin.clone(), job);
         batch.extend(ready);
         refs.push(Ref::from_cell(cell as Arc<dyn Outcome<T>>));
         if batch.len() == BATCH {
@@ -739,10 +765,10 @@ struct CallJob<A, B> {
     body: B,
 }
 
-/// Runs one attempt's synchronous part, panics caught.
-fn attempt<T, I, B: Body<I, T>>(body: &B, inputs: I) -> Result<BodyStart<T>> {
-    catch_unwind(AssertUnwindSafe(|| body.start(inputs)))
-        .map_err(|payload| Error::panicked("task", &*payload))
+impl<A: Clone, B: Clone> Clone for CallJob<A, B> {
+    fn clone(&self) -> Self {
+        Self { spec: self.spec.clone(), args: self.args.clone(), body: self.body.clone() }
+    }
 }
 
 impl<T, A, B> Job<T> for CallJob<A, B>
@@ -752,34 +778,14 @@ where
     B: Body<A::Inputs, T>,
 {
     fn run(self) -> Started<T> {
-        let Self { spec, args, body } = self;
         // A failed argument is this task's failure, unchanged; the work does not run.
-        let inputs = match args.resolve() {
-            Ok(inputs) => inputs,
-            Err(error) => return Started::Done(Err(error)),
-        };
-        let mut inputs = Some(inputs);
-        let mut next = move |last: bool| if last { inputs.take() } else { inputs.clone() };
-        let retries = spec.managed().map_or(0, |options| options.retries);
-        for number in 1..=retries.saturating_add(1) {
-            let last = number > retries;
-            let Some(given) = next(last) else { break };
-            match attempt(&body, given) {
-                Ok(BodyStart::Done(Ok(value))) => return Started::Done(Ok(value)),
-                Ok(BodyStart::Done(Err(error))) | Err(error) => {
-                    let error = error.in_task(spec.info(number));
-                    if last {
-                        return Started::Done(Err(error));
-                    }
-                }
-                Ok(BodyStart::Future(first)) => {
-                    return Started::Future(
-                        async move { retry_async(spec, body, first, number, next).await }.boxed(),
-                    );
-                }
-            }
+        match self.args.resolve() {
+            Err(error) => Started::NotRun(error),
+            Ok(inputs) => match self.body.start(inputs) {
+                BodyStart::Done(result) => Started::Done(result),
+                BodyStart::Future(future) => Started::Future(future),
+            },
         }
-        Started::Done(Err(Error::new(ErrorKind::Internal, "task", "no attempt was made")))
     }
 
     fn reads_refs(&self) -> bool {
@@ -793,37 +799,9 @@ where
     fn info(&self) -> TaskInfo {
         self.spec.info(1)
     }
-}
 
-/// The attempts of an asynchronous body, from its first future on.
-async fn retry_async<T: Send + 'static, I, B: Body<I, T>>(
-    spec: TaskSpec,
-    body: B,
-    first: BoxFuture<'static, Result<T>>,
-    mut number: u32,
-    mut next: impl FnMut(bool) -> Option<I>,
-) -> Result<T> {
-    let retries = spec.managed().map_or(0, |options| options.retries);
-    let mut future = first;
-    loop {
-        let result = match AssertUnwindSafe(future).catch_unwind().await {
-            Ok(result) => result,
-            Err(payload) => Err(Error::panicked("task", &*payload)),
-        };
-        let error = match result {
-            Ok(value) => return Ok(value),
-            Err(error) => error.in_task(spec.info(number)),
-        };
-        if number > retries {
-            return Err(error);
-        }
-        number += 1;
-        let Some(inputs) = next(number > retries) else { return Err(error) };
-        future = match attempt(&body, inputs) {
-            Ok(BodyStart::Future(future)) => future,
-            Ok(BodyStart::Done(result)) => futures::future::ready(result).boxed(),
-            Err(error) => futures::future::ready(Err(error)).boxed(),
-        };
+    fn again(&self) -> Option<Box<dyn DynJob<T>>> {
+        Some(Box::new(self.clone()))
     }
 }
 

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use super::call::{FnJob, prepare};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
-use crate::refs::{Promise, Ref};
+use crate::refs::{Promise, Ref, Scope, current_scope};
 use crate::runtime::{PoolShared, shut_down};
 
 /// How long a lane works before it lets others go first.
@@ -207,6 +207,8 @@ struct Run<F> {
     stopped: AtomicBool,
     promise: Mutex<Option<Promise<()>>>,
     location: &'static Location<'static>,
+    /// Of the task that started the run: it is cancelled with it.
+    parent: Option<Arc<Scope>>,
     pool: Arc<PoolShared>,
 }
 
@@ -279,7 +281,8 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
                     break false;
                 }
             }
-            if Instant::now() >= end {
+            // Where the order is repeated, time decides nothing.
+            if Instant::now() >= end || self.pool.is_replayed() {
                 break true;
             }
         };
@@ -370,6 +373,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         // A shut-down fails the queued lanes, and whoever drops the run fails its ref.
         self.stopped.load(Ordering::Relaxed)
             || self.promise.lock().as_ref().is_none_or(Promise::is_cancelled)
+            || self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
             || self.pool.is_down()
     }
 
@@ -430,6 +434,7 @@ impl Engine {
             stopped: AtomicBool::new(false),
             promise: Mutex::new(Some(promise)),
             location: Location::caller(),
+            parent: current_scope(),
             pool: Arc::clone(self.pool()),
         });
         run.start_lane();

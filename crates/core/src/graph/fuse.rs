@@ -19,9 +19,9 @@ use parking_lot::Mutex;
 
 use super::args::{Input, Subscriber};
 use super::call::{Call, Launch, Node, below_first, exclusive_nodes};
-use super::then::{DynJob, Work};
+use super::then::Work;
 use crate::error::{Error, ErrorKind, Result};
-use crate::refs::Started;
+use crate::refs::{DynJob, Started};
 
 /// At most so many calls run inside one task: they run on each other's stack.
 const MOST: usize = 64;
@@ -62,6 +62,8 @@ impl<T: Send + Sync + 'static> Fused<T> {
                 let info = job.info();
                 let result = match catch_unwind(AssertUnwindSafe(|| DynJob::run(job))) {
                     Ok(Started::Done(result)) => result.map(Input::Owned),
+                    // Of something this call waited for, with its own mark.
+                    Ok(Started::NotRun(error)) => return Err(error),
                     Ok(Started::Future(_)) => Err(wrong("a fused call is asynchronous")),
                     Err(payload) => Err(Error::panicked("task", &*payload)),
                 };

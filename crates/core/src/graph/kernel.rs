@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use super::call::{FnJob, start_all};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
-use crate::refs::{Promise, Ref};
+use crate::refs::{Origin, Promise, Ref};
 
 /// How often the caller lets others run before it sleeps: pieces begun by helpers end soon.
 const YIELDS: usize = 64;
@@ -129,7 +129,7 @@ impl Engine {
             };
             FnJob { name: "par_for".into(), location, work }
         });
-        drop::<Vec<Ref<()>>>(start_all(self.pool(), helpers));
+        drop::<Vec<Ref<()>>>(start_all(self.pool(), &Origin::default(), helpers));
         shared.help();
         for _ in 0..YIELDS {
             if ended.is_done() {

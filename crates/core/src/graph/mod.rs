@@ -23,6 +23,7 @@ pub(crate) use args::{Subscriber, SubscriberKind};
 pub use call::Call;
 pub(crate) use call::{FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start, start_all};
 pub use dag::Dag;
+pub(crate) use options::RetryIf;
 pub use options::TaskSpec;
 pub use split::Split;
 pub use stream::{RefIter, RefStream, StreamCall, StreamSink};

@@ -9,8 +9,10 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::{Error, TaskInfo};
-use crate::schedule::Backoff;
+use crate::error::{Error, Result, TaskInfo};
+use crate::refs::{Managed, Origin, current_scope};
+use crate::runtime::PoolShared;
+use crate::schedule::{Ask, Backoff};
 
 /// Decides which errors are worth another attempt.
 pub(crate) type RetryIf = Arc<dyn Fn(&Error) -> bool + Send + Sync>;
@@ -102,6 +104,32 @@ impl TaskSpec {
         self.options.as_ref().filter(|options| !options.is_plain())
     }
 
+    /// Where a task of these options that is spawned here comes from, and what it asks the scheduler for.
+    ///
+    /// # Errors
+    ///
+    /// As [`Capacity::demand`](crate::schedule::Capacity::demand): what can never be met.
+    pub(crate) fn origin(&self, pool: &PoolShared) -> Result<Origin> {
+        let Some(options) = &self.options else { return Ok(Origin::here()) };
+        let parent = if options.detached { None } else { current_scope() };
+        let managed = match self.managed() {
+            None => None,
+            Some(options) => {
+                let TaskOptions { cpus, memory, resources, priority, deadline, retries, .. } = &**options;
+                let demand = pool.capacity().demand(*cpus, *memory, resources);
+                let ask = Ask {
+                    demand: demand.map_err(|error| error.in_task(self.info(1)))?,
+                    priority: *priority,
+                    deadline: *deadline,
+                    retries: *retries,
+                    backoff: options.backoff,
+                };
+                Some(Arc::new(Managed { ask: Arc::new(ask), retry_if: options.retry_if.clone() }))
+            }
+        };
+        Ok(Origin { parent, managed })
+    }
+
     fn edit(mut self, change: impl FnOnce(&mut TaskOptions)) -> Self {
         change(Arc::make_mut(self.options.get_or_insert_default()));
         self
@@ -109,7 +137,7 @@ impl TaskSpec {
 
     /// Cpus the task uses, a fraction (in steps of 1/10,000) or more: it starts when so many of the engine's
     /// are free, and while it runs other tasks that declare cpus get only the rest. While it blocks on a ref
-    /// it gives them back. 0, the default, declares nothing: the number of workers is the only limit.
+    /// it lends them to others, and goes on when they are free again. 0, the default, declares nothing: the number of workers is the only limit.
     ///
     /// More than the engine has, or no finite number from 0 up, is an error when the task is spawned.
     #[must_use]
@@ -129,8 +157,8 @@ impl TaskSpec {
 
     /// An amount (in steps of 1/10,000) of a resource declared with
     /// [`EngineBuilder::resource`](crate::EngineBuilder::resource) that the task holds while it runs. Given
-    /// twice for one name, the last amount counts. An unknown name or more than there is is an error when
-    /// the task is spawned.
+    /// twice for one name, the last amount counts. It keeps it while it blocks. An unknown name or more than
+    /// there is is an error when the task is spawned.
     #[must_use]
     pub fn resource(self, name: impl Into<Cow<'static, str>>, amount: f64) -> Self {
         let name = name.into();
@@ -141,8 +169,8 @@ impl TaskSpec {
     }
 
     /// Higher runs first among tasks that wait for a worker or for resources; equal ones in the order they
-    /// became ready. Default 0; negative values come after tasks without a priority. What waits long gains
-    /// on what comes later, so that nothing waits for ever.
+    /// became ready. Default 0; negative values come after tasks without a priority. A step of priority
+    /// outweighs a thousand later arrivals, not more, so that nothing waits for ever.
     #[must_use]
     pub fn priority(self, priority: i32) -> Self {
         self.edit(|options| options.priority = priority)

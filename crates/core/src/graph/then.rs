@@ -9,33 +9,22 @@ use super::call::{Call, Launch, Node, TypedNode, start_with_spec};
 use super::options::TaskSpec;
 use crate::error::{Result, TaskInfo};
 use crate::id::next_number;
-use crate::refs::{Job, Ref, Started};
-
-/// A job without the type of its work.
-pub(crate) trait DynJob<T>: Send {
-    fn run(self: Box<Self>) -> Started<T>;
-    fn subscribe(&self, subscriber: &mut Subscriber<'_>);
-    fn info(&self) -> TaskInfo;
-}
-
-impl<T, J: Job<T>> DynJob<T> for J {
-    fn run(self: Box<Self>) -> Started<T> {
-        Job::run(*self)
-    }
-
-    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
-        Job::subscribe(self, subscriber);
-    }
-
-    fn info(&self) -> TaskInfo {
-        Job::info(self)
-    }
-}
+use crate::refs::{Boxed, DynJob, Job, Ref, Started};
 
 /// What a node would do if it were started: run a job, or hand out a value.
 pub(crate) enum Work<T> {
     Job(Box<dyn DynJob<T>>),
     Value(Ref<T>),
+}
+
+impl<T> Work<T> {
+    /// The same work once more, if it can be done again.
+    fn again(&self) -> Option<Self> {
+        match self {
+            Work::Job(job) => job.again().map(Work::Job),
+            Work::Value(value) => Some(Work::Value(value.clone())),
+        }
+    }
 }
 
 struct ThenNode<T, F> {
@@ -112,23 +101,6 @@ where
     }
 }
 
-/// A boxed job as a job.
-struct Boxed<T>(Box<dyn DynJob<T>>);
-
-impl<T: Send + Sync + 'static> Job<T> for Boxed<T> {
-    fn run(self) -> Started<T> {
-        self.0.run()
-    }
-
-    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
-        self.0.subscribe(subscriber);
-    }
-
-    fn info(&self) -> TaskInfo {
-        self.0.info()
-    }
-}
-
 struct ThenJob<T, F> {
     work: Work<T>,
     name: String,
@@ -149,6 +121,7 @@ where
             }
             Work::Job(job) => match job.run() {
                 Started::Done(result) => Started::Done(result.and_then(|value| finish(Input::Owned(value)))),
+                Started::NotRun(error) => Started::NotRun(error),
                 Started::Future(future) => Started::Future(
                     future.map(move |result| result.and_then(|value| finish(Input::Owned(value)))).boxed(),
                 ),
@@ -168,6 +141,11 @@ where
             Work::Job(job) => job.info(),
             Work::Value(_) => TaskSpec::new(self.name.clone()).info(1),
         }
+    }
+
+    fn again(&self) -> Option<Box<dyn DynJob<S>>> {
+        let work = self.work.again()?;
+        Some(Box::new(Self { work, name: self.name.clone(), finish: Arc::clone(&self.finish) }))
     }
 }
 

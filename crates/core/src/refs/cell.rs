@@ -1,34 +1,40 @@
-//! Cells with a meaning: tasks and promises on top of the bare cell of `raw`, and who is told when they are
-//! done.
+//! Cells with a meaning on top of the bare cell of `raw`: what tasks and promises have in common, and who is
+//! told when they are done.
 //!
 //! One allocation per task holds identity, state, the job until it runs and the outcome afterwards. Waiting
 //! tasks are a lock-free list in the cell; wakers and blocked threads, which are rarer and cost a system
 //! call anyway, are a list under a lock that is only taken if there are any.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::task::Waker;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::task::AbortHandle;
 
 use super::errand::WaitMark;
-use super::raw::{Claim, Core, Head, Told, Waiters};
-use crate::error::{Error, ErrorKind, Result, TaskInfo};
-use crate::events::{Hub, Mark};
-use crate::graph::{Subscriber, SubscriberKind};
+use super::raw::{Head, Told, Waiters};
+use super::scope::Scope;
+use super::task::Managed;
+use crate::error::{Error, Result, TaskInfo};
+use crate::graph::Subscriber;
 use crate::id::{RefId, next_ref_number};
-use crate::runtime::{Home, Parker, PoolShared, ReleaseOnDrop};
+use crate::runtime::{Parker, PoolShared};
 
 /// A task that can be queued, run or failed.
 pub(crate) type Task = Arc<dyn Runnable>;
+
+/// Why a task is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Cancelled,
+    /// Its deadline has passed.
+    Expired,
+    ShutDown,
+}
 
 /// Who, besides dependent tasks, is told when a cell is done.
 pub(crate) enum Waiter {
@@ -57,19 +63,17 @@ pub(crate) struct Rest {
     number: u64,
     /// Dependencies not done yet, plus one while they are being registered.
     pending: AtomicUsize,
-    cancelled: AtomicBool,
-    /// Thousandths of a cpu the task declared; 0 if none.
-    pub(crate) milli_cpus: u32,
+    /// Why it was told to stop, or 0.
+    stop: AtomicU8,
     waiters: Mutex<Listeners>,
 }
 
 impl Rest {
-    pub(super) fn new(milli_cpus: u32) -> Self {
+    pub(super) fn new() -> Self {
         Self {
             number: next_ref_number(),
             pending: AtomicUsize::new(1),
-            cancelled: AtomicBool::new(false),
-            milli_cpus,
+            stop: AtomicU8::new(0),
             waiters: Mutex::new(Listeners::new()),
         }
     }
@@ -78,8 +82,35 @@ impl Rest {
         RefId::of(self.number)
     }
 
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Acquire)
+    /// The number of its id.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Why it was told to stop.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        match self.stop.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some(Stop::Cancelled),
+            2 => Some(Stop::Expired),
+            _ => Some(Stop::ShutDown),
+        }
+    }
+
+    /// Tells it to stop; the first reason stays.
+    pub(super) fn tell_to_stop(&self, stop: Stop) {
+        let reason = match stop {
+            Stop::Cancelled => 1,
+            Stop::Expired => 2,
+            Stop::ShutDown => 3,
+        };
+        // SeqCst: who makes the scope of a task's children looks here after it has made it.
+        let _ = self.stop.compare_exchange(0, reason, Ordering::SeqCst, Ordering::Acquire);
+    }
+
+    /// Whether all dependencies are done, while the registration holds.
+    pub(super) fn is_last(&self) -> bool {
+        self.pending.load(Ordering::Acquire) == 1
     }
 
     pub(crate) fn add_dependency(&self) {
@@ -195,14 +226,26 @@ pub(crate) trait Runnable: Send + Sync {
     fn base(&self) -> &Base;
     /// All dependencies are done: queue it.
     fn ready(self: Arc<Self>);
+    /// Marks it as queued; false if somebody has claimed it.
+    fn queue(&self) -> bool;
     /// Runs the job of a queued task, unless someone else has claimed it.
     fn run(self: Arc<Self>);
     /// Completes the task with `error` if it has not started.
     fn fail_unstarted(self: Arc<Self>, error: Error);
-    /// The engine it belongs to, which need not be that of the thread that runs it.
-    fn home(&self) -> Arc<Home>;
+    /// Stops the work and what it has spawned: unstarted work at once, async work at its next await; sync code
+    /// sees a flag. Whether it was unfinished.
+    fn stop(self: Arc<Self>, stop: Stop) -> bool;
+    /// Whether it was told to stop, or whoever spawned it was.
+    fn is_stopped(&self) -> bool;
     /// Unfinished tasks this one waits for.
     fn upstream(&self, visit: &mut dyn FnMut(Task));
+    /// Its options, if it has any that the scheduler looks at.
+    fn managed(&self) -> Option<&Managed>;
+    /// Its name, unless it runs.
+    fn name(&self) -> Option<String>;
+    fn pool(&self) -> &Arc<PoolShared>;
+    /// The scope of the tasks it spawns.
+    fn scope(&self) -> Arc<Scope>;
 }
 
 /// A cell as a ref sees it.
@@ -224,6 +267,8 @@ pub(crate) trait Outcome<T>: Send + Sync {
 /// What running a job's first part gave.
 pub(crate) enum Started<T> {
     Done(Result<T>),
+    /// An argument has failed: its error, unchanged.
+    NotRun(Error),
     /// The rest is asynchronous and goes on on the CPU runtime.
     Future(BoxFuture<'static, Result<T>>),
 }
@@ -239,254 +284,55 @@ pub(crate) trait Job<T>: Send + 'static {
     fn subscribe(&self, subscriber: &mut Subscriber<'_>);
     /// The task's name and call site for errors.
     fn info(&self) -> TaskInfo;
-}
-
-/// What a task's cell has besides.
-pub(crate) struct TaskExtra {
-    pool: Arc<PoolShared>,
-    /// Of the async part, for cancel.
-    abort: Mutex<Option<AbortHandle>>,
-}
-
-/// A cell whose value a job will produce.
-pub(crate) type TaskCell<T, J> = Core<Rest, Task, TaskExtra, Result<T>, J>;
-
-type TaskClaim<T, J> = Claim<Rest, Task, TaskExtra, Result<T>, J>;
-
-impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
-    /// Makes a task and registers it with what it depends on. Gives it back as the second part if it can be
-    /// queued at once: then the caller has to do that.
-    pub(crate) fn make(pool: &Arc<PoolShared>, milli_cpus: u32, job: J) -> (Arc<Self>, Option<Task>) {
-        let rest = Rest::new(milli_cpus);
-        pool.events().submitted(rest.number, || job.info());
-        let extra = TaskExtra { pool: Arc::clone(pool), abort: Mutex::new(None) };
-        if milli_cpus == 0 && !job.reads_refs() {
-            let cell = Arc::new(Self::queued(rest, extra, job));
-            let task = Arc::clone(&cell) as Task;
-            return (cell, Some(task));
-        }
-        let (cell, failure) = Self::wired(rest, extra, job, |cell, job| {
-            let task = Arc::clone(cell) as Task;
-            let mut failure = None;
-            job.subscribe(&mut Subscriber(SubscriberKind::Task(&task, &mut failure)));
-            failure
-        });
-        let task = Arc::clone(&cell) as Task;
-        if let Some(error) = failure {
-            task.fail_unstarted(error);
-            return (cell, None);
-        }
-        // The hold counted by `Rest::new` has kept it from starting in between.
-        if !cell.head.rest.dependency_done() {
-            return (cell, None);
-        }
-        if milli_cpus > 0 {
-            task.ready();
-            return (cell, None);
-        }
-        let queued = cell.head.queue();
-        (cell, queued.then_some(task))
-    }
-
-    /// Ends a task that has not started, with the error made of its name and call site.
-    fn end_unstarted(self: Arc<Self>, error: impl FnOnce(TaskInfo) -> Error) -> bool {
-        let Some((job, claim)) = Self::claim_unstarted(self) else { return false };
-        if claim.was_queued {
-            claim.cell().release_cpus();
-        }
-        let info = job.info();
-        let error = error(info.clone());
-        claim.cell().events().never_ran(claim.cell().head.rest.number, Some(info), &error);
-        discard(job);
-        announce(claim.complete(Err(error)));
-        true
-    }
-
-    fn events(&self) -> &Arc<Hub> {
-        self.extra.pool.events()
-    }
-
-    fn release_cpus(&self) {
-        self.extra.pool.release_cpus(self.head.rest.milli_cpus);
-    }
-
-    /// Goes on with a job's asynchronous part on the CPU runtime.
-    fn go_on(claim: TaskClaim<T, J>, info: TaskInfo, begun: Mark, future: BoxFuture<'static, Result<T>>) {
-        let cell = Arc::clone(claim.cell());
-        let release = ReleaseOnDrop::new(Arc::clone(&cell.extra.pool), cell.head.rest.milli_cpus);
-        // The guard completes the cell if the runtime drops the future, on abort or shutdown.
-        let guard = CompletionGuard { claim: Some(claim), info: info.clone() };
-        let (events, number) = (Arc::clone(cell.events()), cell.head.rest.number);
-        let begun = events.detach(begun, number);
-        let task = cell.extra.pool.cpu().spawn(async move {
-            let outcome = AssertUnwindSafe(future).catch_unwind().await;
-            drop(release);
-            let result = finished(outcome, &info);
-            events.end_detached(begun, number, &info, &result);
-            guard.complete(result);
-        });
-        *cell.extra.abort.lock() = Some(task.abort_handle());
-        if cell.head.rest.is_cancelled() {
-            task.abort();
-        }
+    /// The same work for a further attempt, if it can be done again.
+    fn again(&self) -> Option<Box<dyn DynJob<T>>> {
+        None
     }
 }
 
-/// Drops what a user gave; a panic in there must not take the thread with it.
-fn discard(value: impl Sized) {
-    let _ = catch_unwind(AssertUnwindSafe(move || drop(value)));
+/// A job without the type of its work.
+pub(crate) trait DynJob<T>: Send {
+    fn run(self: Box<Self>) -> Started<T>;
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>);
+    fn info(&self) -> TaskInfo;
+    fn again(&self) -> Option<Box<dyn DynJob<T>>>;
 }
 
-/// What a job gave, with the task's mark on errors and panics.
-fn finished<T>(outcome: Result<Result<T>, Box<dyn Any + Send>>, info: &TaskInfo) -> Result<T> {
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(error.in_task(info.clone())),
-        Err(payload) => Err(Error::panicked("task", &*payload).in_task(info.clone())),
+impl<T, J: Job<T>> DynJob<T> for J {
+    fn run(self: Box<Self>) -> Started<T> {
+        Job::run(*self)
     }
-}
 
-/// Completes a task's cell with "cancelled" unless its future got to the end.
-struct CompletionGuard<T: Send + Sync + 'static, J: Job<T>> {
-    claim: Option<TaskClaim<T, J>>,
-    info: TaskInfo,
-}
-
-impl<T: Send + Sync + 'static, J: Job<T>> CompletionGuard<T, J> {
-    fn complete(mut self, result: Result<T>) {
-        if let Some(claim) = self.claim.take() {
-            announce(claim.complete(result));
-        }
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        Job::subscribe(self, subscriber);
     }
-}
 
-impl<T: Send + Sync + 'static, J: Job<T>> Drop for CompletionGuard<T, J> {
-    fn drop(&mut self) {
-        if let Some(claim) = self.claim.take() {
-            let error = Error::new(ErrorKind::Cancelled, "task", "was cancelled while it ran");
-            announce(claim.complete(Err(error.in_task(self.info.clone()))));
-        }
+    fn info(&self) -> TaskInfo {
+        Job::info(self)
+    }
+
+    fn again(&self) -> Option<Box<dyn DynJob<T>>> {
+        Job::again(self)
     }
 }
 
-impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
-    fn base(&self) -> &Base {
-        &self.head
+/// A boxed job as a job.
+pub(crate) struct Boxed<T>(pub(crate) Box<dyn DynJob<T>>);
+
+impl<T: Send + Sync + 'static> Job<T> for Boxed<T> {
+    fn run(self) -> Started<T> {
+        self.0.run()
     }
 
-    fn ready(self: Arc<Self>) {
-        let pool = Arc::clone(&self.extra.pool);
-        pool.admit(self);
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        self.0.subscribe(subscriber);
     }
 
-    fn run(self: Arc<Self>) {
-        let Some((job, claim)) = Self::claim(self) else { return };
-        let info = job.info();
-        if claim.cell().head.rest.is_cancelled() {
-            claim.cell().release_cpus();
-            discard(job);
-            return announce(claim.complete(Err(cancelled(info))));
-        }
-        let number = claim.cell().head.rest.number;
-        let begun = claim.cell().events().begin(number, &info);
-        let started = {
-            let _current = CurrentTask::enter(Arc::clone(claim.cell()) as Task);
-            // Nothing of ours is left half-changed by a panic here: the job is consumed.
-            catch_unwind(AssertUnwindSafe(|| job.run()))
-        };
-        let outcome = match started {
-            Ok(Started::Future(future)) => return Self::go_on(claim, info, begun, future),
-            Ok(Started::Done(result)) => Ok(result),
-            Err(payload) => Err(payload),
-        };
-        claim.cell().release_cpus();
-        let result = finished(outcome, &info);
-        claim.cell().events().end(begun, number, &info, &result);
-        announce(claim.complete(result));
+    fn info(&self) -> TaskInfo {
+        self.0.info()
     }
 
-    fn fail_unstarted(self: Arc<Self>, error: Error) {
-        self.end_unstarted(|_| error);
+    fn again(&self) -> Option<Box<dyn DynJob<T>>> {
+        self.0.again()
     }
-
-    fn home(&self) -> Arc<Home> {
-        Arc::clone(self.extra.pool.home())
-    }
-
-    fn upstream(&self, visit: &mut dyn FnMut(Task)) {
-        self.inspect(|job| job.subscribe(&mut Subscriber(SubscriberKind::Upstream(visit))));
-    }
-}
-
-impl<T: Send + Sync + 'static, J: Job<T>> Outcome<T> for TaskCell<T, J> {
-    fn base(&self) -> &Base {
-        &self.head
-    }
-
-    fn peek(&self) -> Option<&Result<T>> {
-        self.outcome()
-    }
-
-    fn take(&mut self) -> Option<Result<T>> {
-        Core::take(self)
-    }
-
-    fn cancel(self: Arc<Self>) -> bool {
-        if self.head.is_done() {
-            return false;
-        }
-        self.head.rest.cancelled.store(true, Ordering::Release);
-        if Arc::clone(&self).end_unstarted(cancelled) {
-            return true;
-        }
-        if let Some(abort) = &*self.extra.abort.lock() {
-            abort.abort();
-        }
-        true
-    }
-
-    fn as_runnable(self: Arc<Self>) -> Option<Task> {
-        if self.head.is_done() { None } else { Some(self) }
-    }
-}
-
-/// The error of a task that was cancelled before it ran.
-fn cancelled(info: TaskInfo) -> Error {
-    Error::new(ErrorKind::Cancelled, "task", "was cancelled").in_task(info)
-}
-
-thread_local! {
-    /// The tasks running on this thread, innermost last: waiting for one task may run another inline.
-    static CURRENT: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
-}
-
-struct CurrentTask;
-
-impl CurrentTask {
-    fn enter(task: Task) -> Self {
-        CURRENT.with_borrow_mut(|stack| stack.push(task));
-        Self
-    }
-}
-
-impl Drop for CurrentTask {
-    fn drop(&mut self) {
-        let ended = CURRENT.with_borrow_mut(Vec::pop);
-        drop(ended);
-    }
-}
-
-/// Whether the task running on this thread was asked to stop.
-pub(crate) fn current_task_cancelled() -> bool {
-    CURRENT.with_borrow(|stack| stack.last().is_some_and(|task| task.base().rest.is_cancelled()))
-}
-
-/// The engine of the task running on this thread.
-pub(crate) fn current_task_home() -> Option<Arc<Home>> {
-    CURRENT.try_with(|stack| stack.borrow().last().map(|task| task.home())).ok().flatten()
-}
-
-/// Thousandths of a cpu that the task running on this thread holds.
-pub(crate) fn current_task_cpus() -> u32 {
-    CURRENT.with_borrow(|stack| stack.last().map_or(0, |task| task.base().rest.milli_cpus))
 }

@@ -62,7 +62,7 @@ where
     /// An errand that nobody runs yet, and the ref of its answer.
     pub fn new(note: N, load: C) -> (Arc<Self>, Ref<T>) {
         let stage = Mutex::new(Stage::Waiting(load));
-        let errand = Arc::new(Self { cell: Core::queued(Rest::new(0), (), ()), note, stage });
+        let errand = Arc::new(Self { cell: Core::queued(Rest::new(), (), ()), note, stage });
         let answer = Ref::from_cell(Arc::clone(&errand) as Arc<dyn Outcome<T>>);
         (errand, answer)
     }

@@ -14,20 +14,26 @@
 
 mod cell;
 mod completed;
+mod current;
 mod errand;
 mod promise;
 mod raw;
 mod reference;
+mod scope;
+mod task;
 mod travel;
 #[cfg(test)]
 mod twin;
 
-pub(crate) use cell::{
-    Job, Outcome, Started, Task, TaskCell, Waiter, current_task_cancelled, current_task_cpus,
-    current_task_home,
-};
+pub(crate) use cell::{Boxed, DynJob, Job, Outcome, Started, Stop, Task, Waiter};
 pub use completed::Completed;
 pub(crate) use completed::wait_for;
+pub(crate) use current::{
+    AwaitingMark, CpusBack, current_scope, current_task_cancelled, current_task_home, in_task, lend_cpus,
+    take_cpus_back,
+};
 pub use errand::{Errand, Note, WaitMark};
 pub use promise::Promise;
 pub use reference::{Ref, Value};
+pub(crate) use scope::Scope;
+pub(crate) use task::{Managed, Origin, TaskCell};

@@ -45,7 +45,7 @@ pub(super) fn completed<T: Send + Sync + 'static>(
     result: Result<T>,
     reservation: Option<Reservation>,
 ) -> Arc<dyn Outcome<T>> {
-    PromiseCell::done(Rest::new(0), reservation, (), result)
+    PromiseCell::done(Rest::new(), reservation, (), result)
 }
 
 /// The writing end of a [`Ref`]: whoever holds it decides the value.
@@ -70,7 +70,7 @@ pub struct Promise<T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> Promise<T> {
     #[track_caller]
     pub(super) fn new(name: impl Into<Cow<'static, str>>) -> (Self, Ref<T>) {
-        let cell = Arc::new(PromiseCell::queued(Rest::new(0), None, ()));
+        let cell = Arc::new(PromiseCell::queued(Rest::new(), None, ()));
         let info = TaskInfo { name: name.into(), location: Location::caller(), attempt: 1 };
         let reference = Ref::from_cell(Arc::clone(&cell) as Arc<dyn Outcome<T>>);
         (Self { cell: Some(cell), info }, reference)

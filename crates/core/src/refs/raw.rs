@@ -84,6 +84,11 @@ impl<X, W> Head<X, W> {
         self.phase.load(Ordering::Acquire) == QUEUED
     }
 
+    /// Whether the job is taken.
+    pub(crate) fn is_claimed(&self) -> bool {
+        self.phase.load(Ordering::Acquire) == CLAIMED
+    }
+
     /// Adds a waiter to the list that `complete` hands out; gives it back if that has happened.
     pub(crate) fn push(&self, waiter: W) -> Result<(), W> {
         if self.is_done() {
@@ -210,8 +215,6 @@ unsafe impl<X: Send, W: Send, E: Send, T: Send, J: Send> Send for Core<X, W, E, 
 /// The right and the duty to complete a cell: its job was taken.
 pub(crate) struct Claim<X, W, E, T, J> {
     cell: Arc<Core<X, W, E, T, J>>,
-    /// Whether the cell was queued before, not waiting for dependencies.
-    pub(crate) was_queued: bool,
 }
 
 /// A job, and what goes with it.
@@ -270,14 +273,14 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
             .compare_exchange(QUEUED, CLAIMED, Ordering::AcqRel, Ordering::Relaxed)
             .ok()
             // SAFETY: this thread has just moved the phase to CLAIMED (1).
-            .map(|_| (unsafe { cell.take_job() }, Claim { cell, was_queued: true }))
+            .map(|_| (unsafe { cell.take_job() }, Claim { cell }))
     }
 
     /// Claims a cell that has not started in order to end it.
     pub(crate) fn claim_unstarted(cell: Arc<Self>) -> Option<Taken<X, W, E, T, J>> {
-        let before = cell.head.advance(|phase| (phase < CLAIMED).then_some(CLAIMED))?;
+        cell.head.advance(|phase| (phase < CLAIMED).then_some(CLAIMED))?;
         // SAFETY: this thread has just moved the phase to CLAIMED (1).
-        Some((unsafe { cell.take_job() }, Claim { cell, was_queued: before == QUEUED }))
+        Some((unsafe { cell.take_job() }, Claim { cell }))
     }
 
     /// Claims and completes a queued cell at once, if nobody else has claimed it: the waiters, and whether

@@ -82,8 +82,9 @@ impl<T> Ref<T> {
     }
 
     /// Asks the work to stop. Work that has not started never will; async work stops at its next await;
-    /// running synchronous code sees [`task_is_cancelled`](crate::task_is_cancelled). Returns whether the
-    /// ref was unfinished. Dependents fail with the same error.
+    /// running synchronous code sees [`task_is_cancelled`](crate::task_is_cancelled). The tasks it spawned are
+    /// cancelled with it, and those they spawned, unless they are [detached](crate::TaskSpec::detached).
+    /// Returns whether the ref was unfinished. Dependents fail with the same error.
     pub fn cancel(&self) -> bool {
         Arc::clone(&self.0).cancel()
     }
@@ -111,10 +112,10 @@ impl<T> Ref<T> {
     ///
     /// # Errors
     ///
-    /// The error of the work.
+    /// The error of the work; [`ErrorKind::Deadlock`] in a task that what it waits for waits for.
     pub fn get_value(&self) -> Result<Value<T>> {
         let _mark = self.before_blocking()?;
-        runtime::wait_blocking(self, None);
+        runtime::wait_blocking(self, None)?;
         self.try_value().unwrap_or_else(|| Err(never_set()))
     }
 
@@ -126,7 +127,7 @@ impl<T> Ref<T> {
     /// [`ErrorKind::TimedOut`], or the error of the work.
     pub fn get_value_timeout(&self, timeout: Duration) -> Result<Value<T>> {
         let _mark = self.before_blocking()?;
-        runtime::wait_blocking(self, Instant::now().checked_add(timeout));
+        runtime::wait_blocking(self, Instant::now().checked_add(timeout))?;
         self.try_value().unwrap_or_else(|| {
             Err(Error::new(ErrorKind::TimedOut, "get", format!("no value within {timeout:?}"))
                 .with_help("the work goes on: wait again, or stop it with `cancel`"))

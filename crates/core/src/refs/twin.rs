@@ -27,7 +27,6 @@ pub(crate) struct Core<W, T, J>(Mutex<State<W, T, J>>);
 
 pub(crate) struct Claim<W, T, J> {
     cell: Arc<Core<W, T, J>>,
-    was_queued: bool,
 }
 
 struct Told<W> {
@@ -76,11 +75,10 @@ impl<W, T: Clone, J> Core<W, T, J> {
         if !may(state.phase) {
             return None;
         }
-        let was_queued = state.phase == Phase::Queued;
         state.phase = Phase::Claimed;
         let job = state.job.take().unwrap();
         drop(state);
-        Some((job, Claim { cell, was_queued }))
+        Some((job, Claim { cell }))
     }
 
     fn claim(cell: Arc<Self>) -> Option<(J, Claim<W, T, J>)> {
@@ -134,7 +132,7 @@ trait Subject: Sized {
     fn push(&self, waiter: Token) -> Result<(), Token>;
     fn listen(&self) -> bool;
     fn queue(&self) -> bool;
-    fn claim(cell: Arc<Self>, unstarted: bool) -> Option<(Token, Self::Claim, bool)>;
+    fn claim(cell: Arc<Self>, unstarted: bool) -> Option<(Token, Self::Claim)>;
     fn complete(claim: Self::Claim, outcome: Token) -> (Vec<Token>, bool);
     fn inspect(&self) -> Option<u32>;
     fn outcome(&self) -> Option<u32>;
@@ -167,12 +165,8 @@ impl Subject for Raw {
     fn queue(&self) -> bool {
         self.head.queue()
     }
-    fn claim(cell: Arc<Self>, unstarted: bool) -> Option<(Token, Self::Claim, bool)> {
-        let claimed = if unstarted { Raw::claim_unstarted(cell) } else { Raw::claim(cell) };
-        claimed.map(|(job, claim)| {
-            let was_queued = claim.was_queued;
-            (job, claim, was_queued)
-        })
+    fn claim(cell: Arc<Self>, unstarted: bool) -> Option<(Token, Self::Claim)> {
+        if unstarted { Raw::claim_unstarted(cell) } else { Raw::claim(cell) }
     }
     fn complete(claim: Self::Claim, outcome: Token) -> (Vec<Token>, bool) {
         let told = claim.complete(outcome);
@@ -213,12 +207,8 @@ impl Subject for Twin {
     fn queue(&self) -> bool {
         Core::queue(self)
     }
-    fn claim(cell: Arc<Self>, unstarted: bool) -> Option<(Token, Self::Claim, bool)> {
-        let claimed = if unstarted { Core::claim_unstarted(cell) } else { Core::claim(cell) };
-        claimed.map(|(job, claim)| {
-            let was_queued = claim.was_queued;
-            (job, claim, was_queued)
-        })
+    fn claim(cell: Arc<Self>, unstarted: bool) -> Option<(Token, Self::Claim)> {
+        if unstarted { Core::claim_unstarted(cell) } else { Core::claim(cell) }
     }
     fn complete(claim: Self::Claim, outcome: Token) -> (Vec<Token>, bool) {
         let told = claim.complete(outcome);
@@ -313,9 +303,9 @@ fn drive<S: Subject>(steps: &[Step]) -> Vec<String> {
             Step::Claim(index, unstarted) => {
                 match at(index).and_then(|cell| S::claim(Arc::clone(cell), unstarted)) {
                     None => "none".to_owned(),
-                    Some((job, claim, was_queued)) => {
+                    Some((job, claim)) => {
                         claims.push(claim);
-                        format!("{job} {was_queued}")
+                        job.to_string()
                     }
                 }
             }

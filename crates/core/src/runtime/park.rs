@@ -30,6 +30,10 @@ impl Parker {
         std::mem::take(&mut *notified)
     }
 
+    pub(crate) fn is_notified(&self) -> bool {
+        *self.notified.lock()
+    }
+
     pub(crate) fn unpark(&self) {
         *self.notified.lock() = true;
         self.changed.notify_one();

@@ -3,8 +3,9 @@
 //! A push from a worker goes to its own deque, one from outside to the shared injector; `idle` tells when a
 //! push has to wake someone. A worker looks in its own deque, the injector and the others' deques, searches
 //! for a bounded time when all are empty, and then sleeps. Its own deque is last in, first out, which keeps
-//! what was just made in the cache; every `FAIR` tasks it takes the oldest instead, from the injector and
-//! its own deque by turns, so that neither a flood nor a chain starves the rest.
+//! what was just made in the cache; every `FAIR` tasks it takes the oldest instead, from the injector, its
+//! own deque and the tasks of low priority by turns, so that neither a flood nor a chain starves the rest.
+//! Tasks of high priority (`prioritised`) come before all of that, except at those turns.
 //!
 //! A worker that blocks (a task waiting for something no one here can run inline) is counted; while fewer
 //! than `workers` threads are unblocked, a spare thread takes its place. Spares retire when they are too
@@ -13,19 +14,24 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
+use core_affinity::CoreId;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
 use super::home::{Home, settle};
 use super::idle::Idle;
+use super::managed::Desk;
+use super::prioritised::Prioritised;
+use super::replay::Replay;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
-use crate::refs::{Task, current_task_cpus};
-use crate::schedule::CpuGate;
+use crate::memory::Budget;
+use crate::refs::{Managed, Task, lend_cpus, take_cpus_back};
+use crate::schedule::Capacity;
 
 /// Spare threads beyond `workers` while tasks block.
 const MAX_SPARES: usize = 512;
@@ -57,10 +63,45 @@ pub(crate) struct PoolShared {
     blocked: AtomicUsize,
     next_thread: AtomicUsize,
     down: AtomicBool,
-    gate: Mutex<CpuGate<Task>>,
+    prioritised: Prioritised,
+    /// For tasks with options.
+    desk: Desk,
+    /// Instead of threads.
+    replay: Option<Replay>,
+    /// The cores that workers are kept on, if they are.
+    cores: Vec<CoreId>,
     cpu: Handle,
     events: Arc<Hub>,
     home: Arc<Home>,
+}
+
+/// What a pool is started with.
+pub(crate) struct Parts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) workers: usize,
+    pub(crate) pinned: bool,
+    pub(crate) seed: Option<u64>,
+    pub(crate) capacity: Capacity,
+    pub(crate) budget: Budget,
+    pub(crate) cpu: Handle,
+    pub(crate) control: Handle,
+    pub(crate) events: Arc<Hub>,
+    pub(crate) home: Arc<Home>,
+}
+
+/// Stops a future that the pool runs.
+pub(crate) enum Abort {
+    Tokio(tokio::task::AbortHandle),
+    Driven(futures::future::AbortHandle),
+}
+
+impl Abort {
+    pub(crate) fn abort(&self) {
+        match self {
+            Abort::Tokio(handle) => handle.abort(),
+            Abort::Driven(handle) => handle.abort(),
+        }
+    }
 }
 
 /// What a worker thread keeps to itself.
@@ -131,30 +172,11 @@ impl Drop for Inline {
     }
 }
 
-/// Gives declared cpus back when an async task ends, however it ends.
-pub(crate) struct ReleaseOnDrop(Arc<PoolShared>, u32);
-
-impl ReleaseOnDrop {
-    pub(crate) fn new(pool: Arc<PoolShared>, milli: u32) -> Self {
-        Self(pool, milli)
-    }
-}
-
-impl Drop for ReleaseOnDrop {
-    fn drop(&mut self) {
-        self.0.release_cpus(self.1);
-    }
-}
-
 impl PoolShared {
-    /// Starts the worker threads.
-    pub(crate) fn start(
-        name: &str,
-        workers: usize,
-        cpu: Handle,
-        events: Arc<Hub>,
-        home: Arc<Home>,
-    ) -> Result<Arc<Self>> {
+    /// Starts the worker threads, or has the calling thread drive the pool.
+    pub(crate) fn start(parts: Parts<'_>) -> Result<Arc<Self>> {
+        let Parts { name, workers, pinned, seed, capacity, budget, cpu, control, events, home } = parts;
+        let cores = if pinned { cores()? } else { Vec::new() };
         let pool = Arc::new(Self {
             name: name.to_owned(),
             workers,
@@ -166,13 +188,22 @@ impl PoolShared {
             blocked: AtomicUsize::new(0),
             next_thread: AtomicUsize::new(0),
             down: AtomicBool::new(false),
-            gate: Mutex::new(CpuGate::new(workers)),
+            prioritised: Prioritised::default(),
+            desk: Desk::new(capacity, budget, control),
+            replay: seed.map(Replay::new),
+            cores,
             cpu,
             events,
             home,
         });
+        if pool.replay.is_some() {
+            pool.drive_here();
+            return Ok(pool);
+        }
+        let (pinned, pins) = mpsc::channel();
         for _ in 0..workers {
-            if let Err(error) = pool.start_thread() {
+            let started = pool.start_thread((!pool.cores.is_empty()).then(|| pinned.clone()));
+            if let Err(error) = started {
                 pool.shut_down();
                 return Err(Error::new(
                     ErrorKind::Io,
@@ -182,7 +213,42 @@ impl PoolShared {
                 .with_source(error));
             }
         }
+        drop(pinned);
+        if pins.iter().any(|pinned| !pinned) {
+            pool.shut_down();
+            return Err(Error::new(
+                ErrorKind::Io,
+                "engine",
+                "the system does not let workers be kept on cores",
+            )
+            .with_help("leave out `pin_workers`"));
+        }
         Ok(pool)
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    pub(super) fn replay(&self) -> Option<&Replay> {
+        self.replay.as_ref()
+    }
+
+    pub(super) fn prioritised(&self) -> &Prioritised {
+        &self.prioritised
+    }
+
+    /// Whether work runs on the thread that waits, in an order that is repeated.
+    pub(crate) fn is_replayed(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Runs a future on the CPU runtime, or has the driving thread poll it.
+    pub(crate) fn spawn_future(self: &Arc<Self>, future: impl Future<Output = ()> + Send + 'static) -> Abort {
+        match &self.replay {
+            Some(_) => Abort::Driven(self.spawn_driven(Box::pin(future))),
+            None => Abort::Tokio(self.cpu.spawn(future).abort_handle()),
+        }
     }
 
     pub(crate) fn cpu(&self) -> &Handle {
@@ -194,22 +260,24 @@ impl PoolShared {
         let threads = self.threads.load(Ordering::Relaxed);
         let away = self.idle.sleeping() + self.blocked.load(Ordering::Relaxed);
         let queued = self.stealers.read().iter().map(|(_, stealer)| stealer.len()).sum::<usize>();
-        (threads.saturating_sub(away).min(self.workers), queued + self.injector.len())
-    }
-
-    pub(crate) fn events(&self) -> &Arc<Hub> {
-        &self.events
+        let waiting = self.replay.as_ref().map_or(0, Replay::len) + self.prioritised.len();
+        (threads.saturating_sub(away).min(self.workers), queued + self.injector.len() + waiting)
     }
 
     pub(crate) fn home(&self) -> &Arc<Home> {
         &self.home
     }
 
+    pub(crate) fn events(&self) -> &Arc<Hub> {
+        &self.events
+    }
+
     pub(crate) fn workers(&self) -> usize {
         self.workers
     }
 
-    fn start_thread(self: &Arc<Self>) -> std::io::Result<()> {
+    /// `pinned` hears whether a worker that is to be kept on a core is.
+    fn start_thread(self: &Arc<Self>, pinned: Option<mpsc::Sender<bool>>) -> std::io::Result<()> {
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
         let deque = Worker::new_lifo();
         let stealer = deque.stealer();
@@ -219,7 +287,14 @@ impl PoolShared {
         let started = std::thread::Builder::new()
             .name(format!("{}-task-{number}", self.name))
             .stack_size(STACK_BYTES)
-            .spawn(move || pool.work(number, deque));
+            .spawn(move || {
+                if let (Some(pinned), Some(core)) = (pinned, pool.cores.get(number % pool.cores.len().max(1)))
+                {
+                    // Nobody listens any more if another could not be started.
+                    let _ = pinned.send(core_affinity::set_for_current(*core));
+                }
+                pool.work(number, deque)
+            });
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::SeqCst);
             self.change_stealers(|stealers| stealers.retain(|(other, _)| *other != number));
@@ -232,50 +307,25 @@ impl PoolShared {
         self.stealers_version.fetch_add(1, Ordering::Release);
     }
 
-    /// A task whose dependencies are done: queue it, or let it wait for its declared cpus.
-    pub(crate) fn admit(self: &Arc<Self>, task: Task) {
-        let milli = task.base().rest.milli_cpus;
-        if milli == 0 {
-            return self.push(task);
-        }
-        let granted = self.gate.lock().request(milli, task);
-        if let Some(task) = granted {
-            self.push_granted(task);
-        }
-    }
-
-    fn push_granted(self: &Arc<Self>, task: Task) {
-        let milli = task.base().rest.milli_cpus;
-        // Cancelled while it waited for cpus: nothing will run, so nothing will release them.
-        if !self.push_if_waiting(task) {
-            self.release_cpus(milli);
-        }
-    }
-
-    pub(crate) fn release_cpus(self: &Arc<Self>, milli: u32) {
-        if milli == 0 {
-            return;
-        }
-        let granted = self.gate.lock().release(milli);
-        for task in granted {
-            self.push_granted(task);
-        }
-    }
-
-    fn push(self: &Arc<Self>, task: Task) {
-        self.push_if_waiting(task);
-    }
-
     /// Queues the task unless it was cancelled meanwhile; the phase of its cell says so first.
-    fn push_if_waiting(self: &Arc<Self>, task: Task) -> bool {
+    pub(crate) fn push_if_waiting(self: &Arc<Self>, task: Task) -> bool {
         if self.is_down() {
             task.fail_unstarted(shut_down());
             return false;
         }
-        if !task.base().queue() {
+        if !task.queue() {
             return false;
         }
-        self.submit(task);
+        match task.managed().map_or(0, |managed: &Managed| managed.ask.priority) {
+            0 => self.submit(task),
+            priority => {
+                self.prioritised.push(priority, task);
+                self.idle.pushed();
+                if self.is_down() {
+                    self.fail_queued();
+                }
+            }
+        }
         true
     }
 
@@ -291,7 +341,10 @@ impl PoolShared {
 
     /// Queues a task behind all that wait in the injector.
     pub(crate) fn submit_last(&self, task: Task) {
-        self.injector.push(task);
+        match &self.replay {
+            Some(replay) => replay.push(task),
+            None => self.injector.push(task),
+        }
         self.idle.pushed();
         if self.is_down() {
             self.fail_queued();
@@ -315,6 +368,10 @@ impl PoolShared {
 
     /// Puts a task into the worker's own deque, or the injector; false if the worker keeps it to run next.
     fn enqueue(&self, task: Task) -> bool {
+        if let Some(replay) = &self.replay {
+            replay.push(task);
+            return false;
+        }
         let rest = WORKER.with_borrow_mut(|worker| match worker {
             Some(local) if ptr::eq(&*local.pool, self) => {
                 if local.keeping && local.next.is_none() {
@@ -411,6 +468,9 @@ impl PoolShared {
             let injected = |local: &Local| retry(|| self.injector.steal_batch_and_pop(&local.deque));
             local.tick = local.tick.wrapping_add(1);
             let fair = local.tick.is_multiple_of(FAIR);
+            if !fair && let Some(urgent) = self.prioritised.pop(true) {
+                return Some(urgent);
+            }
             if let Some(next) = local.next.take() {
                 if !fair {
                     return Some(next);
@@ -423,9 +483,10 @@ impl PoolShared {
                     let own = local.stealers.iter().find(|(number, _)| *number == local.number);
                     own.and_then(|(_, stealer)| retry(|| stealer.steal()))
                 };
-                let found = match (local.tick / FAIR) % 2 {
-                    0 => retry(|| self.injector.steal()).or_else(oldest),
-                    _ => oldest(),
+                let found = match (local.tick / FAIR) % 4 {
+                    0 | 2 => retry(|| self.injector.steal()).or_else(oldest),
+                    1 => oldest(),
+                    _ => self.prioritised.pop(false).or_else(oldest),
                 };
                 if found.is_some() {
                     return found;
@@ -437,7 +498,9 @@ impl PoolShared {
                 let behind = local.stealers.iter().filter(|(number, _)| *number > local.number);
                 let before = local.stealers.iter().filter(|(number, _)| *number < local.number);
                 let mut others = behind.chain(before).map(|(_, stealer)| stealer);
-                others.find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&local.deque)))
+                let stolen = others.find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&local.deque)));
+                // At a turn of the others, the urgent ones were not looked at.
+                stolen.or_else(|| self.prioritised.pop(true)).or_else(|| self.prioritised.pop(false))
             })
         })
     }
@@ -459,26 +522,27 @@ impl PoolShared {
     }
 
     fn is_idle(&self) -> bool {
-        self.injector.is_empty() && self.stealers.read().iter().all(|(_, stealer)| stealer.is_empty())
+        self.injector.is_empty()
+            && self.prioritised.len() == 0
+            && self.stealers.read().iter().all(|(_, stealer)| stealer.is_empty())
     }
 
-    /// Runs `wait`, which blocks this worker, while another thread may work in its place.
+    /// Runs `wait`, which blocks this worker, while another thread may work in its place and others may use
+    /// the cpus of its tasks.
     pub(super) fn blocking<R>(self: &Arc<Self>, wait: impl FnOnce() -> R) -> R {
-        let milli = current_task_cpus();
-        self.release_cpus(milli);
+        lend_cpus();
         // Work in this thread's deque stays stealable; the others only need to be awake.
         let blocked = self.blocked.fetch_add(1, Ordering::SeqCst) + 1;
         let threads = self.threads.load(Ordering::SeqCst);
         if threads - blocked.min(threads) < self.workers && threads < self.workers + MAX_SPARES {
             // Without a thread to spare the wait goes on without a replacement.
-            let _ = self.start_thread();
+            let _ = self.start_thread(None);
         }
         self.idle.pushed();
         let result = wait();
+        // Before it counts as unblocked: it may have to wait for them.
+        take_cpus_back();
         self.blocked.fetch_sub(1, Ordering::SeqCst);
-        if milli > 0 {
-            self.gate.lock().reclaim(milli);
-        }
         result
     }
 
@@ -487,13 +551,10 @@ impl PoolShared {
     }
 
     /// Refuses new tasks, fails queued ones, lets the threads end after what they run now.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(self: &Arc<Self>) {
         self.down.store(true, Ordering::SeqCst);
         self.fail_queued();
-        let waiting = self.gate.lock().drain();
-        for task in waiting {
-            task.fail_unstarted(shut_down());
-        }
+        self.shut_desk();
         self.idle.wake_all();
     }
 
@@ -503,7 +564,21 @@ impl PoolShared {
         while let Some(task) = retry(|| self.injector.steal()).or_else(steal) {
             task.fail_unstarted(shut_down());
         }
+        for task in self.replay.iter().flat_map(Replay::drain) {
+            task.fail_unstarted(shut_down());
+        }
+        while let Some(task) = self.prioritised.pop(true).or_else(|| self.prioritised.pop(false)) {
+            task.fail_unstarted(shut_down());
+        }
     }
+}
+
+/// The cores this process may use.
+fn cores() -> Result<Vec<CoreId>> {
+    core_affinity::get_core_ids().filter(|cores| !cores.is_empty()).ok_or_else(|| {
+        Error::new(ErrorKind::Io, "engine", "this system does not tell which cores there are")
+            .with_help("leave out `pin_workers`")
+    })
 }
 
 impl Local {
@@ -541,8 +616,19 @@ mod tests {
     #[test]
     fn idle_workers_end_up_asleep() {
         let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let pool =
-            PoolShared::start("idle", 3, cpu.handle().clone(), Hub::new(None), Arc::default()).unwrap();
+        let pool = PoolShared::start(Parts {
+            name: "idle",
+            workers: 3,
+            pinned: false,
+            seed: None,
+            capacity: Capacity::new(3, 1 << 20, &[]),
+            budget: Budget::new(1 << 20),
+            cpu: cpu.handle().clone(),
+            control: cpu.handle().clone(),
+            events: Hub::new(None),
+            home: Arc::default(),
+        })
+        .unwrap();
         let all_asleep = || {
             while pool.idle.sleeping() < 3 {
                 std::thread::yield_now();

@@ -6,9 +6,13 @@
 //!   to run, the worker blocks and the pool lets another thread work in its place.
 //! - On a thread of our tokio runtimes, the wait goes through `block_in_place`, so the runtime moves its
 //!   other work to another thread.
+//! - On a thread that drives an engine for tests (`replay`), the wait runs that engine's work.
 //! - Elsewhere the thread gives way to others for a moment, then parks.
+//!
+//! Before a task parks, `managed` looks whether its wait could ever end.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +21,9 @@ use std::time::Instant;
 
 use super::park::Parker;
 use super::pool::{Inline, worker_pool};
-use crate::refs::{Ref, Task, Waiter};
+use super::replay::{driving, step};
+use crate::error::Result;
+use crate::refs::{AwaitingMark, CpusBack, Ref, Task, Waiter, in_task, lend_cpus, take_cpus_back};
 
 /// How often a thread outside the engine lets others run before it sleeps: a result that is about to come,
 /// as those of a flood are, then costs neither side a system call that wakes.
@@ -36,57 +42,122 @@ pub(crate) fn mark_runtime_thread() {
 }
 
 /// Blocks until `reference` is done or the deadline passes.
-pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) {
+///
+/// # Errors
+///
+/// `Deadlock` if the wait could never end.
+pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) -> Result<()> {
     if reference.is_done() {
-        return;
+        return Ok(());
     }
+    let expired = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    // Those lent here, or by a task that ran inside this one and blocked.
+    let _back = CpusBack;
+    // A wait with an end is no part of a deadlock.
+    let mark = if deadline.is_none() { reference.runnable().and_then(AwaitingMark::enter) } else { None };
+    let note = || mark.as_ref().map_or(Ok(()), AwaitingMark::note);
     let park = || {
         let parker = Arc::new(Parker::default());
         if reference.cell().base().register(Waiter::Thread(Arc::clone(&parker))).is_none() {
             parker.park(deadline);
         }
     };
+    if let Some(parker) = driving() {
+        let (mut registered, mut needed) = (false, Needed::default());
+        while !reference.is_done() && !expired() {
+            let inside = if in_task() { needed.next(reference) } else { None };
+            match inside {
+                Some(task) => task.run(),
+                None if step() => {}
+                None => {
+                    note()?;
+                    if !std::mem::replace(&mut registered, true)
+                        && reference.cell().base().register(Waiter::Thread(Arc::clone(&parker))).is_some()
+                    {
+                        break;
+                    }
+                    lend_cpus();
+                    if !step() {
+                        parker.park(deadline);
+                    }
+                }
+            }
+        }
+        return Ok(());
+    }
     match worker_pool() {
         Some(pool) => {
-            let expired = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let mut needed = Needed::default();
             while !reference.is_done() && !expired() {
-                let next = reference.runnable().and_then(first_claimable);
+                let next = needed.next(reference);
                 let inline = Inline::enter(MAX_INLINE_DEPTH);
                 match (next, inline) {
                     (Some(task), Some(_depth)) => {
                         // Someone else may have claimed it since: then look again.
                         task.run();
                     }
-                    _ => pool.blocking(park),
+                    _ => {
+                        note()?;
+                        pool.blocking(park);
+                    }
                 }
             }
         }
-        None if RUNTIME_THREAD.get() => tokio::task::block_in_place(park),
+        None if RUNTIME_THREAD.get() => {
+            note()?;
+            tokio::task::block_in_place(|| {
+                lend_cpus();
+                park();
+                take_cpus_back();
+            });
+        }
         None => {
             for _ in 0..YIELDS {
                 std::thread::yield_now();
                 if reference.is_done() {
-                    return;
+                    return Ok(());
                 }
             }
             park();
         }
     }
+    Ok(())
 }
 
-/// The awaited task, or the first ready task among those it waits for.
-fn first_claimable(task: Task) -> Option<Task> {
-    let mut stack = vec![task];
-    let mut seen = std::collections::HashSet::new();
-    while let Some(task) = stack.pop() {
-        if task.base().is_queued() {
-            return Some(task);
-        }
-        if seen.insert(task.base().rest.id()) {
-            task.upstream(&mut |needed| stack.push(needed));
+/// Ready tasks among those that an awaited one needs, and itself: a walk down to what is ready that goes on
+/// where it was after each, and begins again as long as it finds something. So waiting for a chain costs its
+/// length, not the square of it.
+#[derive(Default)]
+struct Needed {
+    walk: Vec<Task>,
+    /// Those whose needs are on the walk, or were.
+    entered: HashSet<u64>,
+    found: bool,
+}
+
+impl Needed {
+    fn next<T>(&mut self, awaited: &Ref<T>) -> Option<Task> {
+        loop {
+            while let Some(task) = self.walk.pop() {
+                if task.base().is_queued() {
+                    self.found = true;
+                    return Some(task);
+                }
+                if !task.base().is_claimed() && self.entered.insert(task.base().rest.number()) {
+                    // Looked at again when what it needs has been.
+                    let again = Arc::clone(&task);
+                    self.walk.push(again);
+                    task.upstream(&mut |needed| self.walk.push(needed));
+                }
+            }
+            if !self.entered.is_empty() && !std::mem::take(&mut self.found) {
+                return None;
+            }
+            self.entered.clear();
+            let awaited = awaited.runnable().filter(|task| !task.base().is_claimed())?;
+            self.walk.push(awaited);
         }
     }
-    None
 }
 
 /// Drives a future on the calling thread, wherever that is.
@@ -117,6 +188,18 @@ fn drive<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
             }
         }
     };
+    if let Some(parker) = driving() {
+        let waker = parker.waker();
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                return Some(output);
+            }
+            if !step() && !parker.park(deadline) {
+                return None;
+            }
+        }
+    }
     match worker_pool() {
         Some(pool) => pool.blocking(drive),
         None if RUNTIME_THREAD.get() => tokio::task::block_in_place(drive),

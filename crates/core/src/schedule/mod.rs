@@ -1,107 +1,31 @@
-//! Admission of tasks that declare cpus: a pure state machine, events in, grants out.
+//! Who may run, and when: pure parts, driven by the pool (`runtime/managed.rs`), which has the lock and the
+//! clock. Nothing here does IO, reads a clock or takes a lock.
 //!
 //! ```text
-//!   request ──fits──> granted ──release──> free
-//!      └──does not──> waiting (first come, first served) ──release of others──> granted
+//!   options of a task ──resources──> demand in fixed point, or an error that names what is missing
+//!                          │
+//!   events ──> machine: dependencies, resources, attempts, deadlines ──> actions
+//!                 │ lineup: priorities with ageing    backoff: pauses between attempts
+//!   waits  ──> stuck: who can never go on             order: graphs depth first
 //! ```
 //!
-//! Cpus are counted in thousandths, so fractions add up exactly. A task that blocks on a ref gives its cpus
-//! back for the time (`release`) and takes them again without asking (`reclaim`), as a blocked task uses
-//! none; only then may more be granted than there are.
+//! Tasks without options never come here: they count their dependencies in their own cells and go straight
+//! to a worker. `machine` has the states of those that do.
 
 mod backoff;
-
-use std::collections::VecDeque;
+mod demand;
+mod lineup;
+mod machine;
+#[cfg(test)]
+mod model;
+mod order;
+mod resources;
+mod stuck;
 
 pub use backoff::Backoff;
-
-/// Who may run, given declared cpus.
-#[derive(Debug)]
-pub(crate) struct CpuGate<W> {
-    free: i64,
-    waiting: VecDeque<(u32, W)>,
-}
-
-impl<W> CpuGate<W> {
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { free: workers as i64 * 1000, waiting: VecDeque::new() }
-    }
-
-    /// Asks for `milli` thousandths; gives the asker back if it may run now.
-    pub(crate) fn request(&mut self, milli: u32, asker: W) -> Option<W> {
-        if self.waiting.is_empty() && i64::from(milli) <= self.free {
-            self.free -= i64::from(milli);
-            return Some(asker);
-        }
-        self.waiting.push_back((milli, asker));
-        None
-    }
-
-    /// Gives `milli` thousandths back; returns who may run now.
-    pub(crate) fn release(&mut self, milli: u32) -> Vec<W> {
-        self.free += i64::from(milli);
-        let mut granted = Vec::new();
-        while let Some((need, _)) = self.waiting.front() {
-            if i64::from(*need) > self.free {
-                break;
-            }
-            self.free -= i64::from(*need);
-            granted.extend(self.waiting.pop_front().map(|(_, asker)| asker));
-        }
-        granted
-    }
-
-    /// Takes cpus back that a blocked task had given.
-    pub(crate) fn reclaim(&mut self, milli: u32) {
-        self.free -= i64::from(milli);
-    }
-
-    /// Everyone still waiting, for shutdown.
-    pub(crate) fn drain(&mut self) -> Vec<W> {
-        self.waiting.drain(..).map(|(_, asker)| asker).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn first_come_first_served() {
-        let mut gate = CpuGate::new(1);
-        assert_eq!(gate.request(600, 'a'), Some('a'));
-        assert_eq!(gate.request(600, 'b'), None);
-        assert_eq!(gate.request(100, 'c'), None, "c may not overtake b");
-        assert_eq!(gate.release(600), vec!['b', 'c']);
-    }
-
-    proptest! {
-        /// Random requests and releases: never more granted than there is, and everyone runs in the end.
-        #[test]
-        fn never_over_committed(needs in prop::collection::vec(0u32..=2000, 1..60), seed in any::<u64>()) {
-            let mut gate = CpuGate::new(2);
-            let mut running: Vec<u32> = Vec::new();
-            let mut done = 0;
-            let mut dice = seed;
-            for need in &needs {
-                running.extend(gate.request(*need, *need));
-                prop_assert!(running.iter().sum::<u32>() <= 2000);
-                dice = dice.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                if dice >> 63 == 1 && !running.is_empty() {
-                    let ended = running.swap_remove((dice >> 33) as usize % running.len());
-                    done += 1;
-                    running.extend(gate.release(ended));
-                    prop_assert!(running.iter().sum::<u32>() <= 2000);
-                }
-            }
-            while let Some(ended) = running.pop() {
-                done += 1;
-                running.extend(gate.release(ended));
-                prop_assert!(running.iter().sum::<u32>() <= 2000);
-            }
-            prop_assert_eq!(done, needs.len());
-        }
-    }
-}
+pub(crate) use backoff::mix;
+pub(crate) use lineup::Lineup;
+pub(crate) use machine::{Action, Ask, Doom, Event, Machine, TaskId, Time};
+pub(crate) use order::{Below, depth_first};
+pub(crate) use resources::Capacity;
+pub(crate) use stuck::{Needs, find_cycle};

@@ -1,7 +1,10 @@
 //! Call graphs: sharing, reuse, order, retries; random graphs against sequential evaluation.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proptest::prelude::*;
-use trefoil_core::{Arg, Call, Error, ErrorKind, Input, TaskSpec};
+use trefoil_core::{Arg, Call, Error, ErrorKind, Input, Ref, TaskSpec};
 
 use crate::{Counter, engine};
 
@@ -68,6 +71,91 @@ fn retries_are_counted_exactly() {
         }
     });
     assert_eq!(engine.spawn(call.retries(5)).get().unwrap(), 3);
+}
+
+/// Results that exist now, and the most there ever were.
+type Count = Arc<(AtomicUsize, AtomicUsize)>;
+
+/// A result that is counted while it exists.
+struct Counted(Count);
+
+impl Counted {
+    fn new(count: &Count) -> Self {
+        let now = count.0.fetch_add(1, Ordering::SeqCst) + 1;
+        count.1.fetch_max(now, Ordering::SeqCst);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// 512 leaves, added two by two.
+fn tree(count: &Count) -> Call<Counted> {
+    let node = |below: Vec<Arg<Counted>>| {
+        let count = Arc::clone(count);
+        Call::new(TaskSpec::new("node"), below, move |_: Vec<Input<Counted>>| Ok(Counted::new(&count)))
+    };
+    let mut level: Vec<Call<Counted>> = (0..512).map(|_| node(vec![])).collect();
+    while level.len() > 1 {
+        let mut pairs = level.into_iter();
+        level = std::iter::from_fn(|| Some(vec![pairs.next()?, pairs.next()?]))
+            .map(|pair| node(pair.into_iter().map(Arg::Call).collect()))
+            .collect();
+    }
+    level.remove(0)
+}
+
+#[test]
+fn graphs_run_depth_first_and_keep_few_results() {
+    // Eleven results are the least; each worker may be in a branch of its own, and at the turns of
+    // fairness a leaf comes early.
+    let check = |workers: usize, inside: bool| {
+        let engine = engine(workers);
+        let count = Count::default();
+        let gate = Ref::<()>::promise("gate");
+        let own = engine.clone();
+        let tree = tree(&count);
+        let root = if inside {
+            let nested = engine.map([gate.1], move |()| own.spawn(tree.clone())).remove(0);
+            gate.0.fulfil(Ok(()));
+            nested.get().unwrap()
+        } else {
+            engine.spawn(tree)
+        };
+        root.get_value().unwrap();
+        let most = count.1.load(Ordering::SeqCst);
+        assert!(most < 64, "{most} results at once with {workers} workers, inside: {inside}");
+        drop(root);
+        assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    };
+    for workers in [1, 2] {
+        check(workers, false);
+        check(workers, true);
+    }
+}
+
+#[test]
+fn a_wait_inside_a_task_costs_as_much_as_what_it_waits_for() {
+    let engine = engine(1);
+    let own = engine.clone();
+    let length = engine.spawn_fn(move || {
+        let mut last = own.spawn(Call::new(TaskSpec::new("first"), (), |()| Ok(0u64)));
+        for _ in 0..50_000 {
+            last = own.spawn(Call::new(TaskSpec::new("inc"), (Arg::Ref(last),), |(x,)| Ok(*x + 1)));
+        }
+        last.get().unwrap()
+    });
+    assert_eq!(length.get().unwrap(), 50_000);
 }
 
 #[test]

@@ -185,6 +185,35 @@ fn graphs_are_checked_and_cancelled() {
     assert!(run.cancel());
     release.send(()).unwrap();
     assert!(run.get().unwrap_err().is_cancelled());
+    // A graph goes with the task that started it.
+    let (started, begin) = mpsc::channel();
+    let (slot, gone) = (Arc::new(std::sync::OnceLock::new()), Arc::new(AtomicUsize::new(0)));
+    let (own, run, seen) = (engine.clone(), Arc::clone(&slot), Arc::clone(&gone));
+    let ran = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&ran);
+    let parent = engine.spawn_fn(move || {
+        let dag = Dag::new(1000, (1..1000).map(|i| (i - 1, i))).unwrap();
+        let cancelled = Arc::clone(&seen);
+        let graph = own.spawn_dag(&dag, move |node| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            if node == 0 {
+                started.send(()).unwrap();
+                while cancelled.load(Ordering::SeqCst) == 0 {
+                    std::thread::yield_now();
+                }
+            }
+            Ok(())
+        });
+        assert!(run.set(graph).is_ok());
+        while !trefoil_core::task_is_cancelled() {
+            std::thread::yield_now();
+        }
+        seen.store(1, Ordering::SeqCst);
+    });
+    begin.recv().unwrap();
+    assert!(parent.cancel());
+    assert!(slot.wait().get().unwrap_err().is_cancelled());
+    assert!(ran.load(Ordering::Relaxed) < 1000);
 }
 
 #[test]
@@ -227,4 +256,34 @@ fn loops_run_every_number_once_wherever_they_are_called() {
     assert_eq!(engine.par_for(5, 0, |_| {}).unwrap_err().kind(), ErrorKind::InvalidArgument);
     let error = engine.par_for(100, 1, |piece| assert!(piece.start != 50, "as asked")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Panicked);
+}
+
+#[test]
+fn workers_are_kept_on_cores() {
+    let cores = |pinned: bool| -> std::collections::BTreeSet<String> {
+        let engine =
+            trefoil_core::Engine::builder().workers(2).memory("64MiB").pin_workers(pinned).build().unwrap();
+        // Both workers have to come for the barrier to open.
+        let barrier = Arc::new(std::sync::Barrier::new(2));
+        let refs = engine.spawn_fns((0..2).map(|_| {
+            let barrier = Arc::clone(&barrier);
+            move || {
+                barrier.wait();
+                let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+                status
+                    .lines()
+                    .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+                    .unwrap()
+                    .trim()
+                    .to_owned()
+            }
+        }));
+        engine.block_on(engine.gather(refs)).unwrap().into_iter().collect()
+    };
+    let free = cores(false);
+    assert_eq!(free.len(), 1, "as the process: {free:?}");
+    let pinned = cores(true);
+    assert!(pinned.iter().all(|core| core.parse::<usize>().is_ok()), "one core each: {pinned:?}");
+    let alone = free.iter().all(|cores| cores.parse::<usize>().is_ok());
+    assert_eq!(pinned.len(), if alone { 1 } else { 2 });
 }

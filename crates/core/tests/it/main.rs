@@ -5,10 +5,13 @@
 mod calls;
 mod cancel;
 mod contexts;
+mod desk;
 mod errors;
 mod events;
 mod executor;
 mod models;
+mod options;
+mod replay;
 mod several;
 mod shutdown;
 mod status;
