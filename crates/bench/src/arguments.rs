@@ -25,11 +25,28 @@ options
   --scale F         sql: scale factor of TPC-H (default 0.1)
   --data DIR        sql: where the tables are, or are made (default target/tpch/sfF)
   --memory LIMIT    sql: trefoil's memory budget, such as 128MiB (default 80 % of the machine)
-  --occupy TABLE    sql: keep this table persisted in trefoil's store meanwhile";
+  --occupy TABLE    sql: keep this table persisted in trefoil's store meanwhile
+  --tables WHERE    sql: `parquet`, or `memory`: trefoil's store, DataFusion's tables in memory
+  --set K=V,K=V     sql: settings of trefoil's session
+  --versus K=V,K=V  sql: one more trefoil, named `varied`, with these settings
+  --explain FILE    sql: also write the plan of each query as trefoil ran it, with its figures";
 
 const SUITES: [&str; 5] = ["core", "sql", "memory", "start", "compare"];
-const OPTIONS: [&str; 9] =
-    ["--json", "--case", "--peer", "--repeat", "--workers", "--scale", "--data", "--memory", "--occupy"];
+const OPTIONS: [&str; 13] = [
+    "--json",
+    "--case",
+    "--peer",
+    "--repeat",
+    "--workers",
+    "--scale",
+    "--data",
+    "--memory",
+    "--occupy",
+    "--tables",
+    "--set",
+    "--versus",
+    "--explain",
+];
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +89,14 @@ pub struct Arguments {
     pub memory: Option<String>,
     /// A table that stays in trefoil's store.
     pub occupy: Option<String>,
+    /// Whether the tables are in memory.
+    pub in_memory: bool,
+    /// Settings of trefoil's session.
+    pub settings: Vec<(String, String)>,
+    /// Settings of one more.
+    pub versus: Vec<(String, String)>,
+    /// Where plans go.
+    pub explain: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -88,6 +113,10 @@ impl Arguments {
             data: None,
             memory: None,
             occupy: None,
+            in_memory: false,
+            settings: Vec::new(),
+            versus: Vec::new(),
+            explain: None,
         };
         let mut words = Vec::new();
         let mut texts = texts.into_iter();
@@ -123,6 +152,16 @@ impl Arguments {
             "--workers" => self.workers = count(name, &value)?,
             "--occupy" => self.occupy = Some(value),
             "--data" => self.data = Some(value.into()),
+            "--set" => self.settings = settings(name, &value)?,
+            "--versus" => self.versus = settings(name, &value)?,
+            "--explain" => self.explain = Some(value.into()),
+            "--tables" => {
+                self.in_memory = match &*value {
+                    "parquet" => false,
+                    "memory" => true,
+                    other => return Err(format!("`{name}` takes `parquet` or `memory`, not `{other}`")),
+                }
+            }
             "--memory" => {
                 trefoil_core::parse_bytes(&value).map_err(|error| format!("`{name}`: {error}"))?;
                 self.memory = Some(value);
@@ -166,6 +205,14 @@ fn suite(words: &[String]) -> Result<Suite, String> {
     Ok(suite)
 }
 
+fn settings(name: &str, value: &str) -> Result<Vec<(String, String)>, String> {
+    let pairs = value.split(',').filter(|pair| !pair.is_empty()).map(|pair| match pair.split_once('=') {
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err(format!("`{name}` takes settings such as `key=value`, not `{pair}`")),
+    });
+    pairs.collect()
+}
+
 fn count(name: &str, value: &str) -> Result<usize, String> {
     match value.parse::<usize>() {
         Ok(count) if (1..=10_000).contains(&count) => Ok(count),
@@ -206,6 +253,8 @@ mod tests {
             ("core --repeat 0", "from 1 to 10000, not `0`"),
             ("sql --scale many", "not `many`"),
             ("sql --memory lots", "`--memory`"),
+            ("sql --tables disk", "not `disk`"),
+            ("sql --set fast", "not `fast`"),
             ("compare one", "two files, not 1"),
             ("core more", "takes no `more`"),
         ];

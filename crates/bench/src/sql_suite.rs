@@ -5,14 +5,18 @@
 //! CPU runtime. Row counts and checksums of both results must agree, else the suite fails at its end.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Float64Type};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::datasource::MemTable;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use serde_json::{Map, json};
 use trefoil_plan::{DataFrame, Session};
@@ -30,35 +34,48 @@ const RUNS: usize = 5;
 /// Who runs the queries.
 enum Peer {
     /// With what stays in the store meanwhile.
-    Trefoil(Session, #[allow(dead_code)] Option<DataFrame>),
+    Trefoil(&'static str, Session, #[allow(dead_code)] Vec<DataFrame>),
     Plain(tokio::runtime::Runtime, SessionContext),
 }
 
 impl Peer {
     fn name(&self) -> &'static str {
         match self {
-            Self::Trefoil(..) => "trefoil",
+            Self::Trefoil(name, ..) => name,
             Self::Plain(..) => "datafusion",
         }
     }
 
-    fn trefoil(arguments: &Arguments, tables: &[(&str, PathBuf)]) -> Result<Self> {
+    fn trefoil(
+        name: &'static str,
+        arguments: &Arguments,
+        settings: &[(String, String)],
+        tables: &[(&str, PathBuf)],
+    ) -> Result<Self> {
         let mut builder = Session::builder().workers(arguments.workers);
         if let Some(memory) = &arguments.memory {
             builder = builder.memory(memory);
         }
         let session = builder.build()?;
-        session.block_on(async {
-            for (name, path) in tables {
-                session.register(name, &session.read_parquet(path).await?)?;
+        let stored = session.block_on(async {
+            for (key, value) in settings {
+                session.sql(&format!("SET {key} = {value}")).await?.collect().await?;
             }
-            Ok::<(), Error>(())
+            let mut stored = Vec::new();
+            for (name, path) in tables {
+                let mut table = session.read_parquet(path).await?;
+                if arguments.in_memory {
+                    table = table.persist().await?;
+                    stored.push(table.clone());
+                }
+                session.register(name, &table)?;
+            }
+            if let Some(table) = &arguments.occupy {
+                stored.push(session.table(table).await?.persist().await?);
+            }
+            Ok::<_, Error>(stored)
         })?;
-        let occupant = match &arguments.occupy {
-            None => None,
-            Some(table) => Some(session.block_on(async { session.table(table).await?.persist().await })?),
-        };
-        Ok(Self::Trefoil(session, occupant))
+        Ok(Self::Trefoil(name, session, stored))
     }
 
     fn plain(arguments: &Arguments, tables: &[(&str, PathBuf)]) -> Result<Self> {
@@ -71,7 +88,14 @@ impl Peer {
         runtime.block_on(async {
             for (name, path) in tables {
                 let path = path.to_string_lossy();
-                context.register_parquet(*name, path, ParquetReadOptions::default()).await?;
+                if arguments.in_memory {
+                    let table = context.read_parquet(path, ParquetReadOptions::default()).await?;
+                    let schema = Arc::clone(table.schema().inner());
+                    let table = MemTable::try_new(schema, table.collect_partitioned().await?)?;
+                    context.register_table(*name, Arc::new(table))?;
+                } else {
+                    context.register_parquet(*name, path, ParquetReadOptions::default()).await?;
+                }
             }
             Ok::<(), Error>(())
         })?;
@@ -80,7 +104,7 @@ impl Peer {
 
     fn run(&self, query: &str) -> Result<Vec<RecordBatch>> {
         match self {
-            Self::Trefoil(session, _) => {
+            Self::Trefoil(_, session, _) => {
                 session.block_on(async { Ok(session.sql(query).await?.collect().await?) })
             }
             Self::Plain(runtime, context) => {
@@ -109,7 +133,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     let mut peers = Vec::new();
     if arguments.wants_peer("trefoil") {
-        peers.push(Peer::trefoil(arguments, &tables)?);
+        peers.push(Peer::trefoil("trefoil", arguments, &arguments.settings, &tables)?);
+    }
+    if !arguments.versus.is_empty() {
+        peers.push(Peer::trefoil("varied", arguments, &arguments.versus, &tables)?);
     }
     if arguments.wants_peer("datafusion") {
         peers.push(Peer::plain(arguments, &tables)?);
@@ -150,17 +177,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             }
             rows.push(row);
         }
-        if let [a, b] = &timings[..]
-            && a.failure.is_none()
-            && b.failure.is_none()
-            && (a.rows, a.checksum) != (b.rows, b.checksum)
-        {
-            failures.push(format!(
-                "{name}: {} rows with checksum {:x} and {} rows with checksum {:x}",
-                a.rows, a.checksum, b.rows, b.checksum
-            ));
+        let done: Vec<&Timing> = timings.iter().filter(|timing| timing.failure.is_none()).collect();
+        for pair in done.windows(2) {
+            let (a, b) = (pair[0], pair[1]);
+            if (a.rows, a.checksum) != (b.rows, b.checksum) {
+                failures.push(format!(
+                    "{name}: {} rows with checksum {:x} and {} rows with checksum {:x}",
+                    a.rows, a.checksum, b.rows, b.checksum
+                ));
+            }
         }
         report.case(rows)?;
+        if let (Some(path), Some(peer)) = (&arguments.explain, peers.first()) {
+            explain(path, name, peer, &query)?;
+        }
     }
 
     let other = whole.and_then(|before| before.other_cpu());
@@ -214,6 +244,21 @@ fn in_turns(peers: &[Peer], query: &str, runs: usize) -> Vec<Timing> {
         }
     }
     timings
+}
+
+/// Adds the plan of a query, as it ran, to a file.
+fn explain(path: &Path, name: &str, peer: &Peer, query: &str) -> Result<()> {
+    let plan = peer.run(&format!("EXPLAIN ANALYZE {query}"))?;
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    writeln!(file, "-- {name}")?;
+    for batch in &plan {
+        for column in batch.columns() {
+            for text in texts(column.as_ref())? {
+                writeln!(file, "{text}")?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn params(arguments: &Arguments) -> Map<String, serde_json::Value> {
@@ -273,7 +318,6 @@ fn peak_megabytes() -> Option<f64> {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{Float64Array, Int64Array};
-    use std::sync::Arc;
 
     fn batch(ints: Vec<i64>, floats: Vec<f64>) -> RecordBatch {
         RecordBatch::try_from_iter([

@@ -27,6 +27,7 @@ mod error;
 mod frame;
 mod memory;
 mod observe;
+mod optimize;
 mod session;
 mod source;
 mod stored;

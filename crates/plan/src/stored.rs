@@ -197,6 +197,20 @@ pub(crate) fn scanned_bytes(source: &dyn DataSource) -> Option<usize> {
     Some(source.table.partitions.iter().map(Partition::memory_bytes).sum())
 }
 
+/// Whether two sources scan the same stored table, and so the same rows.
+pub(crate) fn is_same_scan(one: &dyn DataSource, other: &dyn DataSource) -> bool {
+    let scan = |source: &dyn DataSource| (source as &dyn Any).downcast_ref::<Source>().cloned();
+    match (scan(one), scan(other)) {
+        (Some(a), Some(b)) => {
+            Arc::ptr_eq(&a.table.partitions, &b.table.partitions)
+                && a.groups == b.groups
+                && a.projection == b.projection
+                && a.fetch == b.fetch
+        }
+        _ => false,
+    }
+}
+
 /// The batches of a group of partitions.
 struct Scan {
     schema: SchemaRef,

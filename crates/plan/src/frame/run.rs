@@ -4,6 +4,7 @@
 use super::DataFrame;
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::observe::Watch;
+use crate::optimize::OptimizeOptions;
 use crate::source::diagnose;
 use crate::stored;
 use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
@@ -93,24 +94,28 @@ pub(super) async fn settle() {
     }
 }
 
-/// The same frame, planned with sort-merge joins; none if it joins nothing.
+/// The same frame, planned with sort-merge joins and without parts that several places keep the rows of; none
+/// if it joins nothing and has not two aggregates that could be one.
 pub(super) fn sort_merge_plan(frame: Inner) -> Option<Inner> {
     let mut joins = false;
+    let mut aggregates = 0;
     let (mut state, plan) = frame.into_parts();
     let walked = plan.apply_with_subqueries(|node| {
         joins |= matches!(node, LogicalPlan::Join(_));
+        aggregates += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
         // A view's plan is inlined later; look inside.
         if let LogicalPlan::TableScan(scan) = node
             && let Some(view) = scan.source.get_logical_plan()
         {
             view.apply(|node| {
                 joins |= matches!(node, LogicalPlan::Join(_));
+                aggregates += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
                 Ok(TreeNodeRecursion::Continue)
             })?;
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    if walked.is_err() || !joins {
+    if walked.is_err() || (!joins && aggregates < 2) {
         return None;
     }
     let options = state.config_mut().options_mut();
@@ -118,6 +123,9 @@ pub(super) fn sort_merge_plan(frame: Inner) -> Option<Inner> {
         return None;
     }
     options.optimizer.prefer_hash_join = false;
+    if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
+        ours.share_plans = false;
+    }
     // DataFusion plans sort-merge joins only over several partitions.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
     Some(Inner::new(state, plan))

@@ -4,6 +4,7 @@ use super::{Inner, Session};
 use crate::error::plan_error;
 use crate::memory::BudgetPool;
 use crate::observe;
+use crate::optimize::{self, OptimizeOptions};
 use crate::source;
 use crate::yielding::YieldingJoins;
 use datafusion::execution::SessionStateBuilder;
@@ -181,6 +182,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     // be all of a small budget.
     let share = engine.budget().limit() / (engine.workers() * 16);
     let options = config.options_mut();
+    options.extensions.insert(OptimizeOptions::default());
     options.execution.sort_spill_reservation_bytes =
         share.clamp(64 << 10, options.execution.sort_spill_reservation_bytes);
     // Positions in the query text for errors about names.
@@ -189,6 +191,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_physical_optimizer_rules(optimize::rules())
         .with_physical_optimizer_rule(Arc::new(YieldingJoins))
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();

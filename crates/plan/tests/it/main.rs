@@ -8,6 +8,7 @@ mod lineage;
 mod malformed;
 mod memory;
 mod observe;
+mod optimize;
 mod runtimes;
 mod sources;
 mod text;

@@ -16,8 +16,6 @@ struct Counter;
 
 struct Count(RpcReplyPort<u64>);
 
-impl ractor::Message for Count {}
-
 impl Actor for Counter {
     type Msg = Count;
     type State = u64;

@@ -1,0 +1,149 @@
+//! Guesses of how many rows a plan gives and how many different values its columns have.
+//!
+//! Parquet files tell rows, least and greatest values. A whole-number column has at most as many values as its
+//! range and as its table has rows; other columns may be different in every row. Filters are judged by
+//! [`selectivity`](super::selectivity). Where nothing is known of the rows there is no guess.
+
+use super::selectivity::{number, selectivity};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::JoinType;
+use datafusion::common::stats::Precision;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec};
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
+use std::sync::Arc;
+
+/// What is guessed of a plan's output.
+#[derive(Clone, Debug)]
+pub(super) struct Estimate {
+    pub(super) rows: f64,
+    /// Before filters: what the numbers of distinct values refer to.
+    pub(super) base: f64,
+    pub(super) columns: Vec<Column>,
+}
+
+/// What is guessed of a column before filters.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    pub(super) distinct: f64,
+    /// Least and greatest value, of numbers and dates.
+    pub(super) range: Option<(f64, f64)>,
+}
+
+/// None where the files do not tell.
+pub(super) fn estimate(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
+    if let Some(filter) = plan.downcast_ref::<FilterExec>() {
+        let mut input = estimate(filter.input())?;
+        let kept = selectivity(filter.predicate(), &input.columns);
+        input.rows = (input.rows * kept).max(1.0);
+        if let Some(projection) = filter.projection() {
+            input.columns = projection.iter().filter_map(|at| input.columns.get(*at).copied()).collect();
+        }
+        return Some(input);
+    }
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        let input = estimate(projection.input())?;
+        let columns = projection.expr().iter().map(|item| of_expr(&item.expr, &input)).collect();
+        return Some(Estimate { columns, ..input });
+    }
+    if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
+        let input = estimate(aggregate.input())?;
+        let groups: Vec<Column> =
+            aggregate.group_expr().expr().iter().map(|(expr, _)| of_expr(expr, &input)).collect();
+        let rows = groups.iter().map(|group| group.distinct).product::<f64>().min(input.rows).max(1.0);
+        let width = plan.schema().fields().len();
+        let columns = (0..width)
+            .map(|at| Column {
+                range: groups.get(at).and_then(|g| g.range),
+                distinct: groups.get(at).map_or(rows, |g| g.distinct.min(rows)),
+            })
+            .collect();
+        return Some(Estimate { rows, base: rows, columns });
+    }
+    if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
+        return hash_join(join);
+    }
+    if let Some(join) = plan.downcast_ref::<CrossJoinExec>() {
+        let (left, right) = (estimate(join.left())?, estimate(join.right())?);
+        let columns = [left.columns, right.columns].concat();
+        return Some(Estimate { rows: left.rows * right.rows, base: left.base * right.base, columns });
+    }
+    match plan.children()[..] {
+        [] => leaf(plan),
+        // Whatever it is, it hands rows on or leaves some out.
+        [child] if child.schema().fields().len() == plan.schema().fields().len() => estimate(child),
+        _ => leaf(plan),
+    }
+}
+
+/// As many pairs as if every key of one side were among those of the other.
+fn hash_join(join: &HashJoinExec) -> Option<Estimate> {
+    let (left, right) = (estimate(join.left())?, estimate(join.right())?);
+    let pairs = join
+        .on()
+        .iter()
+        .map(|(mine, theirs)| of_expr(mine, &left).distinct.min(of_expr(theirs, &right).distinct));
+    let keys = pairs.product::<f64>().min(left.base).min(right.base).max(1.0);
+    let matched = |rows: f64, others: f64| (rows * (others / keys).min(1.0)).max(1.0);
+    let inner = (left.rows * right.rows / keys).max(1.0);
+    let (rows, base) = match join.join_type() {
+        JoinType::Inner => (inner, left.base.max(right.base)),
+        JoinType::LeftSemi => (matched(left.rows, right.rows), left.base),
+        JoinType::RightSemi => (matched(right.rows, left.rows), right.base),
+        JoinType::LeftAnti | JoinType::LeftMark => (left.rows, left.base),
+        JoinType::RightAnti | JoinType::RightMark => (right.rows, right.base),
+        JoinType::Left => (inner.max(left.rows), left.base),
+        JoinType::Right => (inner.max(right.rows), right.base),
+        JoinType::Full => (inner.max(left.rows).max(right.rows), left.base.max(right.base)),
+    };
+    let mark = Column { distinct: 2.0, range: None };
+    let columns = match join.join_type() {
+        JoinType::LeftSemi | JoinType::LeftAnti => left.columns,
+        JoinType::RightSemi | JoinType::RightAnti => right.columns,
+        JoinType::LeftMark => [left.columns, vec![mark]].concat(),
+        JoinType::RightMark => [right.columns, vec![mark]].concat(),
+        _ => [left.columns, right.columns].concat(),
+    };
+    let columns = match &join.projection {
+        Some(projection) => projection.iter().filter_map(|at| columns.get(*at).copied()).collect(),
+        None => columns,
+    };
+    Some(Estimate { rows, base, columns })
+}
+
+fn leaf(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
+    let statistics = StatisticsContext::new().compute(plan.as_ref(), &StatisticsArgs::new()).ok()?;
+    let rows = known(&statistics.num_rows)? as f64;
+    let fields = plan.schema().fields().clone();
+    let columns = statistics
+        .column_statistics
+        .iter()
+        .zip(fields.iter())
+        .map(|(column, field)| {
+            let least = column.min_value.get_value().and_then(number);
+            let range = least.zip(column.max_value.get_value().and_then(number));
+            let whole = field.data_type().is_integer() || matches!(field.data_type(), DataType::Date32);
+            let distinct = match (known(&column.distinct_count), range) {
+                (Some(distinct), _) => distinct as f64,
+                (None, Some((least, greatest))) if whole => rows.min(greatest - least + 1.0),
+                (None, _) => rows,
+            };
+            Column { distinct: distinct.max(1.0), range }
+        })
+        .collect();
+    Some(Estimate { rows: rows.max(1.0), base: rows.max(1.0), columns })
+}
+
+fn known(value: &Precision<usize>) -> Option<usize> {
+    value.get_value().copied()
+}
+
+pub(super) fn of_expr(expr: &Arc<dyn PhysicalExpr>, input: &Estimate) -> Column {
+    let column = expr.downcast_ref::<ColumnExpr>().and_then(|column| input.columns.get(column.index()));
+    column.copied().unwrap_or(Column { distinct: input.base, range: None })
+}

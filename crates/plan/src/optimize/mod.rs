@@ -1,0 +1,48 @@
+//! Rules of our own for the physical plan, and where they stand among DataFusion's.
+//!
+//! DataFusion keeps the order of joins that the query is written in, and decides per join which side is hashed.
+//! [`JoinOrder`] runs after it has: it takes a tree of joins apart into tables and equalities ([`graph`]),
+//! guesses sizes from the statistics of the files ([`estimate`]), looks for the cheapest tree ([`search`]) and
+//! builds it ([`build`]). Whatever a rule does not understand it leaves as it is.
+//!
+//! [`LateScan`] then chooses the scans that filter rows while they decode. [`CommonPlans`] runs late, when the plan
+//! is complete but for its dynamic filters, and lets equal parts run once.
+//!
+//! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
+//! either way.
+
+mod build;
+mod common;
+mod estimate;
+mod graph;
+mod join_order;
+mod late_scan;
+mod options;
+mod search;
+mod selectivity;
+mod shared;
+
+pub(crate) use options::OptimizeOptions;
+
+use common::CommonPlans;
+use join_order::JoinOrder;
+use late_scan::LateScan;
+
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use std::sync::Arc;
+
+type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
+
+/// DataFusion's rules with ours between them.
+pub(crate) fn rules() -> Vec<Rule> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    // After the choice of sides, which fills in what we leave alone, and before data is exchanged.
+    let after = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
+    rules.insert(after, Arc::new(JoinOrder));
+    rules.insert(after + 1, Arc::new(LateScan));
+    // Before joins hand filters to scans that run by then: two uses of one part get different ones.
+    let before = rules.iter().position(|rule| rule.name() == "FilterPushdown(Post)").unwrap_or(rules.len());
+    rules.insert(before, Arc::new(CommonPlans));
+    rules
+}

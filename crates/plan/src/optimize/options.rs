@@ -1,0 +1,28 @@
+//! What `SET trefoil.…` changes.
+
+use datafusion::common::config::{ConfigExtension, ConfigOptions};
+use datafusion::common::extensions_options;
+
+extensions_options! {
+    /// Which of our rules run, and their thresholds.
+    pub(crate) struct OptimizeOptions {
+        /// Orders inner joins by estimated cost.
+        pub join_order: bool, default = true
+        /// Lets a scan filter rows before it decodes other columns if the filter is estimated to keep at most
+        /// this many percent of them; 0 turns it off.
+        pub late_scan_percent: usize, default = 25
+        /// Runs equal parts of a plan once.
+        pub share_plans: bool, default = true
+    }
+}
+
+impl ConfigExtension for OptimizeOptions {
+    const PREFIX: &'static str = "trefoil";
+}
+
+impl OptimizeOptions {
+    /// Those of a session; the defaults where there are none.
+    pub(crate) fn of(config: &ConfigOptions) -> Self {
+        config.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+}
