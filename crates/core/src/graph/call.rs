@@ -10,10 +10,8 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -28,7 +26,7 @@ use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::id::next_number;
 use crate::refs::{DynJob, Job, Origin, Outcome, Ref, Started, Task, TaskCell};
 use crate::runtime::PoolShared;
-use crate::schedule::{Backoff, Below, depth_first};
+use crate::schedule::{Below, depth_first};
 
 /// The work of a call: made by [`Call::new`] and [`Call::new_async`] from closures.
 #[doc(hidden)]
@@ -174,17 +172,6 @@ where
         skip_fused(self.arguments())
     }
 
-    fn external_refs(&self) -> Vec<String> {
-        let mut refs = Vec::new();
-        for fused in self.arguments().into_iter().filter(|node| node.is_fused()) {
-            refs.extend(fused.external_refs());
-        }
-        if let Some(args) = &*self.args.lock() {
-            args.external_refs(&mut refs);
-        }
-        refs
-    }
-
     fn may_be_fused(&self) -> bool {
         self.spec.managed().is_none() && !self.body.is_async()
     }
@@ -199,6 +186,17 @@ where
 
     fn is_fused(&self) -> bool {
         self.fused.load(Ordering::Acquire)
+    }
+
+    fn external_refs(&self) -> Vec<String> {
+        let mut refs = Vec::new();
+        for fused in self.arguments().into_iter().filter(|node| node.is_fused()) {
+            refs.extend(fused.external_refs());
+        }
+        if let Some(args) = &*self.args.lock() {
+            args.external_refs(&mut refs);
+        }
+        refs
     }
 
     fn launch(&self, launch: &mut Launch<'_>) {
@@ -425,66 +423,6 @@ impl<T> Call<T> {
             Some(node) => Self(Some(node.change_spec(&change))),
             None => unreachable!("a call has its node until it is dropped"),
         }
-    }
-
-    /// Names the task in errors and drawings; by default it is named after its function.
-    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
-        let name = name.into();
-        self.change_spec(|mut spec| {
-            spec.name = name.clone();
-            spec
-        })
-    }
-
-    /// Declares the cpus the task uses, a fraction or more; see [`TaskSpec::cpus`].
-    pub fn cpus(self, cpus: f64) -> Self {
-        self.change_spec(|spec| spec.cpus(cpus))
-    }
-
-    /// Declares the memory the task uses, in bytes; see [`TaskSpec::memory`].
-    pub fn memory(self, bytes: usize) -> Self {
-        self.change_spec(|spec| spec.memory(bytes))
-    }
-
-    /// Declares an amount of a named resource the task uses; see [`TaskSpec::resource`].
-    pub fn resource(self, name: impl Into<Cow<'static, str>>, amount: f64) -> Self {
-        let name = name.into();
-        self.change_spec(|spec| spec.resource(name.clone(), amount))
-    }
-
-    /// Runs the task before (or, below 0, after) others that are ready; see [`TaskSpec::priority`].
-    pub fn priority(self, priority: i32) -> Self {
-        self.change_spec(|spec| spec.priority(priority))
-    }
-
-    /// The longest the task may take from when it is spawned; see [`TaskSpec::deadline`].
-    pub fn deadline(self, deadline: Duration) -> Self {
-        self.change_spec(|spec| spec.deadline(deadline))
-    }
-
-    /// Runs the task again, up to `count` times, if it returns an error or panics. Default 0.
-    /// A failed argument is not retried here: its own task was.
-    pub fn retries(self, count: u32) -> Self {
-        self.change_spec(|spec| spec.retries(count))
-    }
-
-    /// Runs the task again only after errors for which `predicate` is true; see [`TaskSpec::retry_if`].
-    pub fn retry_if(self, predicate: impl Fn(&Error) -> bool + Send + Sync + 'static) -> Self {
-        let predicate = Arc::new(predicate);
-        self.change_spec(|spec| {
-            let predicate = Arc::clone(&predicate);
-            spec.retry_if(move |error| predicate(error))
-        })
-    }
-
-    /// How long to wait before each further attempt; see [`TaskSpec::backoff`].
-    pub fn backoff(self, backoff: Backoff) -> Self {
-        self.change_spec(|spec| spec.backoff(backoff))
-    }
-
-    /// Lets the task go on when the task that spawned it is cancelled; see [`TaskSpec::detached`].
-    pub fn detached(self) -> Self {
-        self.change_spec(TaskSpec::detached)
     }
 
     /// The graph of this call and everything below it, for drawing.
@@ -805,54 +743,5 @@ where
 
     fn again(&self) -> Option<Box<dyn DynJob<T>>> {
         Some(Box::new(self.clone()))
-    }
-}
-
-/// The job of `spawn_fn`: a closure without dependencies.
-pub(crate) struct FnJob<F> {
-    pub(crate) name: Cow<'static, str>,
-    pub(crate) location: &'static Location<'static>,
-    pub(crate) work: F,
-}
-
-impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T> for FnJob<F> {
-    fn run(self) -> Started<T> {
-        Started::Done((self.work)())
-    }
-
-    fn reads_refs(&self) -> bool {
-        false
-    }
-
-    fn subscribe(&self, _: &mut Subscriber<'_>) {}
-
-    fn info(&self) -> TaskInfo {
-        TaskInfo { name: self.name.clone(), location: self.location, attempt: 1 }
-    }
-}
-
-/// The job of `map`: a shared closure on one borrowed input.
-pub(crate) struct MapJob<T: 'static, F> {
-    pub(crate) location: &'static Location<'static>,
-    pub(crate) input: Ref<T>,
-    pub(crate) work: Arc<F>,
-}
-
-impl<T, U, F> Job<U> for MapJob<T, F>
-where
-    T: Send + Sync + 'static,
-    U: Send + Sync + 'static,
-    F: Fn(&T) -> Result<U> + Send + Sync + 'static,
-{
-    fn run(self) -> Started<U> {
-        Started::Done(self.input.into_value().and_then(|value| (self.work)(&value)))
-    }
-
-    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
-        subscriber.see(&self.input);
-    }
-
-    fn info(&self) -> TaskInfo {
-        TaskInfo { name: "map".into(), location: self.location, attempt: 1 }
     }
 }

@@ -24,7 +24,8 @@ use std::time::{Duration, Instant};
 use crossbeam_deque::{Steal, Stealer, Worker};
 use parking_lot::Mutex;
 
-use super::call::{FnJob, prepare};
+use super::call::prepare;
+use super::jobs::FnJob;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::refs::{Promise, Ref, Scope, current_scope};

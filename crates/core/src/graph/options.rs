@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::call::Call;
 use crate::error::{Error, Result, TaskInfo};
 use crate::refs::{Managed, Origin, current_scope};
 use crate::runtime::PoolShared;
@@ -213,5 +214,67 @@ impl TaskSpec {
     #[must_use]
     pub fn detached(self) -> Self {
         self.edit(|options| options.detached = true)
+    }
+}
+
+impl<T> Call<T> {
+    /// Names the task in errors and drawings; by default it is named after its function.
+    pub fn name(self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        self.change_spec(|mut spec| {
+            spec.name = name.clone();
+            spec
+        })
+    }
+
+    /// Declares the cpus the task uses, a fraction or more; see [`TaskSpec::cpus`].
+    pub fn cpus(self, cpus: f64) -> Self {
+        self.change_spec(|spec| spec.cpus(cpus))
+    }
+
+    /// Declares the memory the task uses, in bytes; see [`TaskSpec::memory`].
+    pub fn memory(self, bytes: usize) -> Self {
+        self.change_spec(|spec| spec.memory(bytes))
+    }
+
+    /// Declares an amount of a named resource the task uses; see [`TaskSpec::resource`].
+    pub fn resource(self, name: impl Into<Cow<'static, str>>, amount: f64) -> Self {
+        let name = name.into();
+        self.change_spec(|spec| spec.resource(name.clone(), amount))
+    }
+
+    /// Runs the task before (or, below 0, after) others that are ready; see [`TaskSpec::priority`].
+    pub fn priority(self, priority: i32) -> Self {
+        self.change_spec(|spec| spec.priority(priority))
+    }
+
+    /// The longest the task may take from when it is spawned; see [`TaskSpec::deadline`].
+    pub fn deadline(self, deadline: Duration) -> Self {
+        self.change_spec(|spec| spec.deadline(deadline))
+    }
+
+    /// Runs the task again, up to `count` times, if it returns an error or panics. Default 0.
+    /// A failed argument is not retried here: its own task was.
+    pub fn retries(self, count: u32) -> Self {
+        self.change_spec(|spec| spec.retries(count))
+    }
+
+    /// Runs the task again only after errors for which `predicate` is true; see [`TaskSpec::retry_if`].
+    pub fn retry_if(self, predicate: impl Fn(&Error) -> bool + Send + Sync + 'static) -> Self {
+        let predicate = Arc::new(predicate);
+        self.change_spec(|spec| {
+            let predicate = Arc::clone(&predicate);
+            spec.retry_if(move |error| predicate(error))
+        })
+    }
+
+    /// How long to wait before each further attempt; see [`TaskSpec::backoff`].
+    pub fn backoff(self, backoff: Backoff) -> Self {
+        self.change_spec(|spec| spec.backoff(backoff))
+    }
+
+    /// Lets the task go on when the task that spawned it is cancelled; see [`TaskSpec::detached`].
+    pub fn detached(self) -> Self {
+        self.change_spec(TaskSpec::detached)
     }
 }

@@ -96,6 +96,14 @@ pub(crate) fn current_scope() -> Option<Arc<Scope>> {
     }
 }
 
+/// The engine of the task running on this thread, which need not be that of the thread.
+pub(crate) fn current_task_home() -> Option<Arc<Home>> {
+    let home = |stack: &RefCell<Vec<Current>>| {
+        stack.borrow().last().map(|current| Arc::clone(current.task.pool().home()))
+    };
+    CURRENT.try_with(home).ok().flatten()
+}
+
 /// Whether the task running on this thread was asked to stop.
 pub(crate) fn current_task_cancelled() -> bool {
     CURRENT.with_borrow(|stack| stack.last().is_some_and(|current| current.task.is_stopped()))

@@ -264,12 +264,12 @@ impl PoolShared {
         (threads.saturating_sub(away).min(self.workers), queued + self.injector.len() + waiting)
     }
 
-    pub(crate) fn events(&self) -> &Arc<Hub> {
-        &self.events
-    }
-
     pub(crate) fn home(&self) -> &Arc<Home> {
         &self.home
+    }
+
+    pub(crate) fn events(&self) -> &Arc<Hub> {
+        &self.events
     }
 
     pub(crate) fn workers(&self) -> usize {

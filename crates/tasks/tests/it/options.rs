@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use trefoil_tasks::sync::Event;
 use trefoil_tasks::{Backoff, Engine, Error, ErrorKind, Ref, task};
 
 fn is_transient(error: &Error) -> bool {
@@ -123,4 +124,99 @@ fn a_hundred_megabytes_are_not_copied() {
     let own = vec![2_u8; 100 << 20];
     let at = own.as_ptr() as usize;
     assert_eq!(engine.spawn(address(own)).get().unwrap(), at);
+}
+
+#[task(deadline = "1ms")]
+async fn never() -> u32 {
+    std::future::pending().await
+}
+
+#[task(cpus = 1, resources(gpu = 1))]
+fn on_gpu(running: Event, go: Event) -> u32 {
+    running.set();
+    go.blocking_wait();
+    1
+}
+
+/// Scheduling and failures: a deadline stops the task, and what waits for it.
+#[test]
+fn a_deadline_stops_the_task() {
+    let engine = engine();
+    let error = engine.spawn(never()).get().unwrap_err();
+    assert_eq!((error.kind(), error.task().unwrap().name.as_ref()), (ErrorKind::DeadlineExceeded, "never"));
+    let gate = Event::new();
+    #[task]
+    async fn pass(gate: Event) -> u32 {
+        gate.wait().await;
+        1
+    }
+    let error = engine.spawn(pass(gate).deadline(Duration::from_millis(1)) + 1).get().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "the call's own, and its dependents fail with it");
+}
+
+/// Scheduling: what can never run is an error with the reason, at once.
+#[test]
+fn what_can_never_run_is_refused_with_the_reason() {
+    let engine = engine();
+    let gate = Event::new();
+    let check = |call: trefoil_tasks::Call<u32>, text: &str| {
+        let error = engine.spawn(call).get().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+        assert!(error.to_string().contains(text), "{error}");
+    };
+    let call = || on_gpu(gate.clone(), gate.clone());
+    check(call().resource("gpu", 3.0), "gpu");
+    check(call().resource("gqu", 1.0), "gqu");
+    check(call().cpus(3.0), "cpus");
+    check(call().cpus(f64::NAN), "cpus");
+    check(call().memory(1 << 40), "memory");
+}
+
+/// Scheduling: custom resources bound how many run.
+#[test]
+fn a_resource_is_held_while_a_task_runs() {
+    let engine = Engine::builder().workers(2).memory("64MiB").resource("gpu", 1.0).build().unwrap();
+    let (first, second, go) = (Event::new(), Event::new(), Event::new());
+    let one = engine.spawn(on_gpu(first.clone(), go.clone()));
+    first.blocking_wait();
+    let two = engine.spawn(on_gpu(second.clone(), go.clone()));
+    // Everything else goes on, and the second has not begun when the first has not ended.
+    assert_eq!(engine.spawn_fn(|| 5).get().unwrap(), 5);
+    assert!(!second.is_set());
+    go.set();
+    assert_eq!((one.get().unwrap(), two.get().unwrap()), (1, 1));
+    assert!(second.is_set());
+}
+
+#[task]
+fn parent(child_started: Event, never: Event, detached: bool) -> Result<u32, Error> {
+    #[task]
+    async fn child(started: Event, never: Event) -> u32 {
+        started.set();
+        never.wait().await;
+        1
+    }
+    let call = child(child_started, never);
+    let call = if detached { call.detached() } else { call };
+    Engine::current()?.spawn(call).get()
+}
+
+/// Failures: a cancel reaches the tasks a task has started, unless they are detached.
+#[test]
+fn a_cancel_reaches_children_unless_they_are_detached() {
+    let engine = engine();
+    for detached in [false, true] {
+        let (started, never) = (Event::new(), Event::new());
+        let running = engine.spawn(parent(started.clone(), never.clone(), detached));
+        started.blocking_wait();
+        assert!(running.cancel());
+        if detached {
+            never.set();
+            // The parent is synchronous: it ends when its child has ended.
+            let _ = running.get();
+        } else {
+            // Nobody sets the event: without the cancel the child, and its parent, would wait for ever.
+            assert_eq!(running.get().unwrap_err().kind(), ErrorKind::Cancelled);
+        }
+    }
 }

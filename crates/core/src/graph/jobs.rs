@@ -1,0 +1,58 @@
+//! Jobs without a call: those of `spawn_fn` and of `map`, which go straight into a task.
+
+use std::borrow::Cow;
+use std::panic::Location;
+use std::sync::Arc;
+
+use super::args::Subscriber;
+use crate::error::{Result, TaskInfo};
+use crate::refs::{Job, Ref, Started};
+
+/// The job of `spawn_fn`: a closure without dependencies.
+pub(crate) struct FnJob<F> {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) work: F,
+}
+
+impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T> for FnJob<F> {
+    fn run(self) -> Started<T> {
+        Started::Done((self.work)())
+    }
+
+    fn reads_refs(&self) -> bool {
+        false
+    }
+
+    fn subscribe(&self, _: &mut Subscriber<'_>) {}
+
+    fn info(&self) -> TaskInfo {
+        TaskInfo { name: self.name.clone(), location: self.location, attempt: 1 }
+    }
+}
+
+/// The job of `map`: a shared closure on one borrowed input.
+pub(crate) struct MapJob<T: 'static, F> {
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) input: Ref<T>,
+    pub(crate) work: Arc<F>,
+}
+
+impl<T, U, F> Job<U> for MapJob<T, F>
+where
+    T: Send + Sync + 'static,
+    U: Send + Sync + 'static,
+    F: Fn(&T) -> Result<U> + Send + Sync + 'static,
+{
+    fn run(self) -> Started<U> {
+        Started::Done(self.input.into_value().and_then(|value| (self.work)(&value)))
+    }
+
+    fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
+        subscriber.see(&self.input);
+    }
+
+    fn info(&self) -> TaskInfo {
+        TaskInfo { name: "map".into(), location: self.location, attempt: 1 }
+    }
+}
