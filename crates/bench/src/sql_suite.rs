@@ -23,7 +23,7 @@ use trefoil_plan::{DataFrame, Session};
 use trefoil_sql::SqlSession;
 
 use crate::arguments::Arguments;
-use crate::measure::{Machine, median, peak_megabytes, rounded};
+use crate::measure::{Machine, median, rounded};
 use crate::report::{Report, Row};
 use crate::resident;
 use crate::tpch::{self, QUERIES};

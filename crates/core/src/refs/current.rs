@@ -109,12 +109,6 @@ pub(crate) fn current_task_cancelled() -> bool {
     CURRENT.with_borrow(|stack| stack.last().is_some_and(|current| current.task.is_stopped()))
 }
 
-/// The engine of the task running on this thread.
-pub(crate) fn current_task_home() -> Option<Arc<Home>> {
-    let home = |current: &Current| Arc::clone(current.task.pool().home());
-    CURRENT.try_with(|stack| stack.borrow().last().map(home)).ok().flatten()
-}
-
 /// Whether a task runs on this thread.
 pub(crate) fn in_task() -> bool {
     CURRENT.with_borrow(|stack| !stack.is_empty())
