@@ -176,6 +176,8 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
         .with_disk_manager_builder(disk)
+        // A list of a directory's files that is kept would not see what is written there.
+        .with_object_list_cache_limit(0)
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
     let mut config =
