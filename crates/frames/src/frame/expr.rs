@@ -430,13 +430,13 @@ pub trait ExprMethods: Sealed + Sized {
         agg::stddev(value.clone()) / f::sqrt(agg::count(value).cast(DataType::Float64))
     }
 
-    /// Aggregation: the skewness, corrected for its bias; null of fewer than three values.
+    /// Aggregation: the skewness, corrected for its bias; null of fewer than three values and of equal ones.
     /// pandas: `s.skew()`.
     fn skew(self) -> Expr {
         super::moments::call(self.to_expr(), super::moments::Figure::Skew)
     }
 
-    /// Aggregation: the excess kurtosis, corrected for its bias; null of fewer than four values.
+    /// Aggregation: the excess kurtosis, corrected for its bias; null of fewer than four values and of equal ones.
     /// pandas: `s.kurt()`.
     fn kurt(self) -> Expr {
         super::moments::call(self.to_expr(), super::moments::Figure::Kurt)

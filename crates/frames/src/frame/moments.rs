@@ -102,7 +102,7 @@ impl Moments {
             return None;
         }
         if self.m2 <= 0.0 {
-            return Some(0.0);
+            return None;
         }
         Some(n * (n - 1.0).sqrt() / (n - 2.0) * self.m3 / self.m2.powf(1.5))
     }
@@ -113,7 +113,7 @@ impl Moments {
             return None;
         }
         if self.m2 <= 0.0 {
-            return Some(0.0);
+            return None;
         }
         let raw = n * (n + 1.0) * (n - 1.0) * self.m4 / ((n - 2.0) * (n - 3.0) * self.m2 * self.m2);
         Some(raw - 3.0 * (n - 1.0) * (n - 1.0) / ((n - 2.0) * (n - 3.0)))

@@ -397,7 +397,8 @@ impl Rolling {
         self.enough(self.of(agg::median::median_udaf(), vec![]))
     }
 
-    /// The quantile at `q` in 0..=1, interpolated linearly. pandas: `.quantile(q)`.
+    /// The quantile at `q` in 0..=1, interpolated linearly; how far between two values it lies is cut to six
+    /// digits (DataFusion 55.2). pandas: `.quantile(q)`.
     pub fn quantile(&self, q: f64) -> Expr {
         self.enough(self.of(agg::percentile_cont::percentile_cont_udaf(), vec![lit(q)]))
     }

@@ -51,7 +51,7 @@ g = d.groupby("k", dropna=False, sort=False)
 for n in [1, 2, 5, 100]:
     case(f"head {n}", g.head(n))
     case(f"tail {n}", g.tail(n))
-    top = g["x"].apply(lambda s, n=n: s.nlargest(n)).reset_index(level=0).reset_index(drop=True)
+    top = g["x"].apply(lambda s, n=n: s.dropna().nlargest(n)).reset_index(level=0).reset_index(drop=True)
     case(f"nlargest {n}", top[["k", "x"]])
     low = g["y"].apply(lambda s, n=n: s.nsmallest(n)).reset_index(level=0).reset_index(drop=True)
     case(f"nsmallest {n}", low[["k", "y"]])

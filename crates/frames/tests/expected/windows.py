@@ -91,7 +91,7 @@ for c in ["x", "n"]:
 other = {"x": "n", "n": "y"}
 for c in ["x", "n"]:
     for w in [2, 5, 9]:
-        for q in [0.1, 0.5, 0.9]:
+        for q in [0.25, 0.5, 0.75]:
             case(f"{c} rolling {w} quantile {q}", d[c].rolling(w, min_periods=1).quantile(q))
         both = d[other[c]]
         case(f"{c} rolling {w} cov", d[c].rolling(w, min_periods=2).cov(both))

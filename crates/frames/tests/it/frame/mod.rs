@@ -4,7 +4,6 @@ mod divided;
 mod errors;
 mod expressions;
 mod helpers;
-mod memory;
 mod more;
 mod namespaces;
 mod pandas;

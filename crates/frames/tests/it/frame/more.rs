@@ -404,7 +404,7 @@ fn html() {
     let f = frame(vec![("a<b", texts(&[Some("x & y"), None])), ("n", ints(&[Some(1), Some(2)]))]);
     assert_eq!(
         run(f.to_html(5)).unwrap(),
-        "<table><thead><tr><th>a&lt;b<br><small>text</small></th><th>n<br><small>int64</small></th></tr></thead>\
+        "<table><thead><tr><th>a&lt;b<br><small>string</small></th><th>n<br><small>int64</small></th></tr></thead>\
          <tbody><tr><td>x &amp; y</td><td>1</td></tr><tr><td class=\"null\"></td><td>2</td></tr></tbody></table>"
     );
 }
