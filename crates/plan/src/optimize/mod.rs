@@ -8,12 +8,15 @@
 //! [`LateScan`] then chooses the scans that filter rows while they decode. [`CommonPlans`] runs late, when the plan
 //! is complete but for its dynamic filters, and lets equal parts run once.
 //!
+//! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name.
+//!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
 
 mod build;
 mod common;
 mod estimate;
+mod filters;
 mod graph;
 mod join_order;
 mod late_scan;
@@ -25,6 +28,7 @@ mod shared;
 pub(crate) use options::OptimizeOptions;
 
 use common::CommonPlans;
+use filters::RunningFilters;
 use join_order::JoinOrder;
 use late_scan::LateScan;
 
@@ -42,7 +46,10 @@ pub(crate) fn rules() -> Vec<Rule> {
     rules.insert(after, Arc::new(JoinOrder));
     rules.insert(after + 1, Arc::new(LateScan));
     // Before joins hand filters to scans that run by then: two uses of one part get different ones.
-    let before = rules.iter().position(|rule| rule.name() == "FilterPushdown(Post)").unwrap_or(rules.len());
-    rules.insert(before, Arc::new(CommonPlans));
+    let before = rules.iter().position(|rule| rule.name() == "FilterPushdown(Post)");
+    if let Some(at) = before {
+        rules[at] = Arc::new(RunningFilters::new());
+    }
+    rules.insert(before.unwrap_or(rules.len()), Arc::new(CommonPlans));
     rules
 }

@@ -145,13 +145,22 @@ pub(super) struct Spread {
     mean: f64,
     squares: f64,
     odd: i64,
+    /// Values whose square is no number any more; taken in, they could not be taken out again.
+    huge: i64,
 }
+
+/// Above this the sum of squares may overflow.
+const HUGE: f64 = 1e150;
 
 impl Spread {
     #[inline]
     fn add(&mut self, value: f64) {
         if !value.is_finite() {
             self.odd += 1;
+            return;
+        }
+        if value.abs() > HUGE {
+            self.huge += 1;
             return;
         }
         self.count += 1;
@@ -166,9 +175,13 @@ impl Spread {
             self.odd -= 1;
             return;
         }
+        if value.abs() > HUGE {
+            self.huge -= 1;
+            return;
+        }
         self.count -= 1;
         if self.count == 0 {
-            *self = Spread { odd: self.odd, ..Spread::default() };
+            *self = Spread { odd: self.odd, huge: self.huge, ..Spread::default() };
             return;
         }
         let from = value - self.mean;
@@ -178,10 +191,11 @@ impl Spread {
 
     #[inline]
     fn value(&self) -> Option<f64> {
-        match (self.odd > 0, self.count + self.odd > 1) {
-            (_, false) => None,
-            (true, true) => Some(f64::NAN),
-            (false, true) => Some(self.squares / (self.count - 1) as f64),
+        match self.count + self.odd + self.huge > 1 {
+            false => None,
+            true if self.odd > 0 => Some(f64::NAN),
+            true if self.huge > 0 => Some(f64::INFINITY),
+            true => Some(self.squares / (self.count - 1) as f64),
         }
     }
 }

@@ -115,28 +115,3 @@ fn answers_are_those_of_duckdb() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
-
-/// At scale 1, over Parquet files in `TREFOIL_TPCH_DATA` and with DuckDB's answers in `TREFOIL_TPCH_ANSWERS` (`qNN.csv` as in
-/// `tests/data/tpch`), neither of which is kept here: `tpcgen-cli tpch parquet -s 1` writes the files.
-#[test]
-#[ignore = "needs 350 MB of data"]
-fn answers_at_scale_1_are_those_of_duckdb() {
-    let directory =
-        |name: &str| PathBuf::from(std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set")));
-    let (data, recorded) = (directory("TREFOIL_TPCH_DATA"), directory("TREFOIL_TPCH_ANSWERS"));
-    let session = answers::session(2, 8192, "2GiB");
-    session.block_on(async {
-        for (name, _) in COLUMNS {
-            let frame = session.read_parquet(data.join(format!("{name}.parquet"))).await.unwrap();
-            session.register(name, &frame).unwrap();
-        }
-    });
-    let queries = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/queries");
-    let mut wrong = Vec::new();
-    for number in 1..=22 {
-        let name = format!("q{number:02}");
-        let text = fs::read_to_string(queries.join(format!("{name}.sql"))).unwrap();
-        wrong.extend(answers::difference(&session, &text, &recorded.join(format!("{name}.csv")), false));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}

@@ -51,7 +51,8 @@ fn same(found: &str, wanted: &Value) -> bool {
         Value::Null => found == "-",
         Value::Number(number) => {
             let (found, wanted) = (found.parse::<f64>().unwrap_or(f64::NAN), number.as_f64().unwrap());
-            (found - wanted).abs() <= 1e-9 * wanted.abs().max(1.0)
+            // Quantiles between two values: DataFusion's place between them has six digits.
+            (found - wanted).abs() <= 1e-6 * wanted.abs().max(1.0)
         }
         Value::String(text) => found == text,
         other => panic!("not expected: {other}"),
