@@ -130,8 +130,9 @@ impl<T: Clone + Send + Sync + 'static> Call<Vec<T>> {
     /// use trefoil_core::{Call, Engine};
     ///
     /// let engine = Engine::new()?;
-    /// let list = Call::value(vec![3, 5, 7]);
-    /// assert_eq!(engine.spawn(list.clone().at(1) + 10 * list.clone().at(2)).get()?, 75);
+    /// let list = Call::value(vec![3_i64, 5, 7]);
+    /// let sum: i64 = engine.spawn(list.clone().at(1) + 10_i64 * list.clone().at(2)).get()?;
+    /// assert_eq!(sum, 75);
     /// assert_eq!(
     ///     engine.spawn(list.at(3)).get().unwrap_err().message(),
     ///     "there is no element 3 in a list of 3"
