@@ -155,8 +155,7 @@ fn the_most_selective_table_is_joined_first_and_filters_the_scans_of_the_others(
     write(dir.path(), &[rows(100, 100), rows(20_000, 100), rows(3000, 100), rows(1, 1)]);
     let query = "SELECT b.w, c.w FROM b, c, a WHERE b.v = a.k AND c.v = a.k AND a.w < 2";
     let joins = |plan: &str| {
-        let lines = plan.lines().filter(|line| line.contains("JoinExec") || line.contains("DataSourceExec"));
-        lines.map(|line| line.trim_start().split("file_groups").next().unwrap_or_default().to_owned()).count()
+        plan.lines().filter(|line| line.contains("JoinExec") || line.contains("DataSourceExec")).count()
     };
     let ours = open(dir.path(), 2, "64MiB", &[]);
     let plan = plan_of(&ours, query);

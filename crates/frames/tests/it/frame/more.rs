@@ -166,7 +166,8 @@ fn names_and_shapes() {
             assert_eq!(drawn.len() - 1, n.min(60));
             let mut again = lines(&table("left", 3).sample_n(n, seed(3)).unwrap()).unwrap();
             let mut drawn = drawn;
-            (again.sort(), drawn.sort());
+            again.sort();
+            drawn.sort();
             assert_eq!(again, drawn);
         }
     }
