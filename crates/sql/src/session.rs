@@ -47,7 +47,7 @@ pub trait SqlSession: sealed::Sealed {
     ///
     /// let session = Session::local()?;
     /// let text = session.block_on(async { session.sql("SELECT 1 + 1 AS two").await?.to_text(5).await })?;
-    /// assert_eq!(text, " two\n int64\n-------\n     2\n1 row x 1 column");
+    /// assert_eq!(text, " two\n int32\n-------\n     2\n1 row x 1 column");
     /// # Ok::<(), trefoil_plan::Error>(())
     /// ```
     fn sql(&self, text: &str) -> impl Future<Output = Result<DataFrame>> + Send;
