@@ -29,7 +29,7 @@ pub fn column(array: &ArrayRef) -> Result<Vec<String>> {
 /// The rows of a batch, a text for each cell.
 ///
 /// # Errors
-/// As [`column`].
+/// As [`column()`].
 pub fn rows(batch: &RecordBatch) -> Result<Vec<Vec<String>>> {
     let columns = batch.columns().iter().map(column).collect::<Result<Vec<_>>>()?;
     Ok((0..batch.num_rows()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect())
