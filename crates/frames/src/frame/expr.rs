@@ -344,6 +344,7 @@ pub trait ExprMethods: Sealed + Sized {
     }
 
     /// Aggregation: the exact quantile at `q` in 0..=1, interpolated linearly. pandas: `s.quantile(q)`.
+    /// Between two values the place is rounded to six digits.
     fn quantile(self, q: f64) -> Expr {
         agg::percentile_cont(self.to_expr().sort(true, false), lit(q))
     }

@@ -304,6 +304,7 @@ impl GroupBy {
     }
 
     /// The exact quantile of columns per group. pandas: `groupby(keys)[columns].quantile(q)`.
+    /// Between two values the place is rounded to six digits.
     ///
     /// # Errors
     /// A `q` outside 0..=1, unknown columns, a column that is not numeric, an empty list.

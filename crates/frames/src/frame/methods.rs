@@ -439,6 +439,7 @@ pub trait FrameMethods: AsFrame {
     }
 
     /// The exact quantile of every numeric column, in one row. pandas: `df.quantile(q, numeric_only=True)`.
+    /// Between two values the place is rounded to six digits.
     ///
     /// # Errors
     /// A `q` outside 0..=1, a frame without numbers.
