@@ -14,6 +14,7 @@ suites
   sql       the 22 queries of TPC-H, beside plain DataFusion
   frames    the db-benchmark and everyday work on tables; with --python beside Polars, DuckDB, pandas, Dask
   memory    spilling beside the bare disk, cancelling, events, resident memory of TPC-H under budgets
+  mixed     queries, tasks and a kernel at once, beside a light query and an actor
   start     process start to the first answer, beside plain DataFusion
   compare   two files of JSON lines, case by case
 
@@ -34,7 +35,7 @@ options
   --versus K=V,K=V  sql: one more trefoil, named `varied`, with these settings
   --explain FILE    sql: also write the plan of each query as trefoil ran it, with its figures";
 
-const SUITES: [&str; 6] = ["core", "sql", "frames", "memory", "start", "compare"];
+const SUITES: [&str; 7] = ["core", "sql", "frames", "memory", "mixed", "start", "compare"];
 const OPTIONS: [&str; 15] = [
     "--json",
     "--case",
@@ -64,6 +65,8 @@ pub enum Suite {
     Frames,
     /// Spilling, cancelling, resident memory.
     Memory,
+    /// Everything at once.
+    Mixed,
     /// Process start.
     Start,
     /// A table from two files.
@@ -216,6 +219,7 @@ fn suite(words: &[String]) -> Result<Suite, String> {
         ("sql", []) => Suite::Sql,
         ("frames", []) => Suite::Frames,
         ("memory", []) => Suite::Memory,
+        ("mixed", []) => Suite::Mixed,
         ("start", []) => Suite::Start,
         ("compare", [left, right]) => Suite::Compare(left.into(), right.into()),
         ("compare", _) => return Err(format!("`compare` takes two files, not {}", rest.len())),

@@ -19,6 +19,8 @@ mod frames_suite;
 mod measure;
 #[cfg(feature = "sql")]
 mod memory_suite;
+#[cfg(feature = "sql")]
+mod mixed;
 mod report;
 #[cfg(feature = "sql")]
 mod resident;
@@ -91,9 +93,11 @@ fn run(arguments: Arguments) -> Result<()> {
         #[cfg(feature = "sql")]
         Suite::Memory => memory_suite::run(&arguments),
         #[cfg(feature = "sql")]
+        Suite::Mixed => mixed::run(&arguments),
+        #[cfg(feature = "sql")]
         Suite::Start => start::run(&arguments),
         #[cfg(not(feature = "sql"))]
-        Suite::Sql | Suite::Frames | Suite::Memory | Suite::Start => {
+        Suite::Sql | Suite::Frames | Suite::Memory | Suite::Mixed | Suite::Start => {
             Err("this binary was built without the feature `sql`, which this suite needs".into())
         }
     }

@@ -27,7 +27,7 @@ use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
 use crate::refs::{Completed, Origin, Ref, current_task_home, wait_for};
 use crate::runtime::{
-    Home, Parts, PoolShared, block_on, mark_runtime_thread, settle, shut_down, thread_home,
+    AbortOnDrop, Home, Parts, PoolShared, block_on, mark_runtime_thread, settle, shut_down, thread_home,
 };
 use crate::schedule::Capacity;
 use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
@@ -441,54 +441,6 @@ impl Engine {
         block_on(future)
     }
 
-    /// Runs a future on the CPU runtime. Can be awaited from any executor; dropping it stops the work.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::ShutDown`] if the engine is or gets shut down, [`ErrorKind::Panicked`].
-    pub async fn on_cpu<F>(&self, future: F) -> Result<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.check_up()?;
-        let mut task = AbortOnDrop(self.0.cpu.spawn(future));
-        match (&mut task.0).await {
-            Ok(output) => Ok(output),
-            Err(error) if error.is_panic() => Err(Error::panicked("query", &*error.into_panic())),
-            Err(_) => Err(shut_down()),
-        }
-    }
-
-    /// Runs work that may block its thread on a thread of the control runtime, beside the engine's workers.
-    /// The work begins at once; dropping the future does not stop it.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::ShutDown`] if the engine is shut down before the work has begun, [`ErrorKind::Panicked`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// let engine = trefoil_core::Engine::new()?;
-    /// let lines = engine.run_blocking(|| "a\nb".lines().count());
-    /// assert_eq!(engine.block_on(lines)?, 2);
-    /// # Ok::<(), trefoil_core::Error>(())
-    /// ```
-    pub fn run_blocking<T, F>(&self, work: F) -> impl Future<Output = Result<T>> + Send + use<T, F>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> T + Send + 'static,
-    {
-        let task = self.0.control.spawn_blocking(work);
-        async move {
-            task.await.map_err(|error| match error.try_into_panic() {
-                Ok(payload) => Error::panicked("blocking work", &*payload),
-                Err(_) => shut_down(),
-            })
-        }
-    }
-
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.0.events
     }
@@ -554,14 +506,6 @@ impl fmt::Debug for WeakEngine {
 }
 
 /// A tokio task that stops when nobody waits for it any more.
-struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 enum Memory {
     Default,
     Bytes(usize),

@@ -198,6 +198,7 @@ impl SqlSession for Session {
             install::install(self);
         }
         self.context().register_udf(extend::scalar(checked(self, name)?, f));
+        self.note_closure(name);
         Ok(())
     }
 
@@ -206,6 +207,7 @@ impl SqlSession for Session {
             install::install(self);
         }
         self.context().register_udf(extend::later(checked(self, name)?, f));
+        self.note_closure(name);
         Ok(())
     }
 
@@ -214,6 +216,7 @@ impl SqlSession for Session {
             install::install(self);
         }
         self.context().register_udwf(extend::window(checked(self, name)?, f));
+        self.note_closure(name);
         Ok(())
     }
 
@@ -227,6 +230,7 @@ impl SqlSession for Session {
             install::install(self);
         }
         self.context().register_udaf(extend::aggregate(checked(self, name)?, parts));
+        self.note_closure(name);
         Ok(())
     }
 
@@ -288,8 +292,12 @@ pub(crate) async fn query(
 }
 
 async fn carry_out(session: &Session, statement: Statement, text: &str) -> Result<DataFrame> {
-    let own = session.clone();
-    let planned = session.engine().on_cpu(async move { run(&own, statement).await }).await?;
+    // What only plans must not wait behind queries that run.
+    let plans =
+        matches!(&statement, Statement::Statement(inner) if matches!(**inner, SqlStatement::Query(_)));
+    let (own, engine) = (session.clone(), session.engine());
+    let running = async move { run(&own, statement).await };
+    let planned = if plans { engine.promptly(running).await? } else { engine.on_cpu(running).await? };
     let done = planned.map_err(|error| {
         let place = span_of(&error);
         let error = spark_error(session, session.error(error, "sql"));

@@ -18,6 +18,7 @@
 mod actors;
 mod graphs;
 mod objects;
+mod shapes;
 mod tasks;
 
 use std::hint::black_box;
@@ -26,6 +27,7 @@ use std::sync::{Arc, OnceLock};
 use trefoil_core::{Engine, Ref};
 
 use crate::arguments::Arguments;
+use crate::measure;
 use crate::report::Report;
 use crate::{Error, Result};
 
@@ -53,8 +55,26 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::new(arguments.json.as_deref())?;
     tasks::run(&peers, arguments, &mut report)?;
     graphs::run(&peers, arguments, &mut report)?;
+    shapes::run(&peers, arguments, &mut report)?;
+    first_task(arguments, &mut report)?;
     actors::run(&peers, arguments, &mut report)?;
     objects::run(&peers, arguments, &mut report)
+}
+
+/// From nothing to the first result of an engine's first task, engine dropped again.
+fn first_task(arguments: &Arguments, report: &mut Report) -> Result<()> {
+    let workers = arguments.workers;
+    let expected = work(7);
+    measure::Case::latency("engine_first_task", 20)
+        .peer("trefoil", move || {
+            let engine = Engine::builder().workers(workers).build()?;
+            check(*engine.spawn_fn(|| work(7)).get_value()?, expected)
+        })
+        .peer("tokio", move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).build()?;
+            check(runtime.block_on(runtime.spawn(async { work(7) }))?, expected)
+        })
+        .run(arguments, report)
 }
 
 /// The work of a tiny task: a few nanoseconds.

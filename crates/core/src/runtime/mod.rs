@@ -3,7 +3,8 @@
 //! Who runs what:
 //! - the task pool (`pool`): `workers` threads with work-stealing deques; synchronous tasks;
 //! - the CPU runtime (tokio, `workers` threads): DataFusion's operators and async tasks;
-//! - the control runtime (tokio, 2 threads): actors, timers, IO, so that they stay prompt.
+//! - the control runtime (tokio, 2 threads): actors, timers, IO, planning and light queries, so that they stay
+//!   prompt (`place`).
 //!
 //! Tasks with options pass `managed` on their way from their dependencies to the pool, which drives the pure
 //! state machine of `schedule`. An engine for tests has no worker threads: `replay` runs its tasks.
@@ -15,6 +16,7 @@ mod home;
 mod idle;
 mod managed;
 mod park;
+mod place;
 mod pool;
 mod prioritised;
 mod replay;
@@ -23,5 +25,6 @@ mod wait;
 pub(crate) use home::{Home, settle, thread_home};
 pub(crate) use managed::Wait;
 pub(crate) use park::Parker;
+pub(crate) use place::AbortOnDrop;
 pub(crate) use pool::{Abort, Parts, PoolShared, keep_first, shut_down};
 pub(crate) use wait::{block_on, block_on_until, mark_runtime_thread, wait_blocking};

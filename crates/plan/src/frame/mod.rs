@@ -2,6 +2,7 @@
 
 mod explain;
 mod html;
+mod light;
 mod map;
 mod origin;
 mod persist;

@@ -1,7 +1,8 @@
-//! Running a frame: on the CPU runtime, with a second plan if memory is short, with a second look at the
+//! Running a frame: on the CPU runtime, or on the control runtime if it is light, with a second plan if memory is short, with a second look at the
 //! files if their bytes are malformed.
 
 use super::DataFrame;
+use super::light::light;
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::observe::Watch;
 use crate::optimize::OptimizeOptions;
@@ -24,7 +25,7 @@ use tokio::task::{JoinSet, yield_now};
 use trefoil_core::Result;
 
 impl DataFrame {
-    /// Runs `work` on the CPU runtime and translates its error; the future may be awaited from any
+    /// Runs `work` on one of the engine's runtimes and translates its error; the future may be awaited from any
     /// executor, and dropping it stops the query.
     pub(crate) async fn run<T, F>(
         &self,
@@ -35,29 +36,29 @@ impl DataFrame {
         T: Send + 'static,
         F: Future<Output = PlanResult<T>> + Send,
     {
-        let inner = self.inner().clone();
-        let plan = inner.logical_plan().clone();
-        let watch = Watch::begin(self.session().engine(), self.label(operation));
+        let engine = self.session().engine();
+        let plan = self.inner().logical_plan().clone();
+        let light = light(self.session(), self.inner());
+        let prompt = light.is_some();
+        let inner = light.unwrap_or_else(|| self.inner().clone());
+        let watch = Watch::begin(engine, self.label(operation));
         let over = watch.clone();
-        let result = self
-            .session()
-            .engine()
-            .on_cpu(over.over(async move {
-                let result = with_second_plan(inner, work).await;
-                match result {
-                    Err(error) if is_malformed(&error) => {
-                        Err(diagnose::in_plan(&plan, operation).map_or(Failure::Query(error), Failure::Found))
-                    }
-                    other => other.map_err(Failure::Query),
+        let query = over.over(async move {
+            let result = with_second_plan(inner, work).await;
+            match result {
+                Err(error) if is_malformed(&error) => {
+                    Err(diagnose::in_plan(&plan, operation).map_or(Failure::Query(error), Failure::Found))
                 }
-            }))
-            .await
-            .and_then(|done| {
-                done.map_err(|failure| match failure {
-                    Failure::Found(error) => error,
-                    Failure::Query(error) => self.session().error(error, operation),
-                })
-            });
+                other => other.map_err(Failure::Query),
+            }
+        });
+        let done = if prompt { engine.promptly(query).await } else { engine.on_cpu(query).await };
+        let result = done.and_then(|done| {
+            done.map_err(|failure| match failure {
+                Failure::Found(error) => error,
+                Failure::Query(error) => self.session().error(error, operation),
+            })
+        });
         watch.end(&result);
         result
     }

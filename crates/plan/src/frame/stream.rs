@@ -1,9 +1,10 @@
 //! A stream of batches that may be polled from any executor and cancels its query on drop.
 //!
-//! The query runs on the CPU runtime and sends batches through a short channel; the stream polls both the
+//! The query runs on one of the engine's runtimes and sends batches through a short channel; the stream polls both the
 //! channel and the query, so that a failure or a shutdown of the engine reaches the reader.
 
 use super::DataFrame;
+use super::light::light;
 use super::run::{settle, sort_merge_plan};
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::observe::Watch;
@@ -47,37 +48,38 @@ impl FrameStream {
 
 async fn pump(frame: DataFrame, sender: Sender<RecordBatch>) -> Result<()> {
     let session = frame.session().clone();
-    let inner = frame.inner().clone();
+    let light = light(&session, frame.inner());
+    let prompt = light.is_some();
+    let inner = light.unwrap_or_else(|| frame.inner().clone());
     let watch = Watch::begin(session.engine(), frame.label("stream"));
     let over = watch.clone();
-    let result = session
-        .engine()
-        .on_cpu(over.over(async move {
-            let mut sent = false;
-            let first = send_all(inner.clone(), &sender, &mut sent).await;
-            let result = match first {
-                // A second plan may give the rows in another order, so only before the first row.
-                Err(error) if is_out_of_memory(&error) && !sent => match sort_merge_plan(inner.clone()) {
-                    Some(second) => {
-                        settle().await;
-                        send_all(second, &sender, &mut sent).await
-                    }
-                    None => Err(error),
-                },
-                other => other,
+    let query = over.over(async move {
+        let mut sent = false;
+        let first = send_all(inner.clone(), &sender, &mut sent).await;
+        let result = match first {
+            // A second plan may give the rows in another order, so only before the first row.
+            Err(error) if is_out_of_memory(&error) && !sent => match sort_merge_plan(inner.clone()) {
+                Some(second) => {
+                    settle().await;
+                    send_all(second, &sender, &mut sent).await
+                }
+                None => Err(error),
+            },
+            other => other,
+        };
+        result.map_err(|error| {
+            let found = match is_malformed(&error) {
+                true => diagnose::in_plan(inner.logical_plan(), "stream"),
+                false => None,
             };
-            result.map_err(|error| {
-                let found = match is_malformed(&error) {
-                    true => diagnose::in_plan(inner.logical_plan(), "stream"),
-                    false => None,
-                };
-                (found, error)
-            })
-        }))
-        .await
-        .and_then(|done| {
-            done.map_err(|(found, error)| found.unwrap_or_else(|| session.error(error, "stream")))
-        });
+            (found, error)
+        })
+    });
+    let engine = session.engine();
+    let done = if prompt { engine.promptly(query).await } else { engine.on_cpu(query).await };
+    let result = done.and_then(|done| {
+        done.map_err(|(found, error)| found.unwrap_or_else(|| session.error(error, "stream")))
+    });
     watch.end(&result);
     result
 }

@@ -13,7 +13,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
 use std::sync::Arc;
 use trefoil_core::{Engine, Error, ErrorKind, Result};
@@ -117,7 +117,8 @@ impl SessionBuilder {
         let context = context(&engine)?;
         source::register_file_schemas(&context)?;
         observe::register(&context, &engine).map_err(|error| plan_error(error, "session"))?;
-        Ok(Session { inner: Arc::new(Inner { engine, context, dialect, extensions: Mutex::default() }) })
+        let (extensions, closures) = (Mutex::default(), RwLock::default());
+        Ok(Session { inner: Arc::new(Inner { engine, context, dialect, extensions, closures }) })
     }
 
     fn reuse(self, engine: Engine) -> Result<Engine> {

@@ -10,7 +10,7 @@ use crate::error::plan_error;
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionContext;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
@@ -49,6 +49,8 @@ struct Inner {
     dialect: Dialect,
     /// What was installed by [`Session::extend`].
     extensions: Mutex<HashSet<&'static str>>,
+    /// Names of functions that run code of the user; see [`Session::note_closure`].
+    closures: RwLock<HashSet<String>>,
 }
 
 impl Session {
@@ -97,7 +99,18 @@ impl Session {
         }
     }
 
-    /// Runs a planning step of DataFusion on the CPU runtime; awaitable from any executor.
+    /// Says that the function of this name runs code of the user, whose cost nobody knows: queries that call it
+    /// never run where light ones do.
+    pub fn note_closure(&self, name: &str) {
+        self.inner.closures.write().insert(name.to_lowercase());
+    }
+
+    pub(crate) fn is_closure(&self, name: &str) -> bool {
+        let closures = self.inner.closures.read();
+        !closures.is_empty() && closures.contains(&name.to_lowercase())
+    }
+
+    /// Runs a planning step of DataFusion beside what keeps the CPU runtime busy; awaitable from any executor.
     pub(crate) async fn plan<T, E, F>(
         &self,
         operation: &'static str,
@@ -109,7 +122,7 @@ impl Session {
         F: Future<Output = Result<T, E>> + Send,
     {
         let context = self.context().clone();
-        let done = self.engine().on_cpu(async move { step(context.state()).await }).await?;
+        let done = self.engine().promptly(async move { step(context.state()).await }).await?;
         done.map_err(|failure| match failure.into() {
             PlanFailure::Own(error) => error,
             PlanFailure::DataFusion(error) => self.error(error, operation),
