@@ -16,7 +16,9 @@ pub(crate) fn install(session: &Session) {
 
 /// Whether backslashes in strings stand for themselves in this session.
 pub(crate) fn raw_strings(session: &Session) -> bool {
-    let state = session.context().state();
+    // Read in place: a copy of the state copies the names of a thousand functions.
+    let state = session.context().state_ref();
+    let state = state.read();
     state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::raw_strings)
 }
 

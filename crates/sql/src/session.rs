@@ -436,7 +436,7 @@ async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
 }
 
 fn parse(session: &Session, parser: DFParserBuilder<'_, '_>, text: &str) -> Result<Statement> {
-    let limit = session.context().state().config().options().sql_parser.recursion_limit.get();
+    let limit = session.context().state_ref().read().config().options().sql_parser.recursion_limit.get();
     let parsed: PlanResult<VecDeque<Statement>> =
         parser.with_recursion_limit(limit).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| syntax(session, error, text))?;

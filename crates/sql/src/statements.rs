@@ -39,7 +39,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(crate) fn state(session: &Session) -> Arc<SparkState> {
-    session.context().state().config().get_extension::<SparkState>().unwrap_or_default()
+    session.context().state_ref().read().config().get_extension::<SparkState>().unwrap_or_default()
 }
 
 /// The tokens of a statement that mean something, with their places.
