@@ -46,6 +46,17 @@ impl VisitorMut for Clauses {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+            // Without a side it is the left one that is kept.
+            join.join_operator = match std::mem::replace(
+                &mut join.join_operator,
+                JoinOperator::CrossJoin(JoinConstraint::None),
+            ) {
+                JoinOperator::Semi(on) => JoinOperator::LeftSemi(on),
+                JoinOperator::Anti(on) => JoinOperator::LeftAnti(on),
+                other => other,
+            };
+        }
         for item in &mut select.projection {
             // A tuple that is a column is a struct.
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item

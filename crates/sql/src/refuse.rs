@@ -8,7 +8,7 @@ use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, GroupByWithModifier, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, TableFactor, TableVersion, Visit, Visitor,
+    SetQuantifier, TableFactor, TableVersion, Value, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -55,6 +55,13 @@ impl Visitor for Ignored {
                 format!("the function `{name}` ({family})"),
                 "docs/reference/sql-functions.md lists what is left out",
             ));
+        }
+        if let Expr::Case { operand: None, conditions, .. } = expr
+            && self.spark
+            && conditions.iter().any(|when| matches!(&when.condition, Expr::Value(v) if v.value == Value::Null))
+        {
+            let refused = "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] CASE WHEN NULL, which is no BOOLEAN,";
+            return ControlFlow::Break((refused.into(), "write CAST(NULL AS BOOLEAN)"));
         }
         ControlFlow::Continue(())
     }

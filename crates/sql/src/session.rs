@@ -281,7 +281,7 @@ pub(crate) async fn query(
     refuse::check(&statement, true)?;
     let setting = setting(&statement);
     if let Some(inner) = inner(&mut statement) {
-        rewrite::rewrite(inner);
+        rewrite::rewrite(inner, install::nanoseconds(session));
     }
     let done = carry_out(session, statement, text).await?;
     // Spark answers a setting with its name and value.

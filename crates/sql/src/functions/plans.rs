@@ -583,6 +583,7 @@ pub(super) fn plans() -> Vec<Plan> {
         },
     ];
     all.extend(vectors());
+    all.extend(super::regression::plans());
     all
 }
 
