@@ -6,8 +6,9 @@
 use super::Set;
 use crate::condition;
 use crate::value::Value;
-use aes_gcm::aead::consts::{U12, U16};
+
 use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
+use aes_gcm::aes::cipher::consts::{U12, U16};
 use aes_gcm::aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
 use aes_gcm::aes::{Aes128, Aes192, Aes256, Block};
 use aes_gcm::{AesGcm, Nonce};

@@ -1,6 +1,6 @@
 //! Ciphers, XML, geometries, random numbers, counters, collations.
 
-use super::{check, rows, session};
+use super::{prints as check, rows, session};
 use trefoil_plan::Session;
 use trefoil_sql::SqlSession;
 

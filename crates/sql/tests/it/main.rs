@@ -40,6 +40,16 @@ fn check(session: &Session, query: &str, expect: &[&str]) {
     }
 }
 
+/// As [`check`], with values as Spark prints them.
+#[track_caller]
+fn prints(session: &Session, query: &str, expect: &[&str]) {
+    let batches = session
+        .block_on(async { session.sql(query).await?.collect().await })
+        .unwrap_or_else(|error| panic!("{query}\n{error}"));
+    let rows = batches.iter().flat_map(|batch| trefoil_sql::spark_format::rows(batch).unwrap());
+    assert_eq!(rows.map(|row| row.join("|")).collect::<Vec<_>>(), expect, "{query}");
+}
+
 fn data(name: &str) -> String {
     format!("{}/../../examples/data/{name}", env!("CARGO_MANIFEST_DIR"))
 }

@@ -1,6 +1,6 @@
 //! Sketches: the answers, bytes and errors of Spark 4.3.
 
-use super::{check, session};
+use super::{prints as check, session};
 use trefoil_plan::Session;
 use trefoil_sql::SqlSession;
 
