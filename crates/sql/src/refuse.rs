@@ -8,7 +8,7 @@ use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, GroupByWithModifier, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, TableFactor, TableVersion, Value, Visit, Visitor,
+    SetQuantifier, TableFactor, TableVersion, UnaryOperator, Value, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -76,6 +76,16 @@ impl Visitor for Ignored {
                 "EXCEPT ALL / INTERSECT ALL of columns that are not named".into(),
                 "name the columns instead of `*`",
             ));
+        }
+        let limit = match &query.limit_clause {
+            Some(LimitClause::LimitOffset { limit: Some(limit), .. } | LimitClause::OffsetCommaLimit { limit, .. }) => {
+                Some(limit)
+            }
+            _ => None,
+        };
+        if self.spark && matches!(limit, Some(Expr::UnaryOp { op: UnaryOperator::Minus, .. })) {
+            let refused = "[INVALID_LIMIT_LIKE_EXPRESSION.IS_NEGATIVE] a LIMIT below 0";
+            return ControlFlow::Break((refused.into(), "leave it out for all rows"));
         }
         first([
             (!query.locks.is_empty(), "FOR UPDATE / FOR SHARE", "tables are immutable; leave it out"),

@@ -129,11 +129,10 @@ impl<'a> Names<'a> {
             return self.scalar(text, data_type);
         }
         let mut children = node.named(name).peekable();
-        match (children.peek(), types::item_of(data_type)) {
-            (None, _) => Value::Null,
-            (Some(_), Some(item)) => Value::List(children.map(|child| self.read(child, item)).collect()),
+        match (children.peek().is_some(), types::item_of(data_type)) {
+            (true, Some(item)) => Value::List(children.map(|child| self.read(child, item)).collect()),
             // The last of several.
-            (Some(_), None) => children.last().map_or(Value::Null, |child| self.read(child, data_type)),
+            _ => children.last().map_or(Value::Null, |child| self.read(child, data_type)),
         }
     }
 
@@ -165,12 +164,12 @@ impl<'a> Names<'a> {
 
     fn write(&self, tag: &str, value: &Value, data_type: &DataType, depth: usize, out: &mut String) -> Result<()> {
         let indent = "    ".repeat(depth);
-        let empty = self.options.get("nullValue");
         match (value, data_type) {
-            (Value::Null, _) => match empty {
-                Some(text) => out.push_str(&format!("{indent}<{tag}>{}</{tag}>\n", escaped(text))),
-                None => {}
-            },
+            (Value::Null, _) => {
+                if let Some(text) = self.options.get("nullValue") {
+                    out.push_str(&format!("{indent}<{tag}>{}</{tag}>\n", escaped(text)));
+                }
+            }
             (Value::List(items), t) => {
                 let item = types::item_of(t).unwrap_or(&DataType::Null);
                 for value in items {
@@ -192,7 +191,7 @@ impl<'a> Names<'a> {
                         self.write(name, value, field.data_type(), depth + 1, &mut inner)?;
                     }
                 }
-                self.element(tag, &attributes, &text, &inner, &indent, out);
+                element(tag, &attributes, &text, &inner, &indent, out);
             }
             (Value::Map(entries), t) => {
                 let (key, mapped) = types::entry_of(t).unwrap_or((&DataType::Null, &DataType::Null));
@@ -200,7 +199,7 @@ impl<'a> Names<'a> {
                 for (name, value) in entries {
                     self.write(&format::cast_text(name, key), value, mapped, depth + 1, &mut inner)?;
                 }
-                self.element(tag, "", "", &inner, &indent, out);
+                element(tag, "", "", &inner, &indent, out);
             }
             (value, t) => {
                 let text = self.text(value, t)?;
@@ -210,17 +209,17 @@ impl<'a> Names<'a> {
         Ok(())
     }
 
-    fn element(&self, tag: &str, attributes: &str, text: &str, inner: &str, indent: &str, out: &mut String) {
-        out.push_str(&match (text, inner) {
-            ("", "") => format!("{indent}<{tag}{attributes}/>\n"),
-            (text, "") => format!("{indent}<{tag}{attributes}>{text}</{tag}>\n"),
-            (text, inner) => format!("{indent}<{tag}{attributes}>{text}\n{inner}{indent}</{tag}>\n"),
-        });
-    }
-
     fn text(&self, value: &Value, data_type: &DataType) -> Result<String> {
         Ok(escaped(&dated(value, data_type, self.options)?))
     }
+}
+
+fn element(tag: &str, attributes: &str, text: &str, inner: &str, indent: &str, out: &mut String) {
+    out.push_str(&match (text, inner) {
+        ("", "") => format!("{indent}<{tag}{attributes}/>\n"),
+        (text, "") => format!("{indent}<{tag}{attributes}>{text}</{tag}>\n"),
+        (text, inner) => format!("{indent}<{tag}{attributes}>{text}\n{inner}{indent}</{tag}>\n"),
+    });
 }
 
 fn escaped(text: &str) -> String {
