@@ -58,7 +58,9 @@ impl Visitor for Ignored {
         }
         if let Expr::Case { operand: None, conditions, .. } = expr
             && self.spark
-            && conditions.iter().any(|when| matches!(&when.condition, Expr::Value(v) if v.value == Value::Null))
+            && conditions
+                .iter()
+                .any(|when| matches!(&when.condition, Expr::Value(v) if v.value == Value::Null))
         {
             let refused = "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] CASE WHEN NULL, which is no BOOLEAN,";
             return ControlFlow::Break((refused.into(), "write CAST(NULL AS BOOLEAN)"));
@@ -78,9 +80,10 @@ impl Visitor for Ignored {
             ));
         }
         let limit = match &query.limit_clause {
-            Some(LimitClause::LimitOffset { limit: Some(limit), .. } | LimitClause::OffsetCommaLimit { limit, .. }) => {
-                Some(limit)
-            }
+            Some(
+                LimitClause::LimitOffset { limit: Some(limit), .. }
+                | LimitClause::OffsetCommaLimit { limit, .. },
+            ) => Some(limit),
             _ => None,
         };
         if self.spark && matches!(limit, Some(Expr::UnaryOp { op: UnaryOperator::Minus, .. })) {

@@ -416,9 +416,10 @@ fn structure(values: Vec<Expr>) -> Expr {
         let (name, value) = match value {
             Expr::Named { expr, name } => (name.value, *expr),
             Expr::Identifier(ident) => (ident.value.clone(), Expr::Identifier(ident)),
-            Expr::CompoundIdentifier(parts) => {
-                (parts.last().map(|part| part.value.clone()).unwrap_or_default(), Expr::CompoundIdentifier(parts))
-            }
+            Expr::CompoundIdentifier(parts) => (
+                parts.last().map(|part| part.value.clone()).unwrap_or_default(),
+                Expr::CompoundIdentifier(parts),
+            ),
             other => (format!("col{}", index + 1), other),
         };
         fields.extend([text(&name), value]);

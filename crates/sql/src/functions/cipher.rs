@@ -76,7 +76,8 @@ impl<'a> Call<'a> {
     ) -> Result<Self> {
         let text = |index: usize, default| row.get(index).map_or(default, |v: &Value| v.str());
         let (mode, padding) = (text(2, "GCM"), text(3, "DEFAULT"));
-        let found = [Mode::Ecb, Mode::Cbc, Mode::Gcm].into_iter().find(|m| m.name().eq_ignore_ascii_case(mode));
+        let found =
+            [Mode::Ecb, Mode::Cbc, Mode::Gcm].into_iter().find(|m| m.name().eq_ignore_ascii_case(mode));
         let fits = |mode: &Mode| {
             let own = if *mode == Mode::Gcm { "NONE" } else { "PKCS" };
             padding.eq_ignore_ascii_case("DEFAULT") || padding.eq_ignore_ascii_case(own)
@@ -115,7 +116,8 @@ impl<'a> Call<'a> {
             24 => self.with::<Aes192>(encrypt, input),
             32 => self.with::<Aes256>(encrypt, input),
             length => {
-                let message = format!("expects a binary value with 16, 24 or 32 bytes, but got {length} bytes");
+                let message =
+                    format!("expects a binary value with 16, 24 or 32 bytes, but got {length} bytes");
                 return Err(invalid(self.function, "AES_KEY_LENGTH", &message));
             }
         };

@@ -138,7 +138,9 @@ pub(super) fn add(set: &mut Set) {
         |site| Ok(site.argument(0).clone()),
         |row, _| match collation(row[1].str())?.as_str() {
             BINARY => Ok(row[0].clone()),
-            other => Err(condition::unsupported(format!("the collation {other}; texts compare by their bytes."))),
+            other => {
+                Err(condition::unsupported(format!("the collation {other}; texts compare by their bytes.")))
+            }
         },
     );
     set.add("collation", "! any -> str", |_, _| Ok(BINARY.into()));

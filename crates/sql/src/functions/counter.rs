@@ -38,7 +38,10 @@ impl WindowUDFImpl for CounterDiff {
         }
         let wrong = |which: &str, t: &DataType, expected: &str| {
             let name = types::name(t).to_uppercase();
-            Err(condition::argument_type(NAME, format!("the {which} argument is of type {name}, not {expected}")))
+            Err(condition::argument_type(
+                NAME,
+                format!("the {which} argument is of type {name}, not {expected}"),
+            ))
         };
         let mut wanted = Vec::with_capacity(given.len());
         match types::plain(&given[0]) {

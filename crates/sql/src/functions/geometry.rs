@@ -129,7 +129,10 @@ fn spatial(function: &str, site: &Site) -> Result<()> {
         return Ok(());
     }
     let name = types::name(site.argument(0)).to_uppercase();
-    Err(condition::argument_type(function, format!("the first argument must be a GEOMETRY or a GEOGRAPHY, not {name}")))
+    Err(condition::argument_type(
+        function,
+        format!("the first argument must be a GEOMETRY or a GEOGRAPHY, not {name}"),
+    ))
 }
 
 pub(super) fn add(set: &mut Set) {

@@ -87,7 +87,8 @@ impl<'a> Names<'a> {
         if self.options.get("nullValue") == Some(text) {
             return Value::Null;
         }
-        let kept = self.options.get("ignoreSurroundingSpaces").is_some_and(|v| v.eq_ignore_ascii_case("false"));
+        let kept =
+            self.options.get("ignoreSurroundingSpaces").is_some_and(|v| v.eq_ignore_ascii_case("false"));
         let text = if kept { text } else { text.trim() };
         if text.is_empty() && data_type != &DataType::Utf8 {
             return Value::Null;
@@ -141,8 +142,10 @@ impl<'a> Names<'a> {
         if attributes.is_empty() && node.children.is_empty() {
             return infer_text(&node.text);
         }
-        let mut fields: Vec<(String, DataType)> =
-            attributes.iter().map(|(name, text)| (format!("{}{name}", self.prefix), infer_text(text))).collect();
+        let mut fields: Vec<(String, DataType)> = attributes
+            .iter()
+            .map(|(name, text)| (format!("{}{name}", self.prefix), infer_text(text)))
+            .collect();
         for (name, child) in &node.children {
             let found = self.infer(child);
             match fields.iter_mut().find(|(known, _)| known == name) {
@@ -162,7 +165,14 @@ impl<'a> Names<'a> {
 
     // --- writing -----------------------------------------------------------------------------------------------
 
-    fn write(&self, tag: &str, value: &Value, data_type: &DataType, depth: usize, out: &mut String) -> Result<()> {
+    fn write(
+        &self,
+        tag: &str,
+        value: &Value,
+        data_type: &DataType,
+        depth: usize,
+        out: &mut String,
+    ) -> Result<()> {
         let indent = "    ".repeat(depth);
         match (value, data_type) {
             (Value::Null, _) => {
@@ -181,8 +191,14 @@ impl<'a> Names<'a> {
                 for (value, field) in values.iter().zip(fields) {
                     let name = field.name().as_str();
                     if name == self.value {
-                        text = if value.is_null() { String::new() } else { self.text(value, field.data_type())? };
-                    } else if let Some(name) = name.strip_prefix(self.prefix).filter(|_| !self.prefix.is_empty()) {
+                        text = if value.is_null() {
+                            String::new()
+                        } else {
+                            self.text(value, field.data_type())?
+                        };
+                    } else if let Some(name) =
+                        name.strip_prefix(self.prefix).filter(|_| !self.prefix.is_empty())
+                    {
                         if !value.is_null() {
                             let text = self.text(value, field.data_type())?.replace('"', "&quot;");
                             attributes.push_str(&format!(" {name}=\"{text}\""));
@@ -266,7 +282,10 @@ pub(super) fn add(set: &mut Set) {
     set.add("to_xml", "any map? -> str", |row, site| {
         if !matches!(site.argument(0), DataType::Struct(_)) {
             let name = types::name(site.argument(0)).to_uppercase();
-            return Err(condition::argument_type("to_xml", format!("the argument must be a STRUCT, not {name}")));
+            return Err(condition::argument_type(
+                "to_xml",
+                format!("the argument must be a STRUCT, not {name}"),
+            ));
         }
         let options = Options::read(row.get(1));
         let tag = options.get("rowTag").unwrap_or("ROW").to_owned();

@@ -79,7 +79,9 @@ pub(super) fn add(set: &mut Set) {
     set.add("xpath_boolean", "str str -> bool", |row, _| {
         Ok(find("xpath_boolean", row, |found| found.boolean())?.into())
     });
-    set.add("xpath_string", "str str -> str", |row, _| Ok(find("xpath_string", row, |found| text(&found))?.into()));
+    set.add("xpath_string", "str str -> str", |row, _| {
+        Ok(find("xpath_string", row, |found| text(&found))?.into())
+    });
     for name in ["xpath_double", "xpath_number"] {
         set.add(name, "str str -> double", move |row, _| Ok(find(name, row, |found| number(&found))?.into()));
     }

@@ -171,7 +171,8 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
 pub(crate) fn parse_nanos(text: &str) -> Option<i64> {
     let micros = parse_timestamp(text)?;
     let (_, fraction) = text.split_once('.')?;
-    let digits: String = fraction.chars().take_while(char::is_ascii_digit).chain("000000000".chars()).take(9).collect();
+    let digits: String =
+        fraction.chars().take_while(char::is_ascii_digit).chain("000000000".chars()).take(9).collect();
     let nanos: i64 = digits[6..].parse().ok()?;
     if nanos == 0 { None } else { micros.checked_mul(1000)?.checked_add(nanos) }
 }

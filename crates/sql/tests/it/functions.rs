@@ -17,7 +17,9 @@ fn ciphers() {
     for (key, mode) in [(16, "ECB"), (24, "CBC"), (32, "GCM"), (16, "CBC"), (24, "GCM"), (32, "ECB")] {
         for text in ["", "Spark", "sixteen bytes ..", "more than one block of text"] {
             let (key, mode) = (format!("repeat('k', {key})"), format!("'{mode}'"));
-            let query = format!("SELECT CAST(aes_decrypt(aes_encrypt('{text}', {key}, {mode}), {key}, {mode}) AS STRING) = '{text}'");
+            let query = format!(
+                "SELECT CAST(aes_decrypt(aes_encrypt('{text}', {key}, {mode}), {key}, {mode}) AS STRING) = '{text}'"
+            );
             check(&s, &query, &["true"]);
         }
     }
@@ -29,11 +31,27 @@ fn ciphers() {
     check(&s, "SELECT try_aes_decrypt(X'00112233', '1234567890abcdef')", &["NULL"]);
     check(&s, "SELECT aes_encrypt(NULL, '1234567890abcdef')", &["NULL"]);
     fails(&s, "SELECT aes_encrypt('a', 'short')", "[INVALID_PARAMETER_VALUE.AES_KEY_LENGTH]");
-    fails(&s, "SELECT aes_encrypt('a', '1234567890abcdef', 'GCM', 'DEFAULT', X'00')", "[INVALID_PARAMETER_VALUE.AES_IV_LENGTH]");
+    fails(
+        &s,
+        "SELECT aes_encrypt('a', '1234567890abcdef', 'GCM', 'DEFAULT', X'00')",
+        "[INVALID_PARAMETER_VALUE.AES_IV_LENGTH]",
+    );
     fails(&s, "SELECT aes_encrypt('a', '1234567890abcdef', 'XTS')", "[UNSUPPORTED_FEATURE.AES_MODE]");
-    fails(&s, "SELECT aes_encrypt('a', '1234567890abcdef', 'ECB', 'DEFAULT', X'00')", "[UNSUPPORTED_FEATURE.AES_MODE_IV]");
-    fails(&s, "SELECT aes_encrypt('a', '1234567890abcdef', 'CBC', 'DEFAULT', '', 'more')", "[UNSUPPORTED_FEATURE.AES_MODE_AAD]");
-    fails(&s, "SELECT aes_decrypt(X'00112233', '1234567890abcdef')", "[INVALID_PARAMETER_VALUE.AES_CRYPTO_ERROR]");
+    fails(
+        &s,
+        "SELECT aes_encrypt('a', '1234567890abcdef', 'ECB', 'DEFAULT', X'00')",
+        "[UNSUPPORTED_FEATURE.AES_MODE_IV]",
+    );
+    fails(
+        &s,
+        "SELECT aes_encrypt('a', '1234567890abcdef', 'CBC', 'DEFAULT', '', 'more')",
+        "[UNSUPPORTED_FEATURE.AES_MODE_AAD]",
+    );
+    fails(
+        &s,
+        "SELECT aes_decrypt(X'00112233', '1234567890abcdef')",
+        "[INVALID_PARAMETER_VALUE.AES_CRYPTO_ERROR]",
+    );
 }
 
 #[test]
@@ -48,11 +66,17 @@ fn xml() {
     );
     check(&s, "SELECT to_json(from_xml('<p><a>1</a', 'a INT'))", &["{}"]);
     fails(&s, "SELECT from_xml('<p>', 'a INT', map('mode', 'FAILFAST'))", "[MALFORMED_RECORD_IN_PARSING");
-    check(&s, "SELECT schema_of_xml('<p x=\"1\"><a>1</a><a>2.5</a><b>true</b><c>2024-01-31</c></p>')", &[
-        "STRUCT<_x: BIGINT, a: ARRAY<DOUBLE>, b: BOOLEAN, c: DATE>",
-    ]);
+    check(
+        &s,
+        "SELECT schema_of_xml('<p x=\"1\"><a>1</a><a>2.5</a><b>true</b><c>2024-01-31</c></p>')",
+        &["STRUCT<_x: BIGINT, a: ARRAY<DOUBLE>, b: BOOLEAN, c: DATE>"],
+    );
     let written = "SELECT replace(to_xml(named_struct('_id', 1, 'a', array(1, 2), 'b', named_struct('c', '<&>'), 'n', NULL)), '\\n', '')";
-    check(&s, written, &["<ROW id=\"1\">    <a>1</a>    <a>2</a>    <b>        <c>&lt;&amp;&gt;</c>    </b></ROW>"]);
+    check(
+        &s,
+        written,
+        &["<ROW id=\"1\">    <a>1</a>    <a>2</a>    <b>        <c>&lt;&amp;&gt;</c>    </b></ROW>"],
+    );
     fails(&s, "SELECT to_xml(1)", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]");
 }
 
@@ -78,7 +102,13 @@ fn geometries() {
     let s = session();
     const POINT: &str = "X'0101000000000000000000F03F0000000000000040'";
     check(&s, &format!("SELECT hex(st_asbinary(st_geogfromwkb({POINT}))) = hex({POINT})"), &["true"]);
-    check(&s, &format!("SELECT st_srid(st_setsrid(st_geomfromwkb({POINT}), 3857)), st_srid(st_geomfromwkb({POINT}))"), &["3857|0"]);
+    check(
+        &s,
+        &format!(
+            "SELECT st_srid(st_setsrid(st_geomfromwkb({POINT}), 3857)), st_srid(st_geomfromwkb({POINT}))"
+        ),
+        &["3857|0"],
+    );
     check(&s, "SELECT st_srid(st_geomfromwkb(NULL))", &["NULL"]);
     fails(&s, "SELECT st_geomfromwkb(X'0101000000')", "[WKB_PARSE_ERROR]");
     fails(&s, "SELECT st_geomfromwkb(X'0201000000')", "[WKB_PARSE_ERROR]");
@@ -90,11 +120,23 @@ fn geometries() {
 fn random_numbers() {
     let s = session();
     // Spark's numbers for these seeds.
-    check(&s, "SELECT rand(0), random(0), randn(0)", &["0.7604953758285915|0.7604953758285915|1.6034991609278433"]);
+    check(
+        &s,
+        "SELECT rand(0), random(0), randn(0)",
+        &["0.7604953758285915|0.7604953758285915|1.6034991609278433"],
+    );
     check(&s, "SELECT randn(NULL) = randn(0)", &["true"]);
-    check(&s, "SELECT count(*), count(DISTINCT x), min(x) >= 0, max(x) < 1 FROM (SELECT rand() AS x FROM range(0, 5000))", &["5000|5000|true|true"]);
+    check(
+        &s,
+        "SELECT count(*), count(DISTINCT x), min(x) >= 0, max(x) < 1 FROM (SELECT rand() AS x FROM range(0, 5000))",
+        &["5000|5000|true|true"],
+    );
     check(&s, "SELECT min(x), max(x) FROM (SELECT uniform(10, 20, 0) AS x FROM range(0, 5000))", &["10|19"]);
-    check(&s, "SELECT typeof(uniform(1, 2)), typeof(uniform(1, 2.5D)), typeof(uniform(1S, 2))", &["int|double|int"]);
+    check(
+        &s,
+        "SELECT typeof(uniform(1, 2)), typeof(uniform(1, 2.5D)), typeof(uniform(1S, 2))",
+        &["int|double|int"],
+    );
     // A query that runs twice gives the same numbers.
     let frame = s.block_on(s.sql("SELECT rand(5) AS x FROM range(0, 100)")).unwrap();
     let sum = || {
@@ -114,18 +156,35 @@ fn random_numbers() {
 fn counters() {
     let s = session();
     let diffs = |values: &str, call: &str, expect: &[&str]| {
-        check(&s, &format!("SELECT {call} OVER (ORDER BY t) FROM VALUES {values} AS v(t, c, s) ORDER BY t"), expect);
+        check(
+            &s,
+            &format!("SELECT {call} OVER (ORDER BY t) FROM VALUES {values} AS v(t, c, s) ORDER BY t"),
+            expect,
+        );
     };
-    diffs("(1, 100, 0), (2, 200, 0), (3, NULL, 0), (4, 400, 0), (5, 50, 0), (6, 100, 0)", "counter_diff(c)", &["NULL", "100", "NULL", "200", "NULL", "50"]);
-    diffs("(1, DOUBLE('NaN'), 0), (2, DOUBLE('NaN'), 0), (3, 200.0D, 0), (4, DOUBLE('Infinity'), 0)", "counter_diff(c)", &["NULL", "NaN", "NULL", "Infinity"]);
+    diffs(
+        "(1, 100, 0), (2, 200, 0), (3, NULL, 0), (4, 400, 0), (5, 50, 0), (6, 100, 0)",
+        "counter_diff(c)",
+        &["NULL", "100", "NULL", "200", "NULL", "50"],
+    );
+    diffs(
+        "(1, DOUBLE('NaN'), 0), (2, DOUBLE('NaN'), 0), (3, 200.0D, 0), (4, DOUBLE('Infinity'), 0)",
+        "counter_diff(c)",
+        &["NULL", "NaN", "NULL", "Infinity"],
+    );
     diffs("(1, 10.50, 0), (2, 20.5, 0)", "counter_diff(CAST(c AS DECIMAL(10,2)))", &["NULL", "10.00"]);
     const STARTS: &str = "(1, 100, TIMESTAMP'2026-01-01 00:05:00'), (2, NULL, TIMESTAMP'2026-01-01 00:06:00'), (3, 300, TIMESTAMP'2026-01-01 00:07:00'), (4, 301, NULL)";
     diffs(STARTS, "counter_diff(c, s)", &["NULL", "NULL", "NULL", "1"]);
-    let one = |values: &str, call: &str| format!("SELECT {call} OVER (ORDER BY t) FROM VALUES {values} AS v(t, c, s)");
+    let one = |values: &str, call: &str| {
+        format!("SELECT {call} OVER (ORDER BY t) FROM VALUES {values} AS v(t, c, s)")
+    };
     fails(&s, &one("(1, -5, 0)", "counter_diff(c)"), "[COUNTER_DIFF_NEGATIVE_COUNTER_VALUE]");
     fails(
         &s,
-        &one("(1, 1, TIMESTAMP'2026-01-01 00:05:00'), (2, 2, TIMESTAMP'2026-01-01 00:01:00')", "counter_diff(c, s)"),
+        &one(
+            "(1, 1, TIMESTAMP'2026-01-01 00:05:00'), (2, 2, TIMESTAMP'2026-01-01 00:01:00')",
+            "counter_diff(c, s)",
+        ),
         "[COUNTER_DIFF_START_TIME_DECREASED]",
     );
     fails(&s, &one("(1, 'x', 0)", "counter_diff(c)"), "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]");
@@ -134,9 +193,11 @@ fn counters() {
 #[test]
 fn collations() {
     let s = session();
-    check(&s, "SELECT collation('a'), collation('a' COLLATE unicode_ci), 'a' COLLATE UTF8_BINARY", &[
-        "SYSTEM.BUILTIN.UTF8_BINARY|SYSTEM.BUILTIN.UNICODE_CI|a",
-    ]);
+    check(
+        &s,
+        "SELECT collation('a'), collation('a' COLLATE unicode_ci), 'a' COLLATE UTF8_BINARY",
+        &["SYSTEM.BUILTIN.UTF8_BINARY|SYSTEM.BUILTIN.UNICODE_CI|a"],
+    );
     // Another order of texts is refused, not passed over.
     fails(&s, "SELECT ('a' COLLATE UTF8_LCASE) = 'A'", "UTF8_LCASE");
     fails(&s, "SELECT collation('a' COLLATE nothing_such)", "[COLLATION_INVALID_NAME]");

@@ -126,8 +126,11 @@ fn answers_are_those_of_duckdb() {
 }
 
 /// Turns a rule off.
-const RULES: [&str; 3] =
-    ["SET trefoil.join_order = false", "SET trefoil.late_scan_percent = 0", "SET trefoil.share_plans = false"];
+const RULES: [&str; 3] = [
+    "SET trefoil.join_order = false",
+    "SET trefoil.late_scan_percent = 0",
+    "SET trefoil.share_plans = false",
+];
 
 /// The plans of all queries.
 fn plans(session: &Session) -> Vec<String> {

@@ -19,7 +19,9 @@ fn read(function: &str, bytes: &[u8]) -> Result<HllSketch> {
         refused(
             "HLL_INVALID_INPUT_SKETCH_BUFFER",
             "22546",
-            format!("invalid call to `{function}`; the bytes are no HLL sketch, as `hll_sketch_agg` makes them."),
+            format!(
+                "invalid call to `{function}`; the bytes are no HLL sketch, as `hll_sketch_agg` makes them."
+            ),
         )
     })
 }

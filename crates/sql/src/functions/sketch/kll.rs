@@ -66,8 +66,9 @@ impl Item for KllFloat<f64> {
 }
 
 fn wrong(function: &str) -> DataFusionError {
-    let message =
-        format!("invalid call to `{function}`; the bytes are no KLL sketch, as `kll_sketch_agg_..` makes them.");
+    let message = format!(
+        "invalid call to `{function}`; the bytes are no KLL sketch, as `kll_sketch_agg_..` makes them."
+    );
     refused("KLL_INVALID_INPUT_SKETCH_BUFFER", "22000", message)
 }
 
@@ -205,7 +206,9 @@ fn one_or_many(site: &Site, result: DataType) -> DataType {
 }
 
 fn summary<T: Item>(sketch: &KllSketch<T>) -> String {
-    let item = |item: Option<&T>| item.map_or_else(|| "null".into(), |i| format::cast_text(&i.clone().value(), &T::TYPE));
+    let item = |item: Option<&T>| {
+        item.map_or_else(|| "null".into(), |i| format::cast_text(&i.clone().value(), &T::TYPE))
+    };
     let lines = [
         ("K", sketch.k().to_string()),
         ("Dynamic min K", sketch.min_k().to_string()),
@@ -230,9 +233,11 @@ fn add_for<T: Item>(set: &mut Set) {
         Ok(Value::Int(read::<T>(&name, row[0].bytes())?.n() as i64))
     });
     let name = named("to_string");
-    set.add(&name.clone(), "bin -> str", move |row, _| {
-        Ok(summary(&read::<T>(&name, row[0].bytes())?).into())
-    });
+    set.add(
+        &name.clone(),
+        "bin -> str",
+        move |row, _| Ok(summary(&read::<T>(&name, row[0].bytes())?).into()),
+    );
     let name = named("merge");
     set.add(&name.clone(), "bin bin -> bin", move |row, _| {
         let mut left = read::<T>(&name, row[0].bytes())?;
@@ -248,8 +253,9 @@ fn add_for<T: Item>(set: &mut Set) {
             let sketch = read::<T>(&name, row[0].bytes())?;
             for_each(&row[1], |rank| {
                 let out_of_range = |_| {
-                    let message =
-                        format!("for function `{name}`, the quantile value must be between 0.0 and 1.0 (inclusive).");
+                    let message = format!(
+                        "for function `{name}`, the quantile value must be between 0.0 and 1.0 (inclusive)."
+                    );
                     refused("KLL_SKETCH_INVALID_QUANTILE_RANGE", "22003", message)
                 };
                 let found = sketch.quantile(rank.float(), SearchCriteria::Inclusive).map_err(out_of_range)?;

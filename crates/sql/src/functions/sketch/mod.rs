@@ -147,9 +147,8 @@ impl Hash for Key<'_> {
 
 /// Refuses types that sketches do not hash; `more` allows floats and lists of whole numbers.
 fn hashable(function: &str, data_type: &DataType, more: bool) -> Result<()> {
-    let list = |t: &DataType| {
-        matches!(types::item_of(t), Some(DataType::Int32 | DataType::Int64 | DataType::Null))
-    };
+    let list =
+        |t: &DataType| matches!(types::item_of(t), Some(DataType::Int32 | DataType::Int64 | DataType::Null));
     let known = match data_type {
         DataType::Utf8 | DataType::Binary | DataType::Null => true,
         t if t.is_integer() => true,
@@ -158,7 +157,11 @@ fn hashable(function: &str, data_type: &DataType, more: bool) -> Result<()> {
     if known {
         return Ok(());
     }
-    let kinds = if more { "a whole number, a float, a text, binary or an array of whole numbers" } else { "a whole number, a text or binary" };
+    let kinds = if more {
+        "a whole number, a float, a text, binary or an array of whole numbers"
+    } else {
+        "a whole number, a text or binary"
+    };
     let name = types::name(data_type).to_uppercase();
     Err(condition::argument_type(function, format!("the first argument must be {kinds}, not {name}")))
 }
@@ -178,7 +181,9 @@ fn entries(function: &str, given: i64) -> Result<u8> {
         _ => Err(refused(
             "SKETCH_INVALID_LG_NOM_ENTRIES",
             "22003",
-            format!("invalid call to `{function}`; the `lgNomEntries` value must be between 4 and 26, inclusive: {given}."),
+            format!(
+                "invalid call to `{function}`; the `lgNomEntries` value must be between 4 and 26, inclusive: {given}."
+            ),
         )),
     }
 }
@@ -243,7 +248,8 @@ impl AggregateUDFImpl for SketchFn {
             return Err(condition::unsupported(format!("DISTINCT in `{}`.", self.kind.name)));
         }
         let given: Vec<DataType> = args.expr_fields.iter().map(|f| f.data_type().clone()).collect();
-        let constants = args.exprs.iter().map(|e| e.downcast_ref::<Literal>().and_then(|l| literal(l.value())));
+        let constants =
+            args.exprs.iter().map(|e| e.downcast_ref::<Literal>().and_then(|l| literal(l.value())));
         let mut site = self.site(&given, Vec::new())?;
         let given: Vec<DataType> = given.iter().map(types::plain).collect();
         for ((constant, from), to) in constants.zip(&given).zip(&site.types) {

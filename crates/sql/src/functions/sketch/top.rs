@@ -71,7 +71,13 @@ fn from_text(text: String, item: &DataType) -> Value {
 fn java_hash(value: &Value, item: &DataType) -> i32 {
     let folded = |n: i64| (n ^ ((n as u64) >> 32) as i64) as i32;
     match value {
-        Value::Bool(b) => if *b { 1231 } else { 1237 },
+        Value::Bool(b) => {
+            if *b {
+                1231
+            } else {
+                1237
+            }
+        }
         Value::Str(text) => {
             text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
         }
@@ -117,7 +123,8 @@ impl Counts {
     }
 
     fn read(function: &str, bytes: &[u8], item: &DataType) -> Result<Self> {
-        let wrong = |_| condition::parameter(function, "the bytes are no sketch that `approx_top_k_accumulate` made");
+        let wrong =
+            |_| condition::parameter(function, "the bytes are no sketch that `approx_top_k_accumulate` made");
         Ok(if as_text(item) {
             Self::Text(FrequentItemsSketch::deserialize(bytes).map_err(wrong)?)
         } else {
@@ -197,10 +204,9 @@ fn bytes(counts: &Counts, nulls: u64) -> Value {
 }
 
 fn parts<'a>(function: &str, bytes: &'a [u8]) -> Result<(&'a [u8], u64)> {
-    bytes
-        .split_last_chunk::<8>()
-        .map(|(sketch, nulls)| (sketch, u64::from_le_bytes(*nulls)))
-        .ok_or_else(|| condition::parameter(function, "the bytes are no sketch that `approx_top_k_accumulate` made"))
+    bytes.split_last_chunk::<8>().map(|(sketch, nulls)| (sketch, u64::from_le_bytes(*nulls))).ok_or_else(
+        || condition::parameter(function, "the bytes are no sketch that `approx_top_k_accumulate` made"),
+    )
 }
 
 fn shown_rows(counts: &Counts, nulls: u64, item: &DataType, k: i64) -> Value {
@@ -297,13 +303,15 @@ fn positive(name: &str, given: i64) -> Result<i64> {
     if given > 0 {
         return Ok(given);
     }
-    let message = format!("the value of `{name}` in `approx_top_k` must be a positive integer, but got {given}.");
+    let message =
+        format!("the value of `{name}` in `approx_top_k` must be a positive integer, but got {given}.");
     Err(refused("APPROX_TOP_K_NON_POSITIVE_ARG", "22023", message))
 }
 
 fn argument(name: &str, site: &Site, index: usize, default: i64) -> Result<i64> {
     let null = || {
-        let message = format!("the value of `{name}` in `approx_top_k` must be a constant and cannot be NULL.");
+        let message =
+            format!("the value of `{name}` in `approx_top_k` must be a constant and cannot be NULL.");
         refused("APPROX_TOP_K_NULL_ARG", "22004", message)
     };
     positive(name, constant(site, index, default, null)?)
@@ -315,7 +323,9 @@ fn tracked(site: &Site, index: usize) -> Result<i64> {
         return Err(refused(
             "APPROX_TOP_K_MAX_ITEMS_TRACKED_EXCEEDS_LIMIT",
             "22023",
-            format!("the max items tracked `maxItemsTracked`({given}) of `approx_top_k` should be less than or equal to {MOST}."),
+            format!(
+                "the max items tracked `maxItemsTracked`({given}) of `approx_top_k` should be less than or equal to {MOST}."
+            ),
         ));
     }
     Ok(given)
@@ -349,7 +359,12 @@ fn state_of(item: DataType) -> DataType {
 }
 
 fn hint(message: String) -> DataFusionError {
-    condition::error(ErrorKind::TypeMismatch, "DATATYPE_MISMATCH.TYPE_CHECK_FAILURE_WITH_HINT", "42K09", message)
+    condition::error(
+        ErrorKind::TypeMismatch,
+        "DATATYPE_MISMATCH.TYPE_CHECK_FAILURE_WITH_HINT",
+        "42K09",
+        message,
+    )
 }
 
 /// The type of counted values.
@@ -404,7 +419,12 @@ pub(super) fn kinds() -> Vec<Kind> {
     let kind = |name, spec, result, make| Kind { name, spec, result, make };
     vec![
         kind("approx_top_k", "! any int? int? -> ..", |site: &Site| Ok(rows_of(counted(site)?)), top),
-        kind("approx_top_k_accumulate", "! any int? -> ..", |site: &Site| Ok(state_of(counted(site)?)), accumulating),
+        kind(
+            "approx_top_k_accumulate",
+            "! any int? -> ..",
+            |site: &Site| Ok(state_of(counted(site)?)),
+            accumulating,
+        ),
         kind("approx_top_k_combine", "struct int? -> ..", |site: &Site| Ok(state_of(kept(site)?)), combining),
     ]
 }
