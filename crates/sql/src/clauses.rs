@@ -144,12 +144,12 @@ impl VisitorMut for Rename {
 }
 
 /// A query of the text, without parameters; the texts are ours.
-fn parsed(text: &str) -> Option<Query> {
+pub(crate) fn parsed(text: &str) -> Option<Query> {
     let query = Parser::new(&TrefoilDialect).try_with_sql(text).ok()?.parse_query().ok()?;
     Some(*query)
 }
 
-fn quoted(name: &str) -> Ident {
+pub(crate) fn quoted(name: &str) -> Ident {
     Ident::with_quote('`', name)
 }
 

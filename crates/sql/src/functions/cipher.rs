@@ -7,7 +7,7 @@ use super::Set;
 use crate::condition;
 use crate::value::Value;
 
-use aes_gcm::aead::{Aead, Generate, KeyInit, Payload};
+use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::aes::cipher::consts::{U12, U16};
 use aes_gcm::aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser};
 use aes_gcm::aes::{Aes128, Aes192, Aes256, Block};
@@ -140,10 +140,20 @@ impl<'a> Call<'a> {
             let (iv, msg) = input.split_at_checked(self.mode.iv())?;
             return cipher.decrypt(&nonce(iv)?, Payload { msg, aad: self.more }).ok();
         }
-        let iv = if self.iv.is_empty() { Nonce::<U12>::generate() } else { nonce(self.iv)? };
+        let iv = nonce(&self.start()?)?;
         let mut out = iv.to_vec();
         out.extend(cipher.encrypt(&iv, Payload { msg: input, aad: self.more }).ok()?);
         Some(out)
+    }
+
+    /// The initialization vector, drawn anew where none is given.
+    fn start(&self) -> Option<Vec<u8>> {
+        if !self.iv.is_empty() {
+            return Some(self.iv.to_vec());
+        }
+        let mut iv = vec![0; self.mode.iv()];
+        getrandom::fill(&mut iv).ok()?;
+        Some(iv)
     }
 
     /// Blocks one after the other; in CBC each is mixed with the one before it.
@@ -155,7 +165,7 @@ impl<'a> Call<'a> {
         let mut before = Block::default();
         let mut out = Vec::with_capacity(input.len() + 2 * BLOCK);
         if chained {
-            before = if self.iv.is_empty() { Block::generate() } else { Block::try_from(self.iv).ok()? };
+            before = Block::try_from(self.start()?.as_slice()).ok()?;
             out.extend_from_slice(&before);
         }
         // PKCS #7: as many bytes as are missing, each of which is their number.

@@ -81,6 +81,12 @@ fn structs_name_their_fields() {
         "SELECT struct(1, 'a'), struct(id, s.x, 2 AS two, id + 1) FROM VALUES (7, named_struct('x', 8)) AS t(id, s)",
         &[r#"{"col1":1,"col2":"a"}|{"id":7,"x":8,"two":2,"col4":8}"#],
     );
+    const T: &str = "VALUES (1, named_struct('x', 1, 'y', 'p')), (2, NULL) AS t(id, s)";
+    gives(&format!("SELECT id, s.* FROM {T} ORDER BY id"), &["1|1|p", "2|NULL|NULL"]);
+    gives(
+        &format!("WITH t AS (SELECT * FROM {T}) SELECT y FROM (SELECT t.s.*, id FROM t) WHERE x = 1"),
+        &["p"],
+    );
     gives("SELECT struct(1, 2).col2, typeof(struct(1, 'a'))", &["2|struct<col1:int,col2:string>"]);
 }
 
