@@ -121,7 +121,15 @@ impl Random {
     /// The type of a number between two others.
     fn between(&self, given: &[DataType]) -> Result<DataType> {
         let (low, high) = (types::plain(&given[0]), types::plain(&given[1]));
-        match types::wider(&low, &high) {
+        let common = match (&low, &high) {
+            (decimal @ DataType::Decimal128(..), other) | (other, decimal @ DataType::Decimal128(..))
+                if other.is_integer() =>
+            {
+                Some(decimal.clone())
+            }
+            _ => types::wider(&low, &high),
+        };
+        match common {
             Some(common) if common.is_numeric() => Ok(common),
             _ => {
                 let name = |t: &DataType| types::name(t).to_uppercase();

@@ -7,8 +7,9 @@ use crate::value::{Value, types};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
 
-/// Count, the means of x and y, and the sums of the products x·x, y·y and x·y of the distances from them.
-type Sums = [f64; 6];
+/// Count, the means of x and y, the sums of the products x·x, y·y and x·y of the distances from them, and x·x and y·y
+/// once more: Spark rounds these in another way where it correlates.
+type Sums = [f64; 8];
 
 fn read(state: &Value) -> Sums {
     let mut sums = Sums::default();
@@ -28,19 +29,27 @@ fn update(state: &mut Value, row: &[Value], _: &Site) -> Result<()> {
         return Ok(());
     }
     let (x, y) = (row[1].float(), row[0].float());
-    let [n, mean_x, mean_y, xx, yy, xy] = read(state);
+    let [n, mean_x, mean_y, xx, yy, xy, xx_2, yy_2] = read(state);
     let n = n + 1.0;
     let (dx, dy) = (x - mean_x, y - mean_y);
     let (dx_n, dy_n) = (dx / n, dy / n);
     let (mean_x, mean_y) = (mean_x + dx_n, mean_y + dy_n);
-    let sums = [n, mean_x, mean_y, xx + dx * (dx - dx_n), yy + dy * (dy - dy_n), xy + dy * (x - mean_x)];
-    *state = write(sums);
+    *state = write([
+        n,
+        mean_x,
+        mean_y,
+        xx + dx * (dx - dx_n),
+        yy + dy * (dy - dy_n),
+        xy + dy * (x - mean_x),
+        xx_2 + dx * (x - mean_x),
+        yy_2 + dy * (y - mean_y),
+    ]);
     Ok(())
 }
 
 fn merge(state: &mut Value, other: Value, _: &Site) -> Result<()> {
-    let [na, ax, ay, axx, ayy, axy] = read(state);
-    let [nb, bx, by, bxx, byy, bxy] = read(&other);
+    let [na, ax, ay, axx, ayy, axy, axx_2, ayy_2] = read(state);
+    let [nb, bx, by, bxx, byy, bxy, bxx_2, byy_2] = read(&other);
     let n = na + nb;
     let (dx, dy) = (bx - ax, by - ay);
     let (dx_n, dy_n) = (dx / n, dy / n);
@@ -51,6 +60,8 @@ fn merge(state: &mut Value, other: Value, _: &Site) -> Result<()> {
         axx + bxx + dx * dx_n * na * nb,
         ayy + byy + dy * dy_n * na * nb,
         axy + bxy + dx * dy_n * na * nb,
+        axx_2 + bxx_2 + dx * dx_n * na * nb,
+        ayy_2 + byy_2 + dy * dy_n * na * nb,
     ]);
     Ok(())
 }
@@ -74,7 +85,7 @@ pub(super) fn plans() -> Vec<Plan> {
         plan("regr_syy", sum::<4>),
         plan("regr_sxy", sum::<5>),
         plan("regr_r2", |state, _| {
-            let [_, _, _, xx, yy, xy] = read(state);
+            let [_, _, _, _, _, xy, xx, yy] = read(state);
             Ok(match (state.is_null(), xx == 0.0, yy == 0.0) {
                 (true, ..) | (_, true, _) => Value::Null,
                 (_, _, true) => Value::Float(1.0),

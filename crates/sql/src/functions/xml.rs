@@ -188,14 +188,23 @@ impl<'a> Names<'a> {
             }
             (Value::Struct(values), DataType::Struct(fields)) if !types::is_variant(data_type) => {
                 let (mut attributes, mut text, mut inner) = (String::new(), String::new(), String::new());
+                let mut value_text = |value: &Value, field: &FieldRef, inner: &mut String| -> Result<()> {
+                    let found =
+                        if value.is_null() { String::new() } else { self.text(value, field.data_type())? };
+                    match inner.strip_suffix('\n').map(str::len) {
+                        // Behind the elements before it.
+                        Some(end) => {
+                            inner.truncate(end);
+                            inner.push_str(&format!("{found}\n"));
+                        }
+                        None => text = found,
+                    }
+                    Ok(())
+                };
                 for (value, field) in values.iter().zip(fields) {
                     let name = field.name().as_str();
                     if name == self.value {
-                        text = if value.is_null() {
-                            String::new()
-                        } else {
-                            self.text(value, field.data_type())?
-                        };
+                        value_text(value, field, &mut inner)?;
                     } else if let Some(name) =
                         name.strip_prefix(self.prefix).filter(|_| !self.prefix.is_empty())
                     {
@@ -239,7 +248,7 @@ fn element(tag: &str, attributes: &str, text: &str, inner: &str, indent: &str, o
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 fn infer_text(text: &str) -> DataType {

@@ -75,7 +75,7 @@ fn xml() {
     check(
         &s,
         written,
-        &["<ROW id=\"1\">    <a>1</a>    <a>2</a>    <b>        <c>&lt;&amp;&gt;</c>    </b></ROW>"],
+        &["<ROW id=\"1\">    <a>1</a>    <a>2</a>    <b>        <c>&lt;&amp;></c>    </b></ROW>"],
     );
     fails(&s, "SELECT to_xml(1)", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]");
 }

@@ -105,8 +105,8 @@ impl Number for i32 {
         let numbers = numbers.map(i64::from);
         match mode {
             Mode::Sum => Value::Int(numbers.sum()),
-            Mode::Min => numbers.min().into(),
-            Mode::Max => numbers.max().into(),
+            Mode::Min => Value::Int(numbers.min().unwrap_or(0)),
+            Mode::Max => Value::Int(numbers.max().unwrap_or(0)),
             Mode::One => Value::Int(numbers.count() as i64),
         }
     }
@@ -148,8 +148,8 @@ impl Number for f64 {
     fn summary(numbers: impl Iterator<Item = Self>, mode: Mode) -> Value {
         match mode {
             Mode::Sum => Value::Float(numbers.sum()),
-            Mode::Min => numbers.reduce(Self::min).into(),
-            Mode::Max => numbers.reduce(Self::max).into(),
+            Mode::Min => Value::Float(numbers.reduce(Self::min).unwrap_or(0.0)),
+            Mode::Max => Value::Float(numbers.reduce(Self::max).unwrap_or(0.0)),
             Mode::One => Value::Float(numbers.count() as Self),
         }
     }
