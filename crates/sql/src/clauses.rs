@@ -70,6 +70,13 @@ impl VisitorMut for Clauses {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         tuples(expr);
+        if let Expr::Lambda(lambda) = expr {
+            let names = match &lambda.params {
+                OneOrManyWithParens::One(parameter) => vec![parameter.name.value.clone()],
+                OneOrManyWithParens::Many(all) => all.iter().map(|p| p.name.value.clone()).collect(),
+            };
+            let _ = VisitMut::visit(lambda.body.as_mut(), &mut Parameters(names));
+        }
         // `call(..).field`: DataFusion takes a text for the field.
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             for access in access_chain {
@@ -78,6 +85,27 @@ impl VisitorMut for Clauses {
                     *field = Expr::value(Value::SingleQuotedString(ident.value.clone()));
                 }
             }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `x.field` of a lambda's parameter `x`: DataFusion would look for a table `x`.
+struct Parameters(Vec<String>);
+
+impl VisitorMut for Parameters {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [first, fields @ ..] = parts.as_slice()
+            && self.0.iter().any(|name| name.eq_ignore_ascii_case(&first.value))
+        {
+            let field =
+                |field: &Ident| AccessExpr::Dot(Expr::value(Value::SingleQuotedString(field.value.clone())));
+            let access_chain = fields.iter().map(field).collect();
+            *expr =
+                Expr::CompoundFieldAccess { root: Box::new(Expr::Identifier(first.clone())), access_chain };
         }
         ControlFlow::Continue(())
     }

@@ -276,7 +276,7 @@ pub(crate) async fn query(
         return done;
     }
     let tokens = statements::table_query(statements::expand(session, tokens)?);
-    let tokens = statements::explained(tokens)?;
+    let tokens = statements::explained(statements::bare_values(tokens))?;
     let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
     refuse::check(&statement, true)?;
     let setting = setting(&statement);

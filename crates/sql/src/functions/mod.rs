@@ -14,6 +14,7 @@ mod date;
 mod generator;
 mod geometry;
 mod hash;
+mod histogram;
 mod json;
 mod json_text;
 mod map;

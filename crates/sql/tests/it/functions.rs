@@ -191,6 +191,25 @@ fn counters() {
 }
 
 #[test]
+fn histograms() {
+    let s = session();
+    let bins = |values: &str, count: usize, expect: &str| {
+        let query = format!(
+            "SELECT array_join(transform(histogram_numeric(n, {count}), b -> concat_ws('=', b.x, b.y)), ' ') FROM VALUES {values} AS t(n)"
+        );
+        check(&s, &query, &[expect]);
+    };
+    bins("(0), (1), (2), (10)", 3, "0=2.0 2=1.0 10=1.0");
+    bins("(0.0D), (1.0D), (4.0D), (10.0D), (NULL)", 2, "1.6666666666666665=3.0 10.0=1.0");
+    check(
+        &s,
+        "SELECT typeof(histogram_numeric(n, 5)) FROM VALUES (1) AS t(n)",
+        &["array<struct<x:int,y:double>>"],
+    );
+    fails(&s, "SELECT histogram_numeric(n, 1) FROM VALUES (1) AS t(n)", "[INVALID_PARAMETER_VALUE]");
+}
+
+#[test]
 fn collations() {
     let s = session();
     check(

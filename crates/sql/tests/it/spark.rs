@@ -68,11 +68,24 @@ fn lambdas_below_generators_and_projections() {
     );
     gives(&format!("SELECT id FROM {T} WHERE exists(xs, x -> x > id + 1) ORDER BY id"), &[]);
     gives(&format!("SELECT id FROM {T} WHERE exists(xs, x -> x > id) ORDER BY id"), &["1", "2"]);
+    gives(
+        "SELECT transform(array(struct(1 AS a, 'p' AS b)), x -> x.a + 1)[0], filter(array(struct(1 AS a)), x -> x.a > 1)",
+        &["2|[]"],
+    );
     gives(&format!("SELECT count(*) FROM (SELECT explode(filter(xs, x -> x > 1)) FROM {T})"), &["2"]);
     gives(
         &format!("SELECT sum(n) FROM (SELECT aggregate(xs, 0, (a, x) -> a + x + id) AS n, ys FROM {T})"),
         &["10"],
     );
+}
+
+#[test]
+fn values_without_parentheses() {
+    gives("SELECT x FROM VALUES 'a', 'b' AS t(x) ORDER BY x", &["a", "b"]);
+    gives("SELECT sum(x) FROM VALUES 1, -2 + 4, abs(-3) t(x)", &["6"]);
+    gives("SELECT * FROM (VALUES 1, NULL) ORDER BY 1", &["NULL", "1"]);
+    gives("VALUES 1, 2 ORDER BY 1", &["1", "2"]);
+    gives("SELECT x, y FROM VALUES (1, 2), (3, 4) AS t(x, y) ORDER BY x", &["1|2", "3|4"]);
 }
 
 #[test]

@@ -136,7 +136,8 @@ const RULES: [&str; 3] = [
 fn plans(session: &Session) -> Vec<String> {
     let plan = |number: usize| {
         let text = format!("EXPLAIN {}", query(number));
-        session.block_on(async { session.sql(&text).await?.to_text(1000).await }).unwrap()
+        let batches = session.block_on(async { session.sql(&text).await?.collect().await }).unwrap();
+        batches.iter().flat_map(|batch| trefoil_sql::spark_format::rows(batch).unwrap()).flatten().collect()
     };
     (1..=22).map(plan).collect()
 }

@@ -25,7 +25,13 @@ pub(super) fn read(function: &str, bytes: &[u8]) -> Result<CompactThetaSketch> {
 }
 
 fn bytes(sketch: &CompactThetaSketch) -> Value {
-    Value::Bin(sketch.serialize_compressed())
+    /// Java says so of a sketch with one value.
+    const SINGLE: u8 = 0b10_0000;
+    let mut bytes = sketch.serialize_compressed();
+    if sketch.num_retained() == 1 && bytes.len() == 16 {
+        bytes[5] |= SINGLE;
+    }
+    Value::Bin(bytes)
 }
 
 fn union(lg_k: u8) -> Result<ThetaUnion> {

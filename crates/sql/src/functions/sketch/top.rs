@@ -1,7 +1,7 @@
 //! `approx_top_k..`: the most frequent values.
 //!
-//! Values of one count come in the order in which Java's sketch would show them, which is that of the places of
-//! their hashes. In the sketch of `approx_top_k_accumulate` values other than texts are kept as eight bytes, so Spark
+//! Values of one count come in the order in which Java's sketch shows them, which is that of the places of their
+//! hashes; where places collide, Java's order depends on that of the rows, and ours does not. In the sketch of `approx_top_k_accumulate` values other than texts are kept as eight bytes, so Spark
 //! reads the sketches of text and BIGINT columns only.
 
 use super::{Kind, Sketch, constant, internal, refused};
