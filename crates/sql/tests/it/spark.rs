@@ -117,6 +117,30 @@ fn sums_of_distinct_values() {
 }
 
 #[test]
+fn sums_of_decimals_that_leave_their_digits_are_errors() {
+    let session = session();
+    const BIG: &str = "99999999999999999999999999999999999999BD";
+    let fails = |query: &str| {
+        let error = session.block_on(async { session.sql(query).await?.collect().await }).expect_err(query);
+        assert!(error.to_string().contains("[ARITHMETIC_OVERFLOW]"), "{query}\n{error}");
+    };
+    let values = |more: &str| format!("VALUES (1, {BIG}), (1, {more}), (2, 5BD) AS t(k, x)");
+    fails(&format!("SELECT sum(x) FROM {}", values("1BD")));
+    fails(&format!("SELECT k, sum(x) FROM {} GROUP BY k", values("1BD")));
+    // Here 128 bits would not be enough.
+    fails(&format!("SELECT sum(x) FROM {}", values(BIG)));
+    fails(&format!("SELECT k, sum(x) FROM {} GROUP BY k", values(BIG)));
+    let less = values(&format!("-{BIG}"));
+    gives(&format!("SELECT sum(x), typeof(sum(x)) FROM {less}"), &["5|decimal(38,0)"]);
+    gives(&format!("SELECT k, sum(x) FROM {less} GROUP BY k ORDER BY k"), &["1|0", "2|5"]);
+    gives(
+        &format!("SELECT k, sum(x) FILTER (WHERE x < 9) FROM {less} GROUP BY k ORDER BY k"),
+        &["1|-99999999999999999999999999999999999999", "2|5"],
+    );
+    gives(&format!("SELECT sum(x) FROM {less} WHERE k > 7"), &["NULL"]);
+}
+
+#[test]
 fn nanoseconds_of_timestamps() {
     let session = session();
     let one = |query: &str| {

@@ -108,7 +108,7 @@ fn shown(hashes: &[i32], places: usize) -> Vec<usize> {
         table[place] = Some(index);
     }
     let stride = (places as f64 * ((5_f64.sqrt() - 1.0) / 2.0)) as usize | 1;
-    (0..places).filter_map(|step| table[step * stride & mask]).collect()
+    (0..places).filter_map(|step| table[(step * stride) & mask]).collect()
 }
 
 impl Counts {
