@@ -25,6 +25,7 @@
 mod created;
 mod error;
 mod frame;
+mod lambdas;
 mod memory;
 mod observe;
 mod optimize;

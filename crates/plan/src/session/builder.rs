@@ -2,6 +2,7 @@
 
 use super::{Inner, Session};
 use crate::error::plan_error;
+use crate::lambdas::LambdasApart;
 use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
@@ -193,6 +194,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     // Positions in the query text for errors about names.
     options.sql_parser.collect_spans = true;
     let mut rules = optimize::rules();
+    rules.insert(0, Arc::new(LambdasApart));
     yielding::add_to(&mut rules, [Arc::new(InOrder), Arc::new(RunningWindows)]);
     let state = SessionStateBuilder::new()
         .with_config(config)
