@@ -24,6 +24,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::{JoinSet, yield_now};
 use trefoil_core::Result;
 
+/// Operations that gather rows. For the others partitions matter: as files, as stored partitions, in the plan that
+/// is shown.
+const GATHERS: [&str; 4] = ["collect", "show", "to_html", "count"];
+
 impl DataFrame {
     /// Runs `work` on one of the engine's runtimes and translates its error; the future may be awaited from any
     /// executor, and dropping it stops the query.
@@ -38,7 +42,10 @@ impl DataFrame {
     {
         let engine = self.session().engine();
         let plan = self.inner().logical_plan().clone();
-        let (inner, prompt) = light(self.session(), self.inner().clone());
+        let (inner, prompt) = match GATHERS.contains(&operation) {
+            true => light(self.session(), self.inner().clone()),
+            false => (self.inner().clone(), false),
+        };
         let watch = Watch::begin(engine, self.label(operation));
         let over = watch.clone();
         let query = over.over(async move {
