@@ -42,3 +42,4 @@ pub use session::{Dialect, Session, SessionBuilder};
 pub use source::{CsvOptions, JsonOptions, Malformed, PATH_OPTION, partition_directory};
 pub use stored::{DivisionKey, Divisions, StoredTable};
 pub use trefoil_core::{Engine, Error, ErrorKind, Result};
+pub use windows::quantile_udaf;

@@ -169,6 +169,9 @@ impl SessionBuilder {
     }
 }
 
+/// Batches of fewer rows cost more than they save; the other is DataFusion's default.
+const BATCH_ROWS: (usize, usize) = (256, 8192);
+
 /// DataFusion on the engine's budget, spill directory and number of workers.
 fn context(engine: &Engine) -> Result<SessionContext> {
     let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
@@ -182,8 +185,13 @@ fn context(engine: &Engine) -> Result<SessionContext> {
         .with_object_list_cache_limit(0)
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
-    let mut config =
-        SessionConfig::new().with_target_partitions(engine.workers()).with_information_schema(true);
+    // Merges and exchanges hold two batches of each input, whatever the budget; with 8,192 rows to a batch a sort-merge
+    // join of ten budgets needs 8 MiB on two workers. So a batch has a row for each two kilobytes that a worker has.
+    let rows = engine.budget().limit() / (engine.workers() * 2048);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(engine.workers())
+        .with_batch_size(rows.clamp(BATCH_ROWS.0, BATCH_ROWS.1))
+        .with_information_schema(true);
     // Each sort keeps this much aside for merging what it spilled; the default of 10 MiB a partition would
     // be all of a small budget.
     let share = engine.budget().limit() / (engine.workers() * 16);
