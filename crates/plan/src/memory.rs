@@ -25,13 +25,15 @@ pub(crate) struct BudgetPool {
     budget: Budget,
     /// Operators running now that can spill.
     spillers: AtomicUsize,
+    /// Merges of spilled runs, running or to come.
+    merges: AtomicUsize,
     /// What all operators hold.
     held: AtomicUsize,
 }
 
 impl BudgetPool {
     pub(crate) fn new(budget: Budget) -> Self {
-        Self { budget, spillers: AtomicUsize::new(0), held: AtomicUsize::new(0) }
+        Self { budget, spillers: AtomicUsize::new(0), merges: AtomicUsize::new(0), held: AtomicUsize::new(0) }
     }
 
     /// What is to be free besides, when an operator grows.
@@ -53,8 +55,11 @@ impl BudgetPool {
             return false;
         }
         let consumer = reservation.consumer();
-        // A merge of spilled runs takes as many at once as it gets, and the merge of the next partition none.
-        let share = if is_spiller(consumer) || consumer.name().starts_with("ExternalSorterMerge") {
+        let share = if is_merge(consumer) {
+            // It takes as many spilled runs at once as it gets, until the merge of the next partition gets none; and
+            // needs some more for the rows it hands out.
+            limit / 2 / self.merges.load(Ordering::Relaxed).max(1)
+        } else if is_spiller(consumer) {
             limit / 4 * 3 / self.spillers.load(Ordering::Relaxed).max(1)
         } else if consumer.can_spill() {
             limit / 32
@@ -74,6 +79,10 @@ fn is_spiller(consumer: &MemoryConsumer) -> bool {
     consumer.can_spill() && !consumer.name().starts_with("RepartitionExec")
 }
 
+fn is_merge(consumer: &MemoryConsumer) -> bool {
+    consumer.name().starts_with("ExternalSorterMerge")
+}
+
 /// Operators number their consumers by partition (`HashJoinInput[3]`); people want the operator.
 fn account(reservation: &MemoryReservation) -> &str {
     let name = reservation.consumer().name();
@@ -89,11 +98,17 @@ impl MemoryPool for BudgetPool {
         if is_spiller(consumer) {
             self.spillers.fetch_add(1, Ordering::Relaxed);
         }
+        if is_merge(consumer) {
+            self.merges.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         if is_spiller(consumer) {
             self.spillers.fetch_sub(1, Ordering::Relaxed);
+        }
+        if is_merge(consumer) {
+            self.merges.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
