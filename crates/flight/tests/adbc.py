@@ -27,12 +27,12 @@ def session(connection):
     with connection.cursor() as cursor:
         cursor.execute("SELECT 7 / 2 AS half, 'x' AS s")
         assert cursor.fetchall() == [(3.5, "x")], "a query"
-        cursor.execute("CREATE TABLE t AS SELECT * FROM VALUES (1, 'a'), (2, 'b') AS t(n, s)")
+        cursor.execute("CREATE TABLE t AS SELECT * FROM VALUES (1, 'a'), (2, 'b'), (5, NULL) AS t(n, s)")
         cursor.execute("SELECT s FROM t WHERE n = ?", (2,))
         assert cursor.fetchone() == ("b",), "a parameter"
         cursor.executemany("INSERT INTO t VALUES (?, ?)", [(3, "c"), (4, None)])
         cursor.execute("SELECT count(*), count(s) FROM t")
-        assert cursor.fetchone() == (4, 3), "rows of parameters"
+        assert cursor.fetchone() == (5, 3), "rows of parameters"
         table = pa.table({"k": [1, 2, 3], "v": [0.5, None, 2.5]})
         assert cursor.adbc_ingest("ingested", table, mode="create") == 3
         assert cursor.adbc_ingest("ingested", table, mode="append") == 3
