@@ -26,7 +26,7 @@ options
   --workers N       threads of each peer (default: the cores this process may use)
   --scale F         sql: scale factor of TPC-H (default 0.1)
   --rows N          frames: rows of the tables, such as 1e7 (default 1e6)
-  --python PATH     frames: a Python with polars, duckdb, pandas, dask; those are run beside trefoil
+  --python PATH     sql, frames: a Python with polars, duckdb (frames: pandas, dask); those are run beside trefoil
   --data DIR        sql, frames: where the tables are, or are made (default below target/)
   --memory LIMIT    sql, frames: trefoil's memory budget, such as 128MiB (default 80 % of the machine)
   --occupy TABLE    sql: keep this table persisted in trefoil's store meanwhile

@@ -25,11 +25,15 @@ mod report;
 #[cfg(feature = "sql")]
 mod resident;
 #[cfg(feature = "sql")]
+mod sql_peer;
+#[cfg(feature = "sql")]
 mod sql_suite;
 #[cfg(feature = "sql")]
 mod start;
 #[cfg(feature = "sql")]
 mod tpch;
+#[cfg(feature = "sql")]
+mod trivial;
 
 use std::process::ExitCode;
 

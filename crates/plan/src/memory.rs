@@ -11,8 +11,8 @@
 //!
 //! Operators hold more than they ask for. A hash join copies its gathered batches into one; an aggregate
 //! gives its account back before the groups it handed out are gone; batches between operators and pages
-//! being decoded are in nobody's account. So nothing is granted unless a quarter of what all operators hold
-//! is free beside it, and for a hash join as much again as it has gathered.
+//! being decoded are in nobody's account. So what can spill, or can be planned again as a join can, gets nothing
+//! unless a quarter of what all operators hold is free beside it, and a hash join as much again as it has gathered.
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
@@ -36,10 +36,13 @@ impl BudgetPool {
 
     /// What is to be free besides, when an operator grows.
     fn unaccounted(&self, reservation: &MemoryReservation, additional: usize) -> usize {
-        let copied = match reservation.consumer().name().starts_with("HashJoinInput") {
-            true => reservation.size(),
-            false => 0,
-        };
+        let consumer = reservation.consumer();
+        let joins = consumer.name().starts_with("HashJoinInput");
+        // For the others a refusal is the end of their query.
+        if !joins && !consumer.can_spill() {
+            return 0;
+        }
+        let copied = if joins { reservation.size() } else { 0 };
         copied + self.held.load(Ordering::Relaxed).saturating_add(additional) / UNACCOUNTED
     }
 

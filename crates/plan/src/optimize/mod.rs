@@ -8,7 +8,8 @@
 //! [`LateScan`] then chooses the scans that filter rows while they decode. [`CommonPlans`] runs late, when the plan
 //! is complete but for its dynamic filters, and lets equal parts run once.
 //!
-//! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name.
+//! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name, and
+//! [`RowFilters`] drops the rows that they rule out where they are read.
 //!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
@@ -21,6 +22,7 @@ mod graph;
 mod join_order;
 mod late_scan;
 mod options;
+mod running;
 mod search;
 mod selectivity;
 mod shared;
@@ -31,6 +33,7 @@ use common::CommonPlans;
 use filters::RunningFilters;
 use join_order::JoinOrder;
 use late_scan::LateScan;
+use running::RowFilters;
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -49,6 +52,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     let before = rules.iter().position(|rule| rule.name() == "FilterPushdown(Post)");
     if let Some(at) = before {
         rules[at] = Arc::new(RunningFilters::new());
+        rules.insert(at + 1, Arc::new(RowFilters));
     }
     rules.insert(before.unwrap_or(rules.len()), Arc::new(CommonPlans));
     rules

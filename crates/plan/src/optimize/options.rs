@@ -10,7 +10,9 @@ extensions_options! {
         pub join_order: bool, default = true
         /// Lets a scan filter rows before it decodes other columns if the filter is estimated to keep at most
         /// this many percent of them; 0 turns it off.
-        pub late_scan_percent: usize, default = 25
+        pub late_scan_percent: usize, default = 0
+        /// Drops rows that joins rule out while they run where they are read.
+        pub row_filters: bool, default = true
         /// Runs equal parts of a plan once.
         pub share_plans: bool, default = true
     }

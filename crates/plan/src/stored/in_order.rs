@@ -64,6 +64,7 @@ const ALONE: &[&str] = &[
     "WindowAggExec",
     "RunningWindowExec",
     "MapBatchesExec",
+    "RunningFilterExec",
     "AggregateExec",
     "SortExec",
 ];

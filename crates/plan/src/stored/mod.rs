@@ -9,14 +9,18 @@
 
 mod divisions;
 mod in_order;
+mod ranges;
 
 pub use divisions::{DivisionKey, Divisions};
 pub(crate) use in_order::InOrder;
+
+use ranges::Ranges;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, Statistics, project_schema};
@@ -25,10 +29,12 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::DynamicFilterPhysicalExpr;
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::coop::cooperative;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::projection::{all_alias_free_columns, new_projections_for_columns};
 use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, Partitioning};
 use futures::Stream;
@@ -46,12 +52,13 @@ pub struct StoredTable {
     schema: SchemaRef,
     partitions: Arc<[Partition]>,
     divisions: Option<Arc<Divisions>>,
+    ranges: Ranges,
 }
 
 impl StoredTable {
     /// A table of these partitions, which must all have the columns of `schema`.
     pub fn new(schema: SchemaRef, partitions: Vec<Partition>) -> Self {
-        Self { schema, partitions: partitions.into(), divisions: None }
+        Self { schema, partitions: partitions.into(), divisions: None, ranges: Ranges::default() }
     }
 
     /// The same table with divisions that were found for exactly these partitions.
@@ -81,7 +88,7 @@ impl StoredTable {
         }
         let partitions = kept.iter().map(|at| self.partitions[*at].clone()).collect();
         let divisions = Some(Arc::new(divisions.only(&kept)));
-        Ok(Self { schema: Arc::clone(&self.schema), partitions, divisions })
+        Ok(Self { schema: Arc::clone(&self.schema), partitions, divisions, ranges: Ranges::default() })
     }
 
     /// The partitions, in order.
@@ -118,6 +125,7 @@ impl TableProvider for StoredTable {
             projection: projection.cloned(),
             projected: project_schema(&self.schema, projection)?,
             fetch: limit,
+            running: Vec::new(),
         };
         Ok(DataSourceExec::from_data_source(source))
     }
@@ -169,6 +177,8 @@ struct Source {
     projection: Option<Vec<usize>>,
     projected: SchemaRef,
     fetch: Option<usize>,
+    /// What joins above find out while they run, over the projected columns; an operator above applies it.
+    running: Vec<Arc<dyn PhysicalExpr>>,
 }
 
 impl DataSource for Source {
@@ -226,6 +236,16 @@ impl DataSource for Source {
         };
         let bytes = wanted.iter().map(Partition::memory_bytes).sum::<usize>();
         statistics.total_byte_size = Precision::Inexact(bytes);
+        let ranges = self.table.ranges.of(&self.table.schema, all);
+        let all_columns: Vec<usize> = (0..ranges.len()).collect();
+        let columns = self.projection.as_ref().unwrap_or(&all_columns);
+        for (column, at) in statistics.column_statistics.iter_mut().zip(columns) {
+            if let Some((least, greatest)) = ranges.get(*at).cloned().flatten() {
+                // Of the whole table, whatever part of it this is.
+                column.min_value = Precision::Inexact(least);
+                column.max_value = Precision::Inexact(greatest);
+            }
+        }
         if let (Some(divisions), None) = (&self.table.divisions, self.fetch) {
             divisions.statistics(&self.projected, range, &mut statistics.column_statistics);
         }
@@ -240,12 +260,31 @@ impl DataSource for Source {
         self.fetch
     }
 
+    /// Keeps filters that fill while the query runs for the operator that drops rows by them
+    /// ([`pushed_filters`]); whoever pushed them still tests its rows.
+    fn try_pushdown_filters(
+        &self,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _config: &ConfigOptions,
+    ) -> Result<FilterPushdownPropagation<Arc<dyn DataSource>>> {
+        let result =
+            FilterPushdownPropagation::with_parent_pushdown_result(vec![PushedDown::No; filters.len()]);
+        let running: Vec<_> =
+            filters.into_iter().filter(|filter| filter.is::<DynamicFilterPhysicalExpr>()).collect();
+        if running.is_empty() {
+            return Ok(result);
+        }
+        let running = self.running.iter().cloned().chain(running).collect();
+        Ok(result.with_updated_node(Arc::new(Self { running, ..self.clone() })))
+    }
+
     fn try_swapping_with_projection(
         &self,
         projection: &ProjectionExprs,
     ) -> Result<Option<Arc<dyn DataSource>>> {
         let exprs: Vec<_> = projection.iter().cloned().collect();
-        if !all_alias_free_columns(&exprs) {
+        // The running filters know the columns by their places.
+        if !all_alias_free_columns(&exprs) || !self.running.is_empty() {
             return Ok(None);
         }
         let all: Vec<usize> = (0..self.table.schema.fields().len()).collect();
@@ -256,10 +295,21 @@ impl DataSource for Source {
 
     fn apply_expressions(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
     ) -> Result<TreeNodeRecursion> {
+        for filter in &self.running {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
         Ok(TreeNodeRecursion::Continue)
     }
+}
+
+/// The running filters that a scan of a [`StoredTable`] was given, over its output.
+pub(crate) fn pushed_filters(source: &dyn DataSource) -> Vec<Arc<dyn PhysicalExpr>> {
+    let source = (source as &dyn Any).downcast_ref::<Source>();
+    source.map(|source| source.running.clone()).unwrap_or_default()
 }
 
 /// The bytes in memory of a scan of a [`StoredTable`], if it is one.
