@@ -311,9 +311,12 @@ impl fmt::Debug for Stores {
 mod tests {
     use super::*;
 
+    /// Origin and path, none for a local path, or the kind of the error and a part of its text.
+    type Expect = Result<Option<(&'static str, &'static str)>, (ErrorKind, &'static str)>;
+
     #[test]
     fn addresses() {
-        let check = |path: &str, expect: Result<Option<(&str, &str)>, (ErrorKind, &str)>| {
+        let check = |path: &str, expect: Expect| {
             let found = address("test", path);
             match (&found, expect) {
                 (Ok(None), Ok(None)) => {}
@@ -329,7 +332,7 @@ mod tests {
         };
         let off = |feature: &'static str| Err((ErrorKind::Unsupported, feature));
         // As `expect` if the feature is on, otherwise the error that names it.
-        let kinds: [(bool, &str, &str, Result<Option<(&str, &str)>, (ErrorKind, &str)>); 12] = [
+        let kinds: [(bool, &'static str, &str, Expect); 12] = [
             (
                 cfg!(feature = "s3"),
                 "feature `s3`",
