@@ -169,8 +169,8 @@ def duckdb():
         con.execute("SET preserve_insertion_order=false")
         ask("drop_duplicates", "SELECT DISTINCT id1, id2, id4 FROM x")
         if wants("pivot_2e6"):
-            con.execute("CREATE TABLE some AS SELECT * FROM x LIMIT 2000000")
-            ask("pivot_2e6", "SELECT * FROM (PIVOT (SELECT id2, v1, v3 FROM some) ON v1 USING avg(v3) GROUP BY id2)")
+            con.execute("CREATE TABLE part_of_x AS SELECT * FROM x LIMIT 2000000")
+            ask("pivot_2e6", "SELECT * FROM (PIVOT (SELECT id2, v1, v3 FROM part_of_x) ON v1 USING avg(v3) GROUP BY id2)")
         case("write_parquet", lambda: con.execute(f"COPY x TO '{OUT}' (FORMAT parquet, COMPRESSION snappy)"))
         con.execute("DROP TABLE x")
     if wants(*JOINS):

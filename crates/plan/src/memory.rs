@@ -53,7 +53,8 @@ impl BudgetPool {
             return false;
         }
         let consumer = reservation.consumer();
-        let share = if is_spiller(consumer) {
+        // A merge of spilled runs takes as many at once as it gets, and the merge of the next partition none.
+        let share = if is_spiller(consumer) || consumer.name().starts_with("ExternalSorterMerge") {
             limit / 4 * 3 / self.spillers.load(Ordering::Relaxed).max(1)
         } else if consumer.can_spill() {
             limit / 32

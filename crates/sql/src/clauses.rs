@@ -46,6 +46,17 @@ impl VisitorMut for Clauses {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+            // Without a side it is the left one that is kept.
+            join.join_operator = match std::mem::replace(
+                &mut join.join_operator,
+                JoinOperator::CrossJoin(JoinConstraint::None),
+            ) {
+                JoinOperator::Semi(on) => JoinOperator::LeftSemi(on),
+                JoinOperator::Anti(on) => JoinOperator::LeftAnti(on),
+                other => other,
+            };
+        }
         for item in &mut select.projection {
             // A tuple that is a column is a struct.
             if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
@@ -59,6 +70,13 @@ impl VisitorMut for Clauses {
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         tuples(expr);
+        if let Expr::Lambda(lambda) = expr {
+            let names = match &lambda.params {
+                OneOrManyWithParens::One(parameter) => vec![parameter.name.value.clone()],
+                OneOrManyWithParens::Many(all) => all.iter().map(|p| p.name.value.clone()).collect(),
+            };
+            let _ = VisitMut::visit(lambda.body.as_mut(), &mut Parameters(names));
+        }
         // `call(..).field`: DataFusion takes a text for the field.
         if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
             for access in access_chain {
@@ -67,6 +85,27 @@ impl VisitorMut for Clauses {
                     *field = Expr::value(Value::SingleQuotedString(ident.value.clone()));
                 }
             }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `x.field` of a lambda's parameter `x`: DataFusion would look for a table `x`.
+struct Parameters(Vec<String>);
+
+impl VisitorMut for Parameters {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [first, fields @ ..] = parts.as_slice()
+            && self.0.iter().any(|name| name.eq_ignore_ascii_case(&first.value))
+        {
+            let field =
+                |field: &Ident| AccessExpr::Dot(Expr::value(Value::SingleQuotedString(field.value.clone())));
+            let access_chain = fields.iter().map(field).collect();
+            *expr =
+                Expr::CompoundFieldAccess { root: Box::new(Expr::Identifier(first.clone())), access_chain };
         }
         ControlFlow::Continue(())
     }
@@ -133,12 +172,12 @@ impl VisitorMut for Rename {
 }
 
 /// A query of the text, without parameters; the texts are ours.
-fn parsed(text: &str) -> Option<Query> {
+pub(crate) fn parsed(text: &str) -> Option<Query> {
     let query = Parser::new(&TrefoilDialect).try_with_sql(text).ok()?.parse_query().ok()?;
     Some(*query)
 }
 
-fn quoted(name: &str) -> Ident {
+pub(crate) fn quoted(name: &str) -> Ident {
     Ident::with_quote('`', name)
 }
 

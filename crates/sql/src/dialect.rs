@@ -62,6 +62,11 @@ impl Dialect for TrefoilDialect {
         true
     }
 
+    /// `extract(YEAROFWEEK FROM ..)`.
+    fn allow_extract_custom(&self) -> bool {
+        true
+    }
+
     fn supports_struct_literal(&self) -> bool {
         true
     }

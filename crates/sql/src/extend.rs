@@ -303,29 +303,58 @@ fn guarded<T>(
     }
 }
 
-struct Closure<F, M> {
+/// A function of the user's with its name. `K` says what kind of function it is, `M` what its signature is.
+struct Closure<F, K, M> {
     name: String,
-    f: F,
+    f: Arc<F>,
     signature: Signature,
-    marker: PhantomData<fn() -> M>,
+    marker: PhantomData<fn() -> (K, M)>,
 }
 
-impl<F, M> fmt::Debug for Closure<F, M> {
+/// The kinds: a value of each row now, or later, of all rows of a window, or of a group of rows.
+enum Now {}
+enum Later {}
+enum Windowed {}
+enum Grouped {}
+
+impl<F, K, M> Closure<F, K, M> {
+    fn new(name: &str, f: F, signature: Signature) -> Self {
+        Self { name: name.to_lowercase(), f: Arc::new(f), signature, marker: PhantomData }
+    }
+
+    /// The signature of a function that casts its arguments itself.
+    fn own_casts() -> Signature {
+        Signature::user_defined(Volatility::Immutable)
+    }
+}
+
+impl<F, K, M> Clone for Closure<F, K, M> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            f: Arc::clone(&self.f),
+            signature: self.signature.clone(),
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<F, K, M> fmt::Debug for Closure<F, K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Closure").field("name", &self.name).finish()
     }
 }
 
-// Two closures of one name are told apart by where they are: a later registration is another function.
-impl<F, M> PartialEq for Closure<F, M> {
+// Two functions of one name are told apart by their closures: a later registration is another function.
+impl<F, K, M> PartialEq for Closure<F, K, M> {
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name && std::ptr::eq(self, other)
+        Arc::ptr_eq(&self.f, &other.f)
     }
 }
 
-impl<F, M> Eq for Closure<F, M> {}
+impl<F, K, M> Eq for Closure<F, K, M> {}
 
-impl<F, M> Hash for Closure<F, M> {
+impl<F, K, M> Hash for Closure<F, K, M> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
     }
@@ -351,7 +380,7 @@ fn casts(name: &str, given: &[DataType], wanted: Vec<DataType>) -> PlanResult<Ve
     Ok(wanted)
 }
 
-impl<M: 'static, F: ScalarFn<M>> ScalarUDFImpl for Closure<F, M> {
+impl<M: 'static, F: ScalarFn<M>> ScalarUDFImpl for Closure<F, Now, M> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -386,14 +415,9 @@ pub(crate) fn scalar<M: 'static, F: ScalarFn<M>>(name: &str, f: F) -> ScalarUDF 
     let signature = if F::arguments().is_empty() {
         Signature::nullary(Volatility::Immutable)
     } else {
-        Signature::user_defined(Volatility::Immutable)
+        Closure::<F, Now, M>::own_casts()
     };
-    ScalarUDF::new_from_impl(Closure {
-        name: name.to_lowercase(),
-        f,
-        signature,
-        marker: PhantomData::<fn() -> M>,
-    })
+    ScalarUDF::new_from_impl(Closure::<F, Now, M>::new(name, f, signature))
 }
 
 /// An aggregate function: a state that starts as `init`, takes values, joins with other states, and ends as
@@ -429,33 +453,7 @@ impl<S, A, R> Aggregate<S, A, R> {
     }
 }
 
-struct ClosureAggregate<S, A, R> {
-    name: String,
-    parts: Arc<Aggregate<S, A, R>>,
-    signature: Signature,
-}
-
-impl<S, A, R> fmt::Debug for ClosureAggregate<S, A, R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClosureAggregate").field("name", &self.name).finish()
-    }
-}
-
-impl<S, A, R> PartialEq for ClosureAggregate<S, A, R> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.parts, &other.parts)
-    }
-}
-
-impl<S, A, R> Eq for ClosureAggregate<S, A, R> {}
-
-impl<S, A, R> Hash for ClosureAggregate<S, A, R> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl<S, A, R> AggregateUDFImpl for ClosureAggregate<S, A, R>
+impl<S, A, R> AggregateUDFImpl for Closure<Aggregate<S, A, R>, Grouped, ()>
 where
     S: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
     A: for<'a> SqlArgument<Item<'a> = A> + 'static,
@@ -480,8 +478,8 @@ where
     fn accumulator(&self, _: AccumulatorArgs) -> PlanResult<Box<dyn Accumulator>> {
         Ok(Box::new(Running {
             name: self.name.clone(),
-            parts: Arc::clone(&self.parts),
-            state: self.parts.init.clone(),
+            parts: Arc::clone(&self.f),
+            state: self.f.init.clone(),
         }))
     }
 
@@ -558,11 +556,9 @@ where
     A: for<'a> SqlArgument<Item<'a> = A> + 'static,
     R: SqlReturn + 'static,
 {
-    AggregateUDF::new_from_impl(ClosureAggregate {
-        name: name.to_lowercase(),
-        parts: Arc::new(parts),
-        signature: Signature::user_defined(Volatility::Immutable),
-    })
+    type Function<S, A, R> = Closure<Aggregate<S, A, R>, Grouped, ()>;
+    let signature = Function::<S, A, R>::own_casts();
+    AggregateUDF::new_from_impl(Function::new(name, parts, signature))
 }
 
 /// A table function: constants to batches of rows.

@@ -16,18 +16,29 @@ pub(crate) fn install(session: &Session) {
 
 /// Whether backslashes in strings stand for themselves in this session.
 pub(crate) fn raw_strings(session: &Session) -> bool {
-    let state = session.context().state();
+    // Read in place: a copy of the state copies the names of a thousand functions.
+    let state = session.context().state_ref();
+    let state = state.read();
     state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::raw_strings)
+}
+
+/// Whether literals of timestamps keep nanoseconds in this session.
+pub(crate) fn nanoseconds(session: &Session) -> bool {
+    let state = session.context().state();
+    state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::nanoseconds)
 }
 
 fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     // First of all planners: the others would take what is ours.
     builder.expr_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkPlanner));
     builder.scalar_functions().get_or_insert_with(Vec::new).extend(functions::scalars().cloned());
-    builder
-        .aggregate_functions()
-        .get_or_insert_with(Vec::new)
-        .extend(functions::aggregate::all().into_iter().chain([functions::sum::sum()]));
+    builder.aggregate_functions().get_or_insert_with(Vec::new).extend(
+        functions::aggregate::all()
+            .into_iter()
+            .chain(functions::sketch::all())
+            .chain([functions::sum::sum()]),
+    );
+    builder.window_functions().get_or_insert_with(Vec::new).push(functions::counter::counter_diff());
     builder.higher_order_functions().get_or_insert_with(Vec::new).extend(functions::lambda::all());
     builder.relation_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkRelations));
     if let Some(config) = builder.config() {

@@ -64,6 +64,7 @@ mod session;
 mod settings;
 pub mod spark_format;
 mod split;
+mod stars;
 mod statements;
 mod tables;
 mod tokens;

@@ -106,6 +106,8 @@ fn text(expr: &Expr) -> String {
             }
         }
         Expr::Array(array) => format!("array({})", list(&array.elem)),
+        Expr::Struct { values, fields } if fields.is_empty() => format!("struct({})", list(values)),
+        Expr::Named { expr, name } => format!("{} AS {}", text(expr), name.value),
         Expr::Subquery(_) => "scalarsubquery()".into(),
         Expr::Exists { .. } => "exists()".into(),
         Expr::CompoundFieldAccess { root, access_chain } => {

@@ -2,11 +2,8 @@
 
 /// Families by the start of their names, or whole names.
 const FAMILIES: &[(&str, &[&str], &[&str])] = &[
-    ("sketches", &["hll_", "kll_", "theta_", "tuple_", "approx_top_k", "count_min_sketch"], &[]),
-    ("geometry", &["st_"], &[]),
-    ("XML", &["xpath", "from_xml", "to_xml", "schema_of_xml"], &[]),
+    ("sketches in Java's bytes", &[], &["count_min_sketch"]),
     ("Avro and Protobuf", &["from_avro", "to_avro", "from_protobuf", "to_protobuf", "schema_of_avro"], &[]),
-    ("ciphers", &["aes_", "try_aes_"], &[]),
     ("Java methods", &[], &["java_method", "reflect", "try_reflect"]),
     ("metric views", &[], &["measure"]),
     ("windows of streams", &[], &["session_window", "window", "window_time"]),

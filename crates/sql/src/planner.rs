@@ -108,6 +108,10 @@ fn literal(kind: &str, text: &str) -> Result<ScalarValue> {
             let micros = datetime::parse_timestamp(text).ok_or_else(|| bad("TIMESTAMP"))?;
             Ok(ScalarValue::TimestampMicrosecond(Some(micros), None))
         }
+        "timestamp_ns" => match datetime::parse_nanos(text) {
+            Some(nanos) => Ok(ScalarValue::TimestampNanosecond(Some(nanos), None)),
+            None => literal("timestamp", text),
+        },
         "time" => {
             let micros = datetime::parse_time(text).ok_or_else(|| bad("TIME"))?;
             Ok(ScalarValue::Time64Microsecond(Some(micros)))
@@ -152,7 +156,13 @@ fn number(text: &str) -> Result<ScalarValue> {
         return Ok(ScalarValue::Float64(Some(digits.parse().map_err(|_| bad("DOUBLE"))?)));
     }
     if let Some(digits) = suffixed("F") {
-        return Ok(ScalarValue::Float32(Some(digits.parse().map_err(|_| bad("FLOAT"))?)));
+        let number: f64 = digits.parse().map_err(|_| bad("FLOAT"))?;
+        // What only rounds into the range is outside of it.
+        return if number.abs() <= f64::from(f32::MAX) {
+            Ok(ScalarValue::Float32(Some(digits.parse().map_err(|_| bad("FLOAT"))?)))
+        } else {
+            Err(range("FLOAT"))
+        };
     }
     if text.contains(['e', 'E']) {
         let number: f64 = text.parse().map_err(|_| bad("DOUBLE"))?;
@@ -190,10 +200,10 @@ pub(crate) fn cast_to(expr: Expr, to: &DataType, schema: &DFSchema, fallible: bo
             Ok(value) => {
                 return Ok(lit(ScalarValue::try_from_array(&crate::value::build(&[value], &to)?, 0)?));
             }
+            Err(error) if !cast::possible(&from, &to) => return Err(error),
             Err(_) if fallible => {
                 return Ok(lit(ScalarValue::try_from(&to)?));
             }
-            Err(error) if !cast::possible(&from, &to) => return Err(error),
             // A branch that is never taken may hold it: an error of running, not of planning.
             Err(_) => {}
         }
@@ -314,6 +324,16 @@ fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr
                 fields.extend([lit(ScalarValue::from(name)), argument.unalias()]);
             }
             call("named_struct", fields)
+        }
+        // The collation of a text that was just given one.
+        "collation" if arguments.len() == 1 => {
+            if let Expr::ScalarFunction(inner) = &arguments[0]
+                && inner.func.name() == "collate"
+                && let Some(Expr::Literal(ScalarValue::Utf8(Some(name)), _)) = inner.args.get(1)
+            {
+                return Ok(lit(ScalarValue::from(functions::collation(name)?)));
+            }
+            call(name, arguments)
         }
         "equal_null" if arguments.len() == 2 => {
             let raw =

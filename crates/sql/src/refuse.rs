@@ -8,7 +8,7 @@ use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, GroupByExpr, GroupByWithModifier, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, TableFactor, TableVersion, Visit, Visitor,
+    SetQuantifier, TableFactor, TableVersion, UnaryOperator, Value, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -56,6 +56,15 @@ impl Visitor for Ignored {
                 "docs/reference/sql-functions.md lists what is left out",
             ));
         }
+        if let Expr::Case { operand: None, conditions, .. } = expr
+            && self.spark
+            && conditions
+                .iter()
+                .any(|when| matches!(&when.condition, Expr::Value(v) if v.value == Value::Null))
+        {
+            let refused = "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE] CASE WHEN NULL, which is no BOOLEAN,";
+            return ControlFlow::Break((refused.into(), "write CAST(NULL AS BOOLEAN)"));
+        }
         ControlFlow::Continue(())
     }
 
@@ -69,6 +78,17 @@ impl Visitor for Ignored {
                 "EXCEPT ALL / INTERSECT ALL of columns that are not named".into(),
                 "name the columns instead of `*`",
             ));
+        }
+        let limit = match &query.limit_clause {
+            Some(
+                LimitClause::LimitOffset { limit: Some(limit), .. }
+                | LimitClause::OffsetCommaLimit { limit, .. },
+            ) => Some(limit),
+            _ => None,
+        };
+        if self.spark && matches!(limit, Some(Expr::UnaryOp { op: UnaryOperator::Minus, .. })) {
+            let refused = "[INVALID_LIMIT_LIKE_EXPRESSION.IS_NEGATIVE] a LIMIT below 0";
+            return ControlFlow::Break((refused.into(), "leave it out for all rows"));
         }
         first([
             (!query.locks.is_empty(), "FOR UPDATE / FOR SHARE", "tables are immutable; leave it out"),

@@ -44,6 +44,17 @@ pub(crate) fn repair(
         .collect();
     found.sort_unstable();
     found.dedup();
+    // A column of the result goes before one of a table.
+    if found.len() > 1 {
+        let results: Vec<&str> = valid
+            .iter()
+            .filter(|column| column.relation.is_none())
+            .map(|column| column.name.as_str())
+            .collect();
+        if let [only] = found.iter().copied().filter(|name| results.contains(name)).collect::<Vec<_>>()[..] {
+            found = vec![only];
+        }
+    }
     match found.as_slice() {
         [only] => {
             let table = field.relation.as_ref().map(|relation| relation.table());

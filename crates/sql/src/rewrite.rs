@@ -12,8 +12,8 @@ use std::ops::ControlFlow;
 /// Prefix of the keys of a mark.
 pub(crate) const MARK: &str = "#";
 
-/// The tree with Spark's meaning.
-pub(crate) fn rewrite(statement: &mut Statement) {
+/// The tree with Spark's meaning; `nanoseconds` says whether literals of timestamps keep them.
+pub(crate) fn rewrite(statement: &mut Statement, nanoseconds: bool) {
     // Values of settings are text.
     if matches!(statement, Statement::Set(_)) {
         return;
@@ -23,12 +23,12 @@ pub(crate) fn rewrite(statement: &mut Statement) {
     let _ = statement.visit(&mut crate::generate::Generators);
     let _ = statement.visit(&mut Names);
     let _ = statement.visit(&mut crate::clauses::Clauses);
-    let _ = statement.visit(&mut Rewriter);
+    let _ = statement.visit(&mut Rewriter { nanoseconds });
 }
 
 /// An expression with Spark's meaning.
 pub(crate) fn expression(expr: &mut Expr) {
-    let _ = expr.visit(&mut Rewriter);
+    let _ = expr.visit(&mut Rewriter { nanoseconds: false });
 }
 
 /// A call that is planned with its arguments' types known.
@@ -173,7 +173,10 @@ fn as_written(alias: &mut TableAlias) {
     }
 }
 
-struct Rewriter;
+struct Rewriter {
+    /// Whether literals of timestamps keep nanoseconds.
+    nanoseconds: bool,
+}
 
 impl VisitorMut for Rewriter {
     type Break = ();
@@ -208,6 +211,9 @@ impl VisitorMut for Rewriter {
                 if let Some(value) = typed.value.value.clone().into_string() {
                     let kind = match &typed.data_type {
                         DataType::Date => Some("date"),
+                        DataType::Timestamp(..) | DataType::TimestampNtz(_) if self.nanoseconds => {
+                            Some("timestamp_ns")
+                        }
                         DataType::Timestamp(..) | DataType::TimestampNtz(_) => Some("timestamp"),
                         DataType::Time(..) => Some("time"),
                         _ => None,
@@ -388,6 +394,7 @@ fn convert(expr: Expr) -> Expr {
             like_each("ilike", negated, *expr, *pattern, escape_char)
         }
         Expr::Array(array) => mark("array", array.elem),
+        Expr::Struct { values, fields } if fields.is_empty() => structure(values),
         Expr::Between { expr, negated, low, high } => {
             let both = Expr::BinaryOp {
                 left: Box::new(compare(expr.clone(), BinaryOperator::GtEq, low)),
@@ -400,6 +407,24 @@ fn convert(expr: Expr) -> Expr {
         Expr::Function(function) => call(function),
         other => other,
     }
+}
+
+/// `struct(a, 1, b AS c)`: fields are named as they are written, or by their place.
+fn structure(values: Vec<Expr>) -> Expr {
+    let mut fields = Vec::with_capacity(values.len() * 2);
+    for (index, value) in values.into_iter().enumerate() {
+        let (name, value) = match value {
+            Expr::Named { expr, name } => (name.value, *expr),
+            Expr::Identifier(ident) => (ident.value.clone(), Expr::Identifier(ident)),
+            Expr::CompoundIdentifier(parts) => (
+                parts.last().map(|part| part.value.clone()).unwrap_or_default(),
+                Expr::CompoundIdentifier(parts),
+            ),
+            other => (format!("col{}", index + 1), other),
+        };
+        fields.extend([text(&name), value]);
+    }
+    mark("named_struct", fields)
 }
 
 fn compare(left: Box<Expr>, op: BinaryOperator, right: Box<Expr>) -> Expr {

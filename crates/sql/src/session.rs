@@ -4,7 +4,7 @@ use crate::dialect::TrefoilDialect;
 use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlReturn, WindowFn};
 use crate::hints::Hints;
 use crate::parameters::Parameters;
-use crate::{condition, hints, install, place, planner, refuse, repair, rewrite, statements, tokens};
+use crate::{condition, hints, install, place, planner, refuse, repair, rewrite, stars, statements, tokens};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
@@ -276,12 +276,12 @@ pub(crate) async fn query(
         return done;
     }
     let tokens = statements::table_query(statements::expand(session, tokens)?);
-    let tokens = statements::explained(tokens)?;
+    let tokens = statements::explained(statements::bare_values(tokens))?;
     let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
     refuse::check(&statement, true)?;
     let setting = setting(&statement);
     if let Some(inner) = inner(&mut statement) {
-        rewrite::rewrite(inner);
+        rewrite::rewrite(inner, install::nanoseconds(session));
     }
     let done = carry_out(session, statement, text).await?;
     // Spark answers a setting with its name and value.
@@ -367,8 +367,12 @@ async fn plan(session: &Session, mut statement: Statement) -> PlanResult<Logical
             Err(error) => error,
         };
         let variable = |name: &str| statements::variable(session, name);
-        let repaired =
-            spark && inner(&mut statement).is_some_and(|inner| repair::repair(inner, &error, variable));
+        let repaired = spark
+            && match inner(&mut statement) {
+                Some(inner) if stars::is_about_stars(&error) => stars::expand(&state, inner).await,
+                Some(inner) => repair::repair(inner, &error, variable),
+                None => false,
+            };
         // The error of the text as it was written is the one to show, unless a later one says more.
         if !repaired {
             return Err(error);
@@ -436,7 +440,7 @@ async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
 }
 
 fn parse(session: &Session, parser: DFParserBuilder<'_, '_>, text: &str) -> Result<Statement> {
-    let limit = session.context().state().config().options().sql_parser.recursion_limit.get();
+    let limit = session.context().state_ref().read().config().options().sql_parser.recursion_limit.get();
     let parsed: PlanResult<VecDeque<Statement>> =
         parser.with_recursion_limit(limit).build().and_then(|mut parser| parser.parse_statements());
     let mut statements = parsed.map_err(|error| syntax(session, error, text))?;

@@ -11,14 +11,14 @@ use trefoil_core::{Error, ErrorKind, suggest};
 /// Names (without `spark.`), the value they start with, and the values they take: none for true and false, an
 /// empty list for any text.
 const SETTINGS: &[(&str, &str, Option<&[&str]>)] = &[
-    // The first three are read by place.
+    // The first four are read by place.
     ("sql.parser.escapedStringLiterals", "false", None),
     ("sql.warehouse.dir", "spark-warehouse", Some(&[])),
     ("sql.sources.partitionOverwriteMode", "static", Some(&["static", "dynamic"])),
+    ("sql.timestampNanosTypes.enabled", "false", None),
     ("sql.ansi.enabled", "true", Some(&["true"])),
     ("sql.session.timeZone", "UTC", Some(&["UTC", "Etc/UTC", "GMT", "Z", "+00:00"])),
     ("sql.caseSensitive", "false", Some(&["false"])),
-    ("sql.timestampNanosTypes.enabled", "false", Some(&["false"])),
     ("sql.storeAssignmentPolicy", "ANSI", Some(&["ANSI"])),
 ];
 
@@ -48,6 +48,11 @@ impl SparkSettings {
     /// Whether INSERT OVERWRITE leaves partitions alone that it has no rows for.
     pub(crate) fn dynamic_overwrite(&self) -> bool {
         self.values.get(2).is_some_and(|value| value == "dynamic")
+    }
+
+    /// Whether literals of timestamps keep nanoseconds.
+    pub(crate) fn nanoseconds(&self) -> bool {
+        self.values.get(3).is_some_and(|value| value == "true")
     }
 }
 

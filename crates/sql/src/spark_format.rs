@@ -9,9 +9,9 @@
 //! # Ok::<(), trefoil_plan::Error>(())
 //! ```
 
-use crate::value::{self, format, types};
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::datatypes::DataType;
+use crate::value::{self, datetime, format, types};
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, TimeUnit, TimestampNanosecondType};
 use trefoil_core::Result;
 use trefoil_plan::plan_error;
 
@@ -21,6 +21,11 @@ use trefoil_plan::plan_error;
 /// # Errors
 /// [`ErrorKind::Unsupported`](trefoil_core::ErrorKind::Unsupported) for types that Spark has no like of.
 pub fn column(array: &ArrayRef) -> Result<Vec<String>> {
+    if let DataType::Timestamp(TimeUnit::Nanosecond, _) = array.data_type() {
+        let nanos = array.as_primitive::<TimestampNanosecondType>();
+        let text = |nanos: Option<i64>| nanos.map_or_else(|| "NULL".into(), datetime::nanos_text);
+        return Ok(nanos.iter().map(text).collect());
+    }
     let values = value::read(array).map_err(|error| plan_error(error, "format"))?;
     let data_type = types::plain(array.data_type());
     Ok(values.iter().map(|value| format::text(value, &data_type)).collect())

@@ -39,7 +39,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 pub(crate) fn state(session: &Session) -> Arc<SparkState> {
-    session.context().state().config().get_extension::<SparkState>().unwrap_or_default()
+    session.context().state_ref().read().config().get_extension::<SparkState>().unwrap_or_default()
 }
 
 /// The tokens of a statement that mean something, with their places.
@@ -611,6 +611,55 @@ pub(crate) fn table_query(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> 
         tokens.splice(at..=at, select.into_iter().map(|token| TokenWithSpan::new(token, span)));
     }
     tokens
+}
+
+/// `VALUES 'a', 'b'` is `VALUES ('a'), ('b')`: a row of one column needs no parentheses.
+pub(crate) fn bare_values(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let words = Words::new(&tokens);
+    let is_literal = |index: usize| match words.token(index) {
+        Some(Token::SingleQuotedString(_) | Token::Number(..)) => true,
+        _ => ["null", "true", "false"].iter().any(|word| words.is(index, word)),
+    };
+    // What is put before which of the words.
+    let mut put: BTreeMap<usize, Vec<Token>> = BTreeMap::new();
+    for values in (0..words.len()).filter(|index| words.is(*index, "values") && is_literal(index + 1)) {
+        let (mut depth, mut at, mut complete) = (0_usize, values + 1, false);
+        put.entry(at).or_default().push(Token::LParen);
+        while let Some(token) = words.token(at) {
+            match token {
+                Token::LParen => depth += 1,
+                Token::RParen if depth > 0 => depth -= 1,
+                Token::RParen | Token::SemiColon => break,
+                Token::Comma if depth == 0 => {
+                    put.entry(at).or_default().push(Token::RParen);
+                    put.entry(at + 1).or_default().push(Token::LParen);
+                    complete = false;
+                    at += 1;
+                    continue;
+                }
+                // A word behind a value is the alias, or the next clause.
+                Token::Word(_) if depth == 0 && complete => break,
+                _ => {}
+            }
+            complete = depth > 0 || matches!(token, Token::RParen | Token::Word(_)) || is_literal(at);
+            at += 1;
+        }
+        put.entry(at).or_default().push(Token::RParen);
+    }
+    if put.is_empty() {
+        return tokens;
+    }
+    let places: BTreeMap<usize, Vec<Token>> = put
+        .into_iter()
+        .map(|(word, new)| (words.at.get(word).copied().unwrap_or(tokens.len()), new))
+        .collect();
+    let mut out = Vec::with_capacity(tokens.len() + 2 * places.len());
+    for (index, token) in tokens.iter().enumerate() {
+        out.extend(spaced(places.get(&index).cloned().unwrap_or_default()));
+        out.push(token.clone());
+    }
+    out.extend(spaced(places.get(&tokens.len()).cloned().unwrap_or_default()));
+    out
 }
 
 /// `EXPLAIN EXTENDED` and `FORMATTED` in DataFusion's words.

@@ -1,4 +1,5 @@
-//! Keys of outer joins: after `a FULL JOIN b USING (k)`, `k` is the key of whichever side has the row.
+//! Keys of outer joins: after `a FULL JOIN b USING (k)`, `k` is the key of whichever side has the row. `NATURAL` joins
+//! are such joins where both sides are sub-queries that name their columns.
 //!
 //! DataFusion takes the left side's. Here `k` without a table becomes `coalesce(a.k, b.k)` in the columns, the
 //! filter and the groups, and `*` gives it once.
@@ -31,9 +32,28 @@ fn keys(select: &Select) -> Option<Keys> {
     else {
         return None;
     };
-    let JoinConstraint::Using(columns) = constraint else { return None };
-    let columns = columns.iter().map(|c| c.0.last()?.as_ident().cloned()).collect::<Option<Vec<_>>>()?;
+    let columns = match constraint {
+        JoinConstraint::Using(columns) => {
+            columns.iter().map(|c| c.0.last()?.as_ident().cloned()).collect::<Option<Vec<_>>>()?
+        }
+        JoinConstraint::Natural => shared(&from.relation, &join.relation)?,
+        _ => return None,
+    };
     Some(Keys { tables: [name(&from.relation)?, name(&join.relation)?], columns })
+}
+
+/// The columns that two sub-queries have in common, if both name all of theirs.
+fn shared(left: &TableFactor, right: &TableFactor) -> Option<Vec<Ident>> {
+    let columns = |factor: &TableFactor| match factor {
+        TableFactor::Derived { subquery, alias: Some(alias), .. } if alias.columns.is_empty() => {
+            crate::clauses::columns(&subquery.body)
+        }
+        _ => None,
+    };
+    let right = columns(right)?;
+    let mut both = columns(left)?;
+    both.retain(|name| right.iter().any(|other| other.eq_ignore_ascii_case(name)));
+    Some(both.into_iter().map(|name| Ident::with_quote('`', name)).collect())
 }
 
 impl Keys {

@@ -12,6 +12,7 @@ use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, TypeSignature, Volatility,
 };
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
@@ -139,13 +140,24 @@ where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let name = name.into();
-    let udaf = AggregateUDF::from(Custom {
-        name: name.clone(),
+    custom_udaf(name.clone(), output, work).call(vec![value.to_expr()]).alias(name)
+}
+
+/// A closure as an aggregate function, of groups and of windows.
+pub(super) fn custom_udaf<E>(
+    name: String,
+    output: DataType,
+    work: impl Fn(&ArrayRef) -> Result<ScalarValue, E> + Send + Sync + 'static,
+) -> Arc<AggregateUDF>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    Arc::new(AggregateUDF::from(Custom {
+        name,
         output,
         work: Arc::new(move |values| work(values).map_err(Into::into)),
         signature: Signature::any(1, Volatility::Volatile),
-    });
-    Arc::new(udaf).call(vec![value.to_expr()]).alias(name)
+    }))
 }
 
 struct Custom {
@@ -197,7 +209,7 @@ impl AggregateUDFImpl for Custom {
     fn accumulator(&self, args: AccumulatorArgs) -> PlanResult<Box<dyn Accumulator>> {
         let item = args.expr_fields.first().map_or(DataType::Null, |f| f.data_type().clone());
         let output = self.output.clone();
-        Ok(Box::new(Gathered { work: Arc::clone(&self.work), item, output, parts: Vec::new() }))
+        Ok(Box::new(Gathered { work: Arc::clone(&self.work), item, output, parts: VecDeque::new() }))
     }
 }
 
@@ -205,7 +217,7 @@ struct Gathered {
     work: Arc<Work>,
     item: DataType,
     output: DataType,
-    parts: Vec<ArrayRef>,
+    parts: VecDeque<ArrayRef>,
 }
 
 impl fmt::Debug for Gathered {
@@ -252,5 +264,23 @@ impl Accumulator for Gathered {
             self.update_batch(&[list])?;
         }
         Ok(())
+    }
+
+    /// The rows that leave a window are those that came first.
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> PlanResult<()> {
+        let mut gone = values.first().map_or(0, |values| values.len());
+        while let Some(part) = self.parts.front_mut().filter(|_| gone > 0) {
+            if part.len() > gone {
+                *part = part.slice(gone, part.len() - gone);
+                break;
+            }
+            gone -= part.len();
+            self.parts.pop_front();
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
     }
 }

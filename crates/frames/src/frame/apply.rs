@@ -18,7 +18,12 @@ use trefoil_plan::{DataFrame, Result, plan_error};
 const OP: &str = "apply";
 const KEY: &str = "__trefoil_key_";
 
-pub(super) async fn apply<F, E>(frame: &DataFrame, keys: Vec<Expr>, work: F) -> Result<DataFrame>
+pub(super) async fn apply<F, E>(
+    frame: &DataFrame,
+    keys: Vec<Expr>,
+    declared: Option<Arc<Schema>>,
+    work: F,
+) -> Result<DataFrame>
 where
     F: Fn(&RecordBatch) -> Result<RecordBatch, E> + Send + Sync + 'static,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -69,7 +74,8 @@ where
             let Some(next) = running.pop_front() else { break };
             let batches: Vec<RecordBatch> = next.await?;
             let Some(first) = batches.first() else { continue };
-            let schema = done.first().map_or_else(|| first.schema(), |part| part.schema().clone());
+            let known = declared.clone().or_else(|| done.first().map(|part| part.schema().clone()));
+            let schema = known.unwrap_or_else(|| first.schema());
             let batches = batches.into_iter().map(|b| fit(&schema, b)).collect::<Result<Vec<_>>>()?;
             done.push(engine.put_batches(schema, batches)?);
         }
@@ -78,12 +84,16 @@ where
         }
     }
     if done.is_empty() {
-        return Err(invalid(OP, "the frame has no rows, so the columns of the result are not known"));
+        return match declared {
+            Some(schema) => frame.session().frame_from_batches(vec![RecordBatch::new_empty(schema)]),
+            None => Err(invalid(OP, "the frame has no rows, so the columns of the result are not known")
+                .with_help("declare them with `apply_as`")),
+        };
     }
     frame.session().frame_from_refs(done.into_iter().map(Ref::ready)).await
 }
 
-/// The result of a group under the schema of the first, which may differ in what is nullable.
+/// The result of a group under the schema of all, which may differ in what is nullable.
 fn fit(schema: &Arc<Schema>, batch: RecordBatch) -> Result<RecordBatch> {
     let text = |schema: &Schema| {
         let fields = schema.fields().iter();
@@ -91,8 +101,8 @@ fn fit(schema: &Arc<Schema>, batch: RecordBatch) -> Result<RecordBatch> {
     };
     let (want, have) = (text(schema), text(&batch.schema()));
     if want != have {
-        return Err(check::mismatch(OP, format!("the closure gave ({want}) and then ({have})"))
-            .with_help("give the same columns for every group"));
+        return Err(check::mismatch(OP, format!("the closure gave ({have}) instead of ({want})"))
+            .with_help("give the same columns for every group, those that were declared if any were"));
     }
     RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(|e| plan_error(e.into(), OP))
 }

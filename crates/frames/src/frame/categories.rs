@@ -12,7 +12,7 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::functions::core::with_metadata;
-use datafusion::logical_expr::{LogicalPlanBuilder, grouping_set};
+use datafusion::logical_expr::{Cast, LogicalPlanBuilder, grouping_set};
 use std::collections::BTreeSet;
 use trefoil_plan::{DataFrame, Error, ErrorKind, Result, plan_error};
 
@@ -106,16 +106,108 @@ pub(super) async fn distinct_values(
     Ok(Some(found))
 }
 
-/// One-hot encoding: the other columns first, then `column_category` for every category, in order.
-pub(super) fn get_dummies(
-    op: &'static str,
-    frame: &DataFrame,
+/// How columns are one-hot encoded, where [`get_dummies`](super::FrameMethods::get_dummies) is not enough; for
+/// [`get_dummies_with`](super::FrameMethods::get_dummies_with).
+///
+/// ```
+/// use datafusion::arrow::datatypes::DataType;
+/// use trefoil_frames::frame::*;
+///
+/// # let session = trefoil_plan::Session::local()?;
+/// # session.block_on(async {
+/// let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?.categorize().await?;
+/// let how = Dummies::new().columns(["cut"]).prefixes([("cut", "is")]).drop_first().data_type(DataType::UInt8);
+/// let encoded = diamonds.select(["price", "cut"])?.get_dummies_with(&how)?;
+/// assert_eq!(encoded.columns(), ["price", "is_Good", "is_Ideal", "is_Premium", "is_Very Good"]);
+/// # Ok::<(), trefoil_plan::Error>(()) })?;
+/// # Ok::<(), trefoil_plan::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "an encoding does nothing until a frame is asked for it"]
+pub struct Dummies {
     columns: Option<Vec<String>>,
-) -> Result<DataFrame> {
-    let encoded = match columns {
+    prefixes: Vec<(String, String)>,
+    separator: String,
+    drop_first: bool,
+    nulls: bool,
+    data_type: DataType,
+}
+
+impl Default for Dummies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Dummies {
+    /// Every text column, as masks called `column_category`.
+    pub fn new() -> Self {
+        Dummies {
+            columns: None,
+            prefixes: Vec::new(),
+            separator: "_".to_owned(),
+            drop_first: false,
+            nulls: false,
+            data_type: DataType::Boolean,
+        }
+    }
+
+    /// These columns only. pandas: `columns=[...]`.
+    pub fn columns<S: Into<String>>(mut self, columns: impl IntoIterator<Item = S>) -> Self {
+        self.columns = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// What stands before the category, in place of the name of the column, as pairs of column and prefix.
+    /// pandas: `prefix={...}`.
+    pub fn prefixes<A: Into<String>, B: Into<String>>(
+        mut self,
+        pairs: impl IntoIterator<Item = (A, B)>,
+    ) -> Self {
+        self.prefixes = pairs.into_iter().map(|(column, prefix)| (column.into(), prefix.into())).collect();
+        self
+    }
+
+    /// What stands between the two; `_` by default. pandas: `prefix_sep=...`.
+    pub fn separator(mut self, separator: impl Into<String>) -> Self {
+        self.separator = separator.into();
+        self
+    }
+
+    /// Leaves the first category of each column out: it is the one that is none of the others.
+    /// pandas: `drop_first=True`.
+    pub fn drop_first(mut self) -> Self {
+        self.drop_first = true;
+        self
+    }
+
+    /// One more column for each, `column_null`: whether the value is null. pandas: `dummy_na=True`, called `nan` there.
+    pub fn nulls(mut self) -> Self {
+        self.nulls = true;
+        self
+    }
+
+    /// Numbers 0 and 1 of this type instead of masks. pandas: `dtype=...`.
+    pub fn data_type(mut self, data_type: DataType) -> Self {
+        self.data_type = data_type;
+        self
+    }
+}
+
+/// One-hot encoding: the other columns first, then `column_category` for every category, in order.
+pub(super) fn get_dummies(op: &'static str, frame: &DataFrame, how: &Dummies) -> Result<DataFrame> {
+    let encoded = match &how.columns {
         Some(columns) => check::list(op, frame, columns)?,
         None => text_columns(op, frame)?,
     };
+    if let Some((column, _)) = how.prefixes.iter().find(|(column, _)| !encoded.contains(column)) {
+        check::find(op, frame, column)?;
+        return Err(invalid(op, format!("`{column}` has a prefix, but is not encoded")));
+    }
+    if !(how.data_type.is_numeric() || how.data_type == DataType::Boolean) {
+        let text = format!("0 and 1 cannot be {}", how.data_type);
+        return Err(check::mismatch(op, text).with_help("give a type of numbers, or `Boolean`"));
+    }
     let mut outputs = check::all(op, frame)?;
     outputs.retain(|(name, _)| !encoded.contains(name));
     for name in &encoded {
@@ -125,10 +217,22 @@ pub(super) fn get_dummies(
             return Err(invalid(op, format!("the categories of `{name}` are not known"))
                 .with_help("call `categorize().await` first: it looks at the data once"));
         };
+        let prefix =
+            how.prefixes.iter().find(|(column, _)| column == name).map_or(name, |(_, prefix)| prefix);
+        let mut add = |category: &str, mask: Expr| {
+            let value = match &how.data_type {
+                DataType::Boolean => mask,
+                other => Expr::Cast(Cast::new(Box::new(mask), other.clone())),
+            };
+            outputs.push((format!("{prefix}{}{category}", how.separator), value));
+        };
         // texts are looked up once, as codes; null and what is no category have the code -1
-        let code = super::cat::codes(Expr::Column(column));
-        for (category, i) in categories.into_iter().zip(0_i32..) {
-            outputs.push((format!("{name}_{category}"), code.clone().eq(lit(i))));
+        let code = super::cat::codes(Expr::Column(column.clone()));
+        for (category, i) in categories.iter().zip(0_i32..).skip(usize::from(how.drop_first)) {
+            add(category, code.clone().eq(lit(i)));
+        }
+        if how.nulls {
+            add("null", Expr::Column(column).is_null());
         }
     }
     if outputs.is_empty() {

@@ -136,7 +136,6 @@ pub(super) fn output_name(expr: &Expr) -> String {
                 "first_value" => "first",
                 "last_value" => "last",
                 "count" if params.distinct => "n_unique",
-                "percentile_cont" => "quantile",
                 "covar_samp" => "cov",
                 "approx_percentile_cont" => "approx_quantile",
                 "approx_distinct" => "approx_n_unique",

@@ -1,7 +1,9 @@
 //! Functions of dates, times and durations that DataFusion has not, as one scalar function.
 
+use super::check::invalid;
 use super::expr::Expr;
 use super::span::Span;
+use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int32Array, Int64Array,
 };
@@ -13,7 +15,9 @@ use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
+use std::any::Any;
 use std::sync::Arc;
+use trefoil_plan::Result;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
@@ -120,6 +124,18 @@ impl ScalarUDFImpl for DateFunction {
         let arrays = ColumnarValue::values_to_arrays(&args.args)?;
         let [value] = take_function_args(self.name(), arrays)?;
         Ok(ColumnarValue::Array(apply(&self.op, &value, args.return_field.data_type())?))
+    }
+}
+
+/// Refuses time zones that nobody knows.
+pub(super) fn check(op: &'static str, function: &ScalarUDF) -> Result<()> {
+    let inner: &dyn ScalarUDFImpl = function.inner().as_ref();
+    match (inner as &dyn Any).downcast_ref::<DateFunction>().map(|ours| &ours.op) {
+        Some(Op::Zone(zone)) if zone.parse::<Tz>().is_err() => {
+            Err(invalid(op, format!("`{zone}` is no time zone"))
+                .with_help("zones have names such as `Europe/Paris` or offsets such as `+02:00`"))
+        }
+        _ => Ok(()),
     }
 }
 

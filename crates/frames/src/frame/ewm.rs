@@ -1,4 +1,4 @@
-//! Exponentially weighted figures and interpolation: functions that see all rows of their group at once.
+//! Exponentially weighted figures: functions that see all rows of their group at once.
 //!
 //! The weights follow the definitions of pandas' user guide ("Exponentially weighted window").
 
@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type, Int64
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// How fast weights fall off, and what nulls and short histories mean; for
 /// [`ewm`](super::OrderedExpr::ewm).
@@ -127,26 +127,10 @@ impl EwmExpr {
     }
 }
 
-pub(super) fn interpolate_udwf() -> Arc<WindowUDF> {
-    static UDWF: LazyLock<Arc<WindowUDF>> = LazyLock::new(|| {
-        Arc::new(WindowUDF::from(All {
-            figure: Figure::Interpolate,
-            alpha: 0,
-            adjust: false,
-            ignore_nulls: false,
-            periods: 0,
-            half_life: None,
-            signature: Signature::exact(vec![DataType::Float64], Volatility::Immutable),
-        }))
-    });
-    Arc::clone(&UDWF)
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Figure {
     Mean,
     Var,
-    Interpolate,
 }
 
 /// A function of all values of a group, in order.
@@ -167,7 +151,6 @@ impl WindowUDFImpl for All {
         match self.figure {
             Figure::Mean => "ewm_mean",
             Figure::Var => "ewm_var",
-            Figure::Interpolate => "interpolate",
         }
     }
 
@@ -207,7 +190,6 @@ impl PartitionEvaluator for Evaluator {
         let found = match all.figure {
             Figure::Mean => means(all, &values),
             Figure::Var => variances(all, &values),
-            Figure::Interpolate => interpolate(&values),
         };
         Ok(Arc::new(Float64Array::from(found)))
     }
@@ -354,23 +336,4 @@ fn variances(all: &All, values: &[Option<f64>]) -> Vec<Option<f64>> {
             (count >= all.periods.max(1) && over > 0.0).then(|| sum * sum / over * cov)
         })
         .collect()
-}
-
-fn interpolate(values: &[Option<f64>]) -> Vec<Option<f64>> {
-    let mut found: Vec<Option<f64>> = values.to_vec();
-    let mut last: Option<(usize, f64)> = None;
-    for (at, value) in values.iter().enumerate() {
-        let Some(value) = usable(*value) else { continue };
-        if let Some((start, before)) = last {
-            let step = (value - before) / (at - start) as f64;
-            for (i, slot) in found.iter_mut().enumerate().take(at).skip(start + 1) {
-                *slot = Some(before + step * (i - start) as f64);
-            }
-        }
-        last = Some((at, value));
-    }
-    if let Some((start, value)) = last {
-        found.iter_mut().skip(start + 1).for_each(|slot| *slot = Some(value));
-    }
-    found
 }

@@ -343,10 +343,10 @@ pub trait ExprMethods: Sealed + Sized {
         agg::median(self.to_expr())
     }
 
-    /// Aggregation: the exact quantile at `q` in 0..=1, interpolated linearly. pandas: `s.quantile(q)`.
-    /// Between two values the place is rounded to six digits.
+    /// Aggregation: the exact quantile at `q` in 0..=1, between two values on the line from one to the other; a
+    /// `Float64`. Nulls aside; `NaN` is the largest number. pandas: `s.quantile(q)`.
     fn quantile(self, q: f64) -> Expr {
-        agg::percentile_cont(self.to_expr().sort(true, false), lit(q))
+        trefoil_plan::quantile_udaf().call(vec![self.to_expr(), lit(q)])
     }
 
     /// Aggregation: a quantile by a t-digest (T. Dunning, "Computing extremely accurate quantiles using

@@ -2,12 +2,15 @@
 
 use super::check::{self, Named, invalid};
 use super::expr::{Expr, ExprMethods, IntoExpr, lit};
+use super::sample::Draw;
 use super::windows::OrderedExpr;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::Schema;
 use datafusion::common::Column;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::functions_aggregate::expr_fn::count;
 use datafusion::logical_expr::LogicalPlanBuilder;
+use std::sync::Arc;
 use trefoil_plan::{DataFrame, Result, plan_error};
 
 /// An aggregation by name, for [`pivot_table`](super::FrameMethods::pivot_table).
@@ -34,6 +37,12 @@ pub enum Aggregation {
     Median,
     /// The first value that is not null, of any order.
     First,
+    /// The last value that is not null, of any order.
+    Last,
+    /// The product.
+    Product,
+    /// All values as a list, in any order.
+    List,
 }
 
 impl Aggregation {
@@ -50,6 +59,28 @@ impl Aggregation {
             Aggregation::Var => value.var(),
             Aggregation::Median => value.median(),
             Aggregation::First => value.first(),
+            Aggregation::Last => value.last(),
+            Aggregation::Product => value.product(),
+            Aggregation::List => value.to_list(),
+        }
+    }
+
+    /// As in the names of columns.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Aggregation::Sum => "sum",
+            Aggregation::Mean => "mean",
+            Aggregation::Min => "min",
+            Aggregation::Max => "max",
+            Aggregation::Count => "count",
+            Aggregation::NUnique => "n_unique",
+            Aggregation::Std => "std",
+            Aggregation::Var => "var",
+            Aggregation::Median => "median",
+            Aggregation::First => "first",
+            Aggregation::Last => "last",
+            Aggregation::Product => "product",
+            Aggregation::List => "list",
         }
     }
 }
@@ -246,7 +277,21 @@ impl GroupBy {
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (frame, keys) = (self.frame.clone(), self.keys.clone());
-        async move { super::apply::apply(&frame, keys, work).await }
+        async move { super::apply::apply(&frame, keys, None, work).await }
+    }
+
+    /// As [`apply`](GroupBy::apply), with the columns of the result declared: they are checked, and the result of a
+    /// frame without rows is a frame without rows. Dask: `ddf.groupby(keys).apply(f, meta=...)`.
+    ///
+    /// # Errors
+    /// As [`apply`](GroupBy::apply); a result with other columns.
+    pub fn apply_as<F, E>(&self, columns: Schema, work: F) -> impl Future<Output = Result<DataFrame>> + Send
+    where
+        F: Fn(&RecordBatch) -> Result<RecordBatch, E> + Send + Sync + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (frame, keys) = (self.frame.clone(), self.keys.clone());
+        async move { super::apply::apply(&frame, keys, Some(Arc::new(columns)), work).await }
     }
 
     /// The last `n` rows of each group in the order of the frame. pandas: `df.groupby(keys).tail(n)`.
@@ -304,7 +349,6 @@ impl GroupBy {
     }
 
     /// The exact quantile of columns per group. pandas: `groupby(keys)[columns].quantile(q)`.
-    /// Between two values the place is rounded to six digits.
     ///
     /// # Errors
     /// A `q` outside 0..=1, unknown columns, a column that is not numeric, an empty list.
@@ -319,6 +363,29 @@ impl GroupBy {
             (name, value.quantile(q))
         };
         self.run(OP, columns.into_iter().map(of).collect())
+    }
+
+    /// Rows of each group drawn at random: so many of each, or a share of each; see [`Draw`].
+    /// pandas: `df.groupby(keys).sample(n, random_state=...)`.
+    ///
+    /// ```
+    /// use trefoil_frames::{frame::*, seed};
+    ///
+    /// # let session = trefoil_plan::Session::local()?;
+    /// # session.block_on(async {
+    /// let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    /// let ten_of_each = diamonds.group_by(["cut"]).sample(&Draw::rows(10, seed(7)))?;
+    /// assert_eq!(ten_of_each.count().await?, 50);
+    /// # Ok::<(), trefoil_plan::Error>(()) })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Unknown keys, and as [`sample_with`](super::FrameMethods::sample_with).
+    pub fn sample(&self, how: &Draw) -> Result<DataFrame> {
+        const OP: &str = "sample";
+        self.some_keys(OP)?;
+        super::sample::draw(OP, &self.frame, &self.keys, how)
     }
 
     /// The product of columns per group. pandas: `groupby(keys)[columns].prod(min_count=1)`.
@@ -360,7 +427,7 @@ impl GroupBy {
         self.run(op, columns.into_iter().map(|name| (name.clone(), aggregation(super::col(name)))).collect())
     }
 
-    fn run(&self, op: &'static str, outputs: Vec<Named>) -> Result<DataFrame> {
+    pub(super) fn run(&self, op: &'static str, outputs: Vec<Named>) -> Result<DataFrame> {
         if self.keys.is_empty() {
             return Err(invalid(op, "the list of group keys is empty")
                 .with_help("use `agg` of the frame to aggregate all rows"));

@@ -1,15 +1,18 @@
 //! The verbs of a frame, one trait: each checks its arguments, then extends the plan.
 
 use super::asof::AsOf;
+use super::categories::Dummies;
 use super::check;
 use super::expr::{Expr, IntoExpr, SortKey};
 use super::group::{Aggregation, GroupBy};
 use super::join::{self, Join, JoinKind};
+use super::pivot::{self, Pivot};
 use super::resample::Resample;
+use super::sample::{self, Draw};
 use super::sealed::AsFrame;
 use super::span::Span;
 use super::windows::{OrderedExpr, RankMethod};
-use super::{categories, columns, reshape, rows, sample, summary};
+use super::{categories, columns, reshape, rows, summary};
 use crate::Seed;
 use datafusion::arrow::datatypes::DataType;
 use trefoil_plan::{DataFrame, Result};
@@ -439,7 +442,6 @@ pub trait FrameMethods: AsFrame {
     }
 
     /// The exact quantile of every numeric column, in one row. pandas: `df.quantile(q, numeric_only=True)`.
-    /// Between two values the place is rounded to six digits.
     ///
     /// # Errors
     /// A `q` outside 0..=1, a frame without numbers.
@@ -650,9 +652,9 @@ pub trait FrameMethods: AsFrame {
         reshape::melt(self.as_frame(), owned(ids), owned(values))
     }
 
-    /// From long to wide: a row per distinct `index`, a column per distinct value of `columns` (in order),
-    /// cells that aggregate `values`. Looks at the data once, to know the columns.
-    /// pandas: `df.pivot_table(index=..., columns=..., values=..., aggfunc=...)`.
+    /// From long to wide: a row per distinct `index`, a column per distinct value of `columns` (in order, null
+    /// aside), cells that aggregate `values`, null where there are no rows. Looks at the data once, to know the
+    /// columns. pandas: `df.pivot_table(index=..., columns=..., values=..., aggfunc=...)`.
     ///
     /// # Errors
     /// Unknown columns, types that do not fit, no values to make columns of, and what running the frame
@@ -665,8 +667,19 @@ pub trait FrameMethods: AsFrame {
         aggregation: Aggregation,
     ) -> impl Future<Output = Result<DataFrame>> + Send {
         let (frame, index) = (self.as_frame().clone(), owned(index));
-        let (columns, values) = (columns.to_owned(), values.to_owned());
-        async move { reshape::pivot_table(&frame, index, &columns, &values, aggregation).await }
+        let pivot = Pivot::new(index, [columns]).value(values, [aggregation]);
+        async move { pivot::run("pivot_table", &frame, &pivot).await }
+    }
+
+    /// The same with several keys, values and aggregations, a value for empty cells, and margins; see [`Pivot`].
+    /// pandas: `df.pivot_table(values=[...], aggfunc=[...], fill_value=..., margins=True)`.
+    ///
+    /// # Errors
+    /// As [`pivot_table`](FrameMethods::pivot_table), nothing to put into the cells, a value to fill with that is of
+    /// another kind.
+    fn pivot_table_with(&self, how: &Pivot) -> impl Future<Output = Result<DataFrame>> + Send {
+        let (frame, how) = (self.as_frame().clone(), how.clone());
+        async move { pivot::run("pivot_table_with", &frame, &how).await }
     }
 
     /// Looks once at every text column and remembers its distinct values with the plan, which
@@ -700,7 +713,7 @@ pub trait FrameMethods: AsFrame {
     /// # Errors
     /// Categories that are not known (`categorize().await` first), duplicate names.
     fn get_dummies(&self) -> Result<DataFrame> {
-        categories::get_dummies("get_dummies", self.as_frame(), None)
+        categories::get_dummies("get_dummies", self.as_frame(), &Dummies::new())
     }
 
     /// One-hot encodes some columns. pandas: `pd.get_dummies(df, columns=[...])`.
@@ -708,7 +721,17 @@ pub trait FrameMethods: AsFrame {
     /// # Errors
     /// As [`get_dummies`](FrameMethods::get_dummies), and unknown columns or an empty list.
     fn get_dummies_of<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
-        categories::get_dummies("get_dummies_of", self.as_frame(), Some(owned(columns)))
+        categories::get_dummies("get_dummies_of", self.as_frame(), &Dummies::new().columns(owned(columns)))
+    }
+
+    /// One-hot encodes with other names, without the first category, with a column for null, as numbers; see
+    /// [`Dummies`]. pandas: `pd.get_dummies(df, prefix=..., drop_first=True, dummy_na=True, dtype=...)`.
+    ///
+    /// # Errors
+    /// As [`get_dummies_of`](FrameMethods::get_dummies_of), a prefix for a column that is not encoded, a type that is
+    /// no number.
+    fn get_dummies_with(&self, how: &Dummies) -> Result<DataFrame> {
+        categories::get_dummies("get_dummies_with", self.as_frame(), how)
     }
 
     /// `round(fraction * rows)` rows drawn at random without replacement: the same ones for the same seed,
@@ -717,7 +740,7 @@ pub trait FrameMethods: AsFrame {
     /// # Errors
     /// A fraction outside 0..=1, a frame that gives other rows every time (`random()`: persist it first).
     fn sample(&self, fraction: f64, seed: Seed) -> Result<DataFrame> {
-        sample::sample(self.as_frame(), fraction, seed)
+        sample::draw("sample", self.as_frame(), &[], &Draw::share(fraction, seed))
     }
 
     /// `n` rows (or all) drawn at random without replacement; see [`sample`](FrameMethods::sample).
@@ -726,7 +749,16 @@ pub trait FrameMethods: AsFrame {
     /// # Errors
     /// A frame that gives other rows every time (`random()`: persist it first).
     fn sample_n(&self, n: usize, seed: Seed) -> Result<DataFrame> {
-        sample::sample_n(self.as_frame(), n, seed)
+        sample::draw("sample_n", self.as_frame(), &[], &Draw::rows(n, seed))
+    }
+
+    /// Rows drawn with replacement, or with weights; see [`Draw`]. Within groups:
+    /// [`GroupBy::sample`]. pandas: `df.sample(..., replace=True, weights=...)`.
+    ///
+    /// # Errors
+    /// As [`sample`](FrameMethods::sample), weights that are no numbers, weights and replacement together.
+    fn sample_with(&self, how: &Draw) -> Result<DataFrame> {
+        sample::draw("sample_with", self.as_frame(), &[], how)
     }
 
     /// Splits the rows at random in two: first the larger `train`, then `test` with

@@ -4,13 +4,14 @@
 //! of covariances and arbitrary-order statistical moments" (Sandia, 2008), so the answer does not lose digits to
 //! large means and hardly depends on the partitions. The corrections for bias are those of pandas.
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Float64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Float64Array};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float64Type};
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, internal_err};
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{Accumulator, AggregateUDF, AggregateUDFImpl, Expr, Signature, Volatility};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,8 +21,12 @@ pub(super) enum Figure {
 }
 
 pub(super) fn call(value: Expr, figure: Figure) -> Expr {
+    udaf(figure).call(vec![value])
+}
+
+pub(super) fn udaf(figure: Figure) -> Arc<AggregateUDF> {
     let signature = Signature::exact(vec![DataType::Float64], Volatility::Immutable);
-    AggregateUDF::from(Shape { figure, signature }).call(vec![value])
+    Arc::new(AggregateUDF::from(Shape { figure, signature }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -55,6 +60,10 @@ impl AggregateUDFImpl for Shape {
 
     fn accumulator(&self, _args: AccumulatorArgs) -> PlanResult<Box<dyn Accumulator>> {
         Ok(Box::new(Gathered { figure: self.figure, all: Moments::default() }))
+    }
+
+    fn create_sliding_accumulator(&self, _args: AccumulatorArgs) -> PlanResult<Box<dyn Accumulator>> {
+        Ok(Box::new(Window { figure: self.figure, values: VecDeque::new() }))
     }
 }
 
@@ -93,6 +102,13 @@ impl Moments {
                 + d2 * d2 * a * b * (a * a - a * b + b * b) / (n * n * n)
                 + 6.0 * d2 * (a * a * other.m2 + b * b * self.m2) / (n * n)
                 + 4.0 * d * (a * other.m3 - b * self.m3) / n,
+        }
+    }
+
+    fn figure(self, figure: Figure) -> Option<f64> {
+        match figure {
+            Figure::Skew => self.skew(),
+            Figure::Kurt => self.kurt(),
         }
     }
 
@@ -135,10 +151,7 @@ impl Accumulator for Gathered {
     }
 
     fn evaluate(&mut self) -> PlanResult<ScalarValue> {
-        Ok(ScalarValue::Float64(match self.figure {
-            Figure::Skew => self.all.skew(),
-            Figure::Kurt => self.all.kurt(),
-        }))
+        Ok(ScalarValue::Float64(self.all.figure(self.figure)))
     }
 
     fn size(&self) -> usize {
@@ -164,5 +177,47 @@ impl Accumulator for Gathered {
             });
         }
         Ok(())
+    }
+}
+
+/// The values of a window. Moments that values are taken off lose their digits, so they are taken anew.
+#[derive(Debug)]
+struct Window {
+    figure: Figure,
+    values: VecDeque<f64>,
+}
+
+impl Accumulator for Window {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> PlanResult<()> {
+        let values = values.iter().flat_map(|array| array.as_primitive::<Float64Type>().iter().flatten());
+        self.values.extend(values);
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> PlanResult<()> {
+        let gone = values.first().map_or(0, |values| values.len() - values.null_count());
+        self.values.drain(..gone.min(self.values.len()));
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn evaluate(&mut self) -> PlanResult<ScalarValue> {
+        let all = self.values.iter().fold(Moments::default(), |all, value| all.and(Moments::of(*value)));
+        Ok(ScalarValue::Float64(all.figure(self.figure)))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.values.capacity() * size_of::<f64>()
+    }
+
+    fn state(&mut self) -> PlanResult<Vec<ScalarValue>> {
+        internal_err!("a window has no state to hand on")
+    }
+
+    fn merge_batch(&mut self, _states: &[ArrayRef]) -> PlanResult<()> {
+        internal_err!("a window has no state to take over")
     }
 }

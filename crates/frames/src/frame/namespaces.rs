@@ -202,6 +202,23 @@ impl StrExpr {
         self.op(text::Op::Split(Some(by.into()), Some(limit)))
     }
 
+    /// The pieces between `by`, split at most `limit` times, counted from the end.
+    /// pandas: `s.str.rsplit(by, n=limit)`.
+    pub fn rsplitn(self, by: impl Into<String>, limit: usize) -> Expr {
+        self.op(text::Op::SplitLast(by.into(), limit))
+    }
+
+    /// A list of three: what is before the first `by`, `by`, and what is after it; the text and twice nothing, if it
+    /// is not there. pandas: `s.str.partition(by)`.
+    pub fn partition(self, by: impl Into<String>) -> Expr {
+        self.op(text::Op::Partition(text::End::Left, by.into()))
+    }
+
+    /// The same around the last `by`; twice nothing and the text, if it is not there. pandas: `s.str.rpartition(by)`.
+    pub fn rpartition(self, by: impl Into<String>) -> Expr {
+        self.op(text::Op::Partition(text::End::Right, by.into()))
+    }
+
     /// The words between white space, as a list. pandas: `s.str.split()`.
     pub fn words(self) -> Expr {
         self.op(text::Op::Split(None, None))
@@ -504,8 +521,10 @@ impl StructExpr {
         Self(expr)
     }
 
-    /// One field. pandas: `s.struct.field(name)`.
+    /// One field; null where the struct is null. pandas: `s.struct.field(name)`.
     pub fn field(self, name: impl Into<String>) -> Expr {
-        f::get_field(self.0, ScalarValue::from(name.into()))
+        // below a null struct Arrow allows any value, and `get_field` would show it
+        let field = f::get_field(self.0.clone(), ScalarValue::from(name.into()));
+        super::expr::choose(self.0.is_not_null(), field, None)
     }
 }

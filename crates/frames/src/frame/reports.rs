@@ -182,7 +182,7 @@ pub trait FrameReports: AsFrame {
     ) -> impl Future<Output = Result<DataFrame>> + Send {
         let index: Vec<String> = index.into_iter().map(|name| name.as_ref().to_owned()).collect();
         let (frame, columns, values) = (self.as_frame().clone(), columns.to_owned(), values.to_owned());
-        async move { super::reshape::unstack(&frame, index, &columns, &values).await }
+        async move { super::pivot::unstack(&frame, index, &columns, &values).await }
     }
 
     /// The rows as values that serde can read: structs with a field per column.

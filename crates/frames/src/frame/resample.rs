@@ -4,7 +4,7 @@
 //! and takes the figures from there. The rows are therefore read twice: `persist` first what is expensive.
 
 use super::check::{self, Named, invalid};
-use super::expr::{Expr, ExprMethods, asc, lit};
+use super::expr::{Expr, ExprMethods, asc, desc, lit};
 use super::group::GroupBy;
 use super::join::{self, Join, JoinKind};
 use super::span::Span;
@@ -82,6 +82,23 @@ impl Resample {
     /// As [`agg`](Resample::agg).
     pub fn count<S: AsRef<str>>(&self, columns: impl IntoIterator<Item = S>) -> Result<DataFrame> {
         self.each(columns, ExprMethods::count)
+    }
+
+    /// The first, largest, smallest and last value of a column per bin, by time, as `open`, `high`, `low` and `close`.
+    /// pandas: `["x"].ohlc()`.
+    ///
+    /// # Errors
+    /// As [`agg`](Resample::agg).
+    pub fn ohlc(&self, column: &str) -> Result<DataFrame> {
+        check::find("ohlc", &self.frame, column)?;
+        let value = || super::col(column);
+        let outputs = [
+            ("open", value().first_by(asc(&self.time))),
+            ("high", value().max()),
+            ("low", value().min()),
+            ("close", value().first_by(desc(&self.time))),
+        ];
+        self.run("ohlc", outputs.map(|(name, expr)| (name.to_owned(), expr)).to_vec())
     }
 
     fn each<S: AsRef<str>>(

@@ -1,13 +1,10 @@
-//! Wide to long and long to wide.
+//! From wide to long: `melt`, `stack`, `explode`. The other way is in `pivot`.
 
-use super::check::{self, invalid, mismatch, unify};
-use super::expr::{Expr, ExprMethods, choose, col, lit};
-use super::group::{Aggregation, GroupBy};
+use super::check::{self, mismatch, unify};
+use super::expr::{Expr, choose, col, lit};
 use super::join;
-use datafusion::arrow::array::AsArray;
-use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::{ScalarValue, UnnestOptions};
+use datafusion::common::UnnestOptions;
 use datafusion::logical_expr::Cast;
 use trefoil_plan::{DataFrame, Result, plan_error};
 
@@ -45,66 +42,6 @@ pub(super) fn stack(frame: &DataFrame, ids: Vec<String>) -> Result<DataFrame> {
     let ids = if ids.is_empty() { ids } else { check::list(OP, frame, ids)? };
     let values = check::names(OP, frame)?.into_iter().filter(|name| !ids.contains(name)).collect();
     super::rows::dropna(OP, &melt(frame, ids, values)?, vec!["value".to_owned()])
-}
-
-pub(super) async fn unstack(
-    frame: &DataFrame,
-    index: Vec<String>,
-    columns: &str,
-    values: &str,
-) -> Result<DataFrame> {
-    const OP: &str = "unstack";
-    let cells = index.iter().map(String::as_str).chain([columns]);
-    let twice = GroupBy::new(frame, cells).agg([lit(1_i64).count().alias("n")])?;
-    let twice = super::rows::filter(OP, &twice, col("n").gt(lit(1_i64)))?;
-    if twice.count().await? > 0 {
-        return Err(invalid(OP, format!("some cells have more than one value of `{values}`"))
-            .with_help("`pivot_table` aggregates them"));
-    }
-    pivot_table(frame, index, columns, values, Aggregation::First).await
-}
-
-pub(super) async fn pivot_table(
-    frame: &DataFrame,
-    index: Vec<String>,
-    columns: &str,
-    values: &str,
-    how: Aggregation,
-) -> Result<DataFrame> {
-    const OP: &str = "pivot_table";
-    let index = check::list(OP, frame, index)?;
-    check::find(OP, frame, values)?;
-    let (_, field) = check::find(OP, frame, columns)?;
-    if field.data_type().is_nested() {
-        return Err(mismatch(OP, format!("`{columns}` is {}, it cannot name columns", field.data_type())));
-    }
-    // the distinct values become column names, so they are looked up
-    let found = distinct(OP, frame, columns).await?;
-    if found.is_empty() {
-        return Err(invalid(OP, format!("`{columns}` has no values, so there would be no columns")));
-    }
-    GroupBy::new(frame, index).agg(found.into_iter().map(|(value, name)| {
-        let cell = choose(col(columns).eq(lit(value)), col(values), None);
-        how.of(cell).alias(name)
-    }))
-}
-
-/// The distinct values of a column, in their order, with their texts.
-async fn distinct(op: &'static str, frame: &DataFrame, column: &str) -> Result<Vec<(ScalarValue, String)>> {
-    let fail = |e: datafusion::common::DataFusionError| plan_error(e, op);
-    let batches = super::rows::distinct(op, &super::columns::select(frame, [column])?)?.collect().await?;
-    let mut found = Vec::new();
-    for batch in &batches {
-        let values = batch.column(0);
-        let texts = cast(values, &DataType::Utf8).map_err(|e| fail(e.into()))?;
-        for (row, text) in texts.as_string::<i32>().iter().enumerate() {
-            if let Some(text) = text {
-                found.push((ScalarValue::try_from_array(values, row).map_err(fail)?, text.to_owned()));
-            }
-        }
-    }
-    found.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    Ok(found)
 }
 
 pub(super) fn explode(frame: &DataFrame, column: &str) -> Result<DataFrame> {

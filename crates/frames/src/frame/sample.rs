@@ -1,27 +1,30 @@
-//! Random rows: `sample` and `train_test_split`.
+//! Random rows: `sample`, of a frame or of each group, and `train_test_split`.
 //!
 //! A lazy frame is computed anew by everyone who asks, with any number of partitions, its batches in any
 //! order. So the draw must depend on nothing but the rows and the seed: a `random()` per row would give
 //! `train` and `valid` rows in common, and a row number depends on which thread came first. Here every row
-//! gets a 64-bit hash of its values (Arrow's row encoding, mixed with the seed), rows are put in the order
-//! of their hashes, and the first so many are drawn. Rows with equal values have equal hashes and may
-//! change places, which nobody can see; so the parts are always disjoint, complete and of exact size (as
-//! scikit-learn's), and splitting a part again with the same seed is still a fair draw.
+//! gets a 64-bit hash of its values (Arrow's row encoding, mixed with the seed); rows with equal values have
+//! equal hashes, so they are numbered, and each draws a lot: the hash of its hash and its number. Rows are put in
+//! the order of their lots, and the first so many are drawn. Equal rows may change numbers, which nobody can see;
+//! so the parts are always disjoint, complete and of exact size (as scikit-learn's), the copies of a row are drawn
+//! apart, and splitting a part again with the same seed is still a fair draw.
 //!
-//! The price is a sort (in parallel, spillable) and a second pass that counts. What is needed is a frame
+//! The price is two sorts (in parallel, spillable) and a second pass that counts. What is needed is a frame
 //! whose rows come out the same every time; for the result of `random()`, of `head` without a sort or of
 //! floating-point sums over several partitions, `persist` it first. Volatile functions are refused.
 
 use super::check::{self, invalid};
-use super::expr::{Expr, col, lit};
+use super::expr::{Expr, ExprMethods, IntoExpr, choose, col, lit};
 use crate::Seed;
 use datafusion::arrow::array::{Array, ArrayRef, UInt64Array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::utils::take_function_args;
+use datafusion::common::{Column, JoinType, NullEquality, UnnestOptions};
 use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_nested::range::gen_series;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, ExprFunctionExt, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
@@ -31,28 +34,119 @@ use std::sync::{Arc, LazyLock};
 use trefoil_plan::{DataFrame, Result, plan_error};
 
 const HASH: &str = "__trefoil_hash";
+const COPY: &str = "__trefoil_copy";
+const LOT: &str = "__trefoil_lot";
+const WEIGHED: &str = "__trefoil_weighed";
 const RANK: &str = "__trefoil_rank";
+const SIZE: &str = "__trefoil_size";
+const DRAW: &str = "__trefoil_draw";
+const PLACE: &str = "__trefoil_place";
 
-pub(super) fn sample(frame: &DataFrame, fraction: f64, seed: Seed) -> Result<DataFrame> {
-    const OP: &str = "sample";
-    check_fraction(OP, fraction)?;
-    let wanted = datafusion::functions::expr_fn::round(vec![share(fraction)]);
-    let ranked = ranked(OP, frame, seed)?;
-    let limit = drawn(OP, frame, wanted)?;
-    part(OP, frame, &ranked, col(RANK).lt_eq(limit))
+/// How rows are drawn at random; for [`sample_with`](super::FrameMethods::sample_with) and
+/// [`GroupBy::sample`](super::GroupBy::sample).
+///
+/// ```
+/// use trefoil_frames::{frame::*, seed};
+///
+/// # let session = trefoil_plan::Session::local()?;
+/// # session.block_on(async {
+/// let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+/// let resampled = diamonds.sample_with(&Draw::share(1.0, seed(7)).with_replacement())?;
+/// assert_eq!(resampled.count().await?, 53_940);
+/// let dear = diamonds.sample_with(&Draw::rows(100, seed(7)).weighted_by(col("price")))?;
+/// assert_eq!(dear.count().await?, 100);
+/// # Ok::<(), trefoil_plan::Error>(()) })?;
+/// # Ok::<(), trefoil_plan::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is drawn until a frame is asked for it"]
+pub struct Draw {
+    wanted: Wanted,
+    seed: Seed,
+    replace: bool,
+    weights: Option<Expr>,
 }
 
-pub(super) fn sample_n(frame: &DataFrame, n: usize, seed: Seed) -> Result<DataFrame> {
-    const OP: &str = "sample_n";
-    let ranked = ranked(OP, frame, seed)?;
-    part(OP, frame, &ranked, col(RANK).lt_eq(lit(n as u64)))
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    Rows(usize),
+    Share(f64),
+}
+
+impl Draw {
+    /// So many rows, or all if there are fewer (with replacement always so many, of a frame that has rows).
+    /// pandas: `n=...`, which is an error if there are fewer.
+    pub fn rows(n: usize, seed: Seed) -> Self {
+        Draw { wanted: Wanted::Rows(n), seed, replace: false, weights: None }
+    }
+
+    /// `round(fraction * rows)` rows. pandas: `frac=...`.
+    pub fn share(fraction: f64, seed: Seed) -> Self {
+        Draw { wanted: Wanted::Share(fraction), seed, replace: false, weights: None }
+    }
+
+    /// A row may be drawn more than once. The numbers of the draws are kept in memory, 8 bytes each.
+    /// pandas: `replace=True`.
+    pub fn with_replacement(mut self) -> Self {
+        self.replace = true;
+        self
+    }
+
+    /// Rows are drawn one after another, each with a chance in proportion to its weight among those that are left. A
+    /// row whose weight is null, `NaN`, 0 or less is never drawn. pandas: `weights=...`.
+    pub fn weighted_by(mut self, weights: impl IntoExpr) -> Self {
+        self.weights = Some(weights.into_expr());
+        self
+    }
+
+    fn check(&self, op: &'static str) -> Result<()> {
+        if self.replace && self.weights.is_some() {
+            return Err(invalid(op, "weights and replacement do not go together yet")
+                .with_help("draw with weights and without replacement, or the other way round"));
+        }
+        match self.wanted {
+            Wanted::Share(fraction) if self.replace && !(fraction.is_finite() && fraction >= 0.0) => {
+                Err(invalid(op, format!("the fraction is {fraction}, it must be a number from 0")))
+            }
+            Wanted::Share(fraction) if !self.replace => check_fraction(op, fraction),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many rows to draw of `rows`.
+    fn of(&self, rows: Expr) -> Expr {
+        let wanted = match self.wanted {
+            Wanted::Rows(n) => lit(n as u64),
+            Wanted::Share(fraction) => datafusion::functions::expr_fn::round(vec![share(fraction, rows)]),
+        };
+        Expr::Cast(Cast::new(Box::new(wanted), DataType::UInt64))
+    }
+}
+
+/// Rows of a frame, or of each group of it.
+pub(super) fn draw(op: &'static str, frame: &DataFrame, keys: &[Expr], how: &Draw) -> Result<DataFrame> {
+    how.check(op)?;
+    let mut ranked = Ranked::new(op, frame, keys, how.seed)?;
+    let limit = match (how.wanted, keys) {
+        _ if how.replace => return again(op, frame, &ranked, how),
+        (Wanted::Rows(_), _) => how.of(lit(0_u64)),
+        (Wanted::Share(_), []) => drawn(op, frame, how.of(col("rows")))?,
+        (Wanted::Share(_), _) => {
+            ranked.count(op)?;
+            how.of(col(SIZE))
+        }
+    };
+    if let Some(weights) = &how.weights {
+        ranked.weigh(op, weights)?;
+    }
+    part(op, frame, &ranked.rank(op)?, col(RANK).lt_eq(limit))
 }
 
 pub(super) fn split(frame: &DataFrame, fraction: f64, seed: Seed) -> Result<(DataFrame, DataFrame)> {
     const OP: &str = "train_test_split";
     check_fraction(OP, fraction)?;
-    let wanted = datafusion::functions::expr_fn::ceil(share(fraction));
-    let ranked = ranked(OP, frame, seed)?;
+    let wanted = datafusion::functions::expr_fn::ceil(share(fraction, col("rows")));
+    let ranked = Ranked::new(OP, frame, &[], seed)?.rank(OP)?;
     let limit = drawn(OP, frame, wanted)?;
     let train = part(OP, frame, &ranked, col(RANK).gt(limit.clone()))?;
     let test = part(OP, frame, &ranked, col(RANK).lt_eq(limit))?;
@@ -66,28 +160,134 @@ fn check_fraction(op: &'static str, fraction: f64) -> Result<()> {
     Err(invalid(op, format!("the fraction is {fraction}, it must be between 0 and 1")))
 }
 
-fn share(fraction: f64) -> Expr {
-    lit(fraction) * Expr::Cast(Cast::new(Box::new(col("rows")), DataType::Float64))
+fn share(fraction: f64, rows: Expr) -> Expr {
+    lit(fraction) * Expr::Cast(Cast::new(Box::new(rows), DataType::Float64))
 }
 
-/// The frame with every row's place in the order of the hashes, from 1.
-fn ranked(op: &'static str, frame: &DataFrame, seed: Seed) -> Result<DataFrame> {
-    refuse_volatile(op, frame)?;
-    let mut columns = check::all(op, frame)?;
-    let mut args = vec![lit(seed.value())];
-    args.extend(columns.iter().map(|(_, expr)| expr.clone()));
-    columns.push((HASH.to_owned(), ROW_HASH.call(args)));
-    let hashed = check::project(op, frame, columns)?;
-    let rank = row_number()
-        .order_by(vec![col(HASH).sort(true, false)])
-        .build()
-        .map_err(|e| plan_error(e, op))?
-        .alias(RANK);
-    let plan = LogicalPlanBuilder::from(check::plan(&hashed))
-        .window([rank])
+/// A frame with its keys and the lot of each row, to be put in the order of the lots within the keys.
+struct Ranked {
+    frame: DataFrame,
+    keys: Vec<String>,
+    seed: u64,
+    order: &'static str,
+}
+
+impl Ranked {
+    fn new(op: &'static str, frame: &DataFrame, keys: &[Expr], seed: Seed) -> Result<Self> {
+        refuse_volatile(op, frame)?;
+        let mut columns = check::all(op, frame)?;
+        let mut args = vec![lit(seed.value())];
+        args.extend(columns.iter().map(|(_, expr)| expr.clone()));
+        columns.push((HASH.to_owned(), ROW_HASH.call(args)));
+        let mut names = Vec::new();
+        for (i, key) in keys.iter().enumerate() {
+            let name = format!("__trefoil_key_{i}");
+            columns.push((name.clone(), check::named_row(op, frame, key)?.1));
+            names.push(name);
+        }
+        let frame = check::project(op, frame, columns)?;
+        let copy = row_number().partition_by(vec![col(HASH)]).build().map_err(|e| plan_error(e, op))?;
+        let mut columns = check::all(op, &frame)?;
+        columns.push((LOT.to_owned(), ROW_HASH.call(vec![lit(seed.value()), col(HASH), col(COPY)])));
+        let frame = window(op, &frame, copy.alias(COPY))?;
+        let frame = check::project(op, &frame, columns)?;
+        Ok(Ranked { frame, keys: names, seed: seed.value(), order: LOT })
+    }
+
+    fn keys(&self) -> Vec<Expr> {
+        self.keys.iter().map(col).collect()
+    }
+
+    /// Only rows with a weight, ordered by `-ln(u) / weight`, where `u` is the lot as a number in 0..1: the first n
+    /// are drawn as if one after another (P. Efraimidis and P. Spirakis, "Weighted random sampling with a reservoir",
+    /// 2006).
+    fn weigh(&mut self, op: &'static str, weights: &Expr) -> Result<()> {
+        let (_, weight) = check::named_row(op, &self.frame, weights)?;
+        let kind = check::type_of(op, &self.frame, &weight)?;
+        if check::class(&kind) != check::Class::Number {
+            let text = format!("the weight `{}` is {kind}, not a number", check::plain(&weight));
+            return Err(check::mismatch(op, text).with_help("convert it with `cast`"));
+        }
+        let weight = weight.cast(DataType::Float64);
+        // `NaN` is larger than all numbers, and no number
+        let is_weight = weight.clone().gt(lit(0.0)).and(!weight.clone().is_nan());
+        let inner = self.frame.inner().clone().filter(is_weight).map_err(|e| plan_error(e, op))?;
+        self.frame = DataFrame::new(self.frame.session().clone(), inner);
+        let uniform = (col(LOT).cast(DataType::Float64) + lit(0.5)) * lit(2.0_f64.powi(-64));
+        let mut columns = check::all(op, &self.frame)?;
+        columns.push((WEIGHED.to_owned(), lit(-1.0) * uniform.ln() / weight));
+        self.frame = check::project(op, &self.frame, columns)?;
+        self.order = WEIGHED;
+        Ok(())
+    }
+
+    /// Adds the number of rows with the same keys.
+    fn count(&mut self, op: &'static str) -> Result<()> {
+        let size = lit(1_i64).count().over(self.keys()).alias(SIZE);
+        self.frame = window(op, &self.frame, size)?;
+        Ok(())
+    }
+
+    /// Adds every row's place among those of its keys, from 1.
+    fn rank(&self, op: &'static str) -> Result<DataFrame> {
+        let rank = row_number().partition_by(self.keys()).order_by(vec![col(self.order).sort(true, false)]);
+        window(op, &self.frame, rank.build().map_err(|e| plan_error(e, op))?.alias(RANK))
+    }
+}
+
+fn window(op: &'static str, frame: &DataFrame, window: Expr) -> Result<DataFrame> {
+    let plan = LogicalPlanBuilder::from(check::plan(frame))
+        .window([window])
         .and_then(LogicalPlanBuilder::build)
         .map_err(|e| plan_error(e, op))?;
     Ok(check::with_plan(frame, plan))
+}
+
+/// With replacement: for each draw a place by chance, and the row at that place.
+fn again(op: &'static str, frame: &DataFrame, ranked: &Ranked, how: &Draw) -> Result<DataFrame> {
+    let fail = |e| plan_error(e, op);
+    let plan = LogicalPlanBuilder::from(check::plan(&ranked.frame))
+        .aggregate(ranked.keys(), [count(lit(1_i64)).alias(SIZE)])
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(fail)?;
+    let groups = check::with_plan(frame, plan);
+    // of no rows nothing is drawn
+    let wanted = choose(col(SIZE).gt(lit(0_i64)), how.of(col(SIZE)), Some(lit(0_u64))).cast(DataType::Int64);
+    let mut columns = check::all(op, &groups)?;
+    columns.push((DRAW.to_owned(), gen_series(lit(1_i64), wanted, lit(1_i64))));
+    let draws = check::project(op, &groups, columns)?;
+    let options = UnnestOptions::new().with_preserve_nulls(false);
+    let draws = draws.inner().clone().unnest_columns_with_options(&[DRAW], options).map_err(fail)?;
+    let draws = DataFrame::new(frame.session().clone(), draws);
+    // of another seed than the order of the rows
+    let mut args = vec![lit(mix(ranked.seed))];
+    args.extend(ranked.keys().into_iter().chain([col(DRAW)]));
+    let place = ROW_HASH.call(args) % col(SIZE).cast(DataType::UInt64) + lit(1_u64);
+    let mut columns: Vec<_> = ranked.keys.iter().map(|key| (key.clone(), col(key))).collect();
+    columns.push((PLACE.to_owned(), place));
+    let draws = check::project(op, &draws, columns)?;
+
+    let side = |relation: &'static str, more: &'static str| -> Vec<Column> {
+        let names = ranked.keys.iter().map(String::as_str).chain([more]);
+        names.map(|name| Column::new(Some(relation), name)).collect()
+    };
+    let draws = LogicalPlanBuilder::from(check::plan(&draws)).alias("draws").map_err(fail)?.build();
+    let plan = LogicalPlanBuilder::from(check::plan(&ranked.rank(op)?))
+        .alias("rows")
+        .map_err(fail)?
+        // null is a group like any other
+        .join_detailed(
+            draws.map_err(fail)?,
+            JoinType::Inner,
+            (side("rows", RANK), side("draws", PLACE)),
+            None,
+            NullEquality::NullEqualsNull,
+        )
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(fail)?;
+    let joined = check::with_plan(frame, plan);
+    let own = |name: String| (name.clone(), Expr::Column(Column::new(Some("rows"), name)));
+    check::project(op, &joined, check::names(op, frame)?.into_iter().map(own).collect())
 }
 
 /// How many rows to draw, from the number of rows, as a subquery.

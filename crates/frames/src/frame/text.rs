@@ -46,6 +46,8 @@ pub(super) enum Op {
     FindLast(String),
     Count(String),
     Split(Option<String>, Option<usize>),
+    SplitLast(String, usize),
+    Partition(End, String),
     Is(Kind),
     Matches(String),
     FullMatch(String),
@@ -87,6 +89,8 @@ impl Op {
             Op::FindLast(_) => "str_rfind",
             Op::Count(_) => "str_count",
             Op::Split(..) => "split",
+            Op::SplitLast(..) => "rsplit",
+            Op::Partition(..) => "partition",
             Op::Is(Kind::Alphabetic) => "isalpha",
             Op::Is(Kind::Numeric) => "isnumeric",
             Op::Is(Kind::Alphanumeric) => "isalnum",
@@ -115,7 +119,7 @@ impl Op {
         match self {
             Op::Is(_) | Op::Matches(_) | Op::FullMatch(_) => DataType::Boolean,
             Op::Find(_) | Op::FindLast(_) | Op::Count(_) | Op::CountMatches(_) => DataType::Int64,
-            Op::Split(..) | Op::ExtractAll(_) => {
+            Op::Split(..) | Op::SplitLast(..) | Op::Partition(..) | Op::ExtractAll(_) => {
                 DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)))
             }
             _ => DataType::Utf8,
@@ -264,6 +268,21 @@ fn pieces<'t>(op: &Op, regex: Option<&Regex>, text: &'t str, mut add: impl FnMut
         Op::Split(Some(by), _) if by.is_empty() => add(text),
         Op::Split(Some(by), None) => text.split(by.as_str()).for_each(add),
         Op::Split(Some(by), Some(limit)) => text.splitn(limit.saturating_add(1), by.as_str()).for_each(add),
+        Op::SplitLast(by, _) if by.is_empty() => add(text),
+        Op::SplitLast(by, limit) => {
+            let mut found: Vec<&str> = text.rsplitn(limit.saturating_add(1), by.as_str()).collect();
+            found.reverse();
+            found.into_iter().for_each(add);
+        }
+        Op::Partition(end, by) => {
+            let at = if *end == End::Right { text.rfind(by.as_str()) } else { text.find(by.as_str()) };
+            let parts = match at {
+                Some(at) => [&text[..at], &text[at..at + by.len()], &text[at + by.len()..]],
+                None if *end == End::Right => ["", "", text],
+                None => [text, "", ""],
+            };
+            parts.into_iter().for_each(add);
+        }
         _ => {
             for found in regex.into_iter().flat_map(|regex| regex.find_iter(text)) {
                 add(found.as_str());

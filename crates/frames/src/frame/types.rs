@@ -80,7 +80,7 @@ const NUMERIC: &[&str] = &[
     "stddev",
     "var",
     "median",
-    "percentile_cont",
+    "quantile",
     "corr",
     "covar_samp",
     "product",
@@ -152,6 +152,7 @@ fn resolve_node(op: &'static str, schema: &DFSchema, node: Expr) -> Result<Expr>
                     return Err(clash(&Expr::ScalarFunction(function)).with_help(help));
                 }
             }
+            super::dates::check(op, &function.func)?;
             super::cat::check(op, schema, &function)?;
             if SAME.contains(&function.name()) {
                 let mut common = DataType::Null;

@@ -1,10 +1,13 @@
 //! Expressions that look at other rows in the order of the frame: shifts, running figures, ranks, fills,
 //! rolling windows.
 
-use super::ewm::{self, Ewm, EwmExpr};
+use super::ewm::{Ewm, EwmExpr};
 use super::expr::{Expr, ExprMethods, IntoExpr, SortKey, choose, lit};
+use super::interpolate::{self, Method};
+use super::moments;
 use super::order::ROW_ORDER;
 use super::span::Span;
+use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate as agg;
@@ -193,10 +196,37 @@ pub trait OrderedExpr: ExprMethods {
         in_order(first, Some(NullTreatment::IgnoreNulls), from_here())
     }
 
+    /// As [`ffill`](OrderedExpr::ffill), at most `limit` rows after the value. pandas: `s.ffill(limit=limit)`.
+    fn ffill_limit(self, limit: usize) -> Expr {
+        let last = win::nth_value::last_value(self.to_expr());
+        let start = WindowFrameBound::Preceding(ScalarValue::UInt64(Some(limit as u64)));
+        in_order(last, Some(NullTreatment::IgnoreNulls), rows(start, WindowFrameBound::CurrentRow))
+    }
+
+    /// As [`bfill`](OrderedExpr::bfill), at most `limit` rows before the value. pandas: `s.bfill(limit=limit)`.
+    fn bfill_limit(self, limit: usize) -> Expr {
+        let first = win::nth_value::first_value(self.to_expr());
+        let end = WindowFrameBound::Following(ScalarValue::UInt64(Some(limit as u64)));
+        in_order(first, Some(NullTreatment::IgnoreNulls), rows(WindowFrameBound::CurrentRow, end))
+    }
+
     /// Nulls between two values lie on the line between them, by row; nulls at the end take the last value,
     /// those at the start stay. A `Float64`. pandas: `s.interpolate()`.
     fn interpolate(self) -> Expr {
-        whole_window(ewm::interpolate_udwf(), vec![self.to_expr() * lit(1.0)])
+        interpolate::call(self.to_expr(), None, Method::Line)
+    }
+
+    /// As [`interpolate`](OrderedExpr::interpolate), where rows are as far apart as `place` says: a time or a number
+    /// that the frame is sorted by. A row whose place is null stays as it is. pandas: `s.interpolate("index")`,
+    /// `s.interpolate("time")`.
+    fn interpolate_by(self, place: impl IntoExpr) -> Expr {
+        interpolate::call(self.to_expr(), Some(place.into_expr()), Method::Line)
+    }
+
+    /// Nulls between two values become the nearer of them, by row, the one before if both are as near; nulls at the
+    /// ends stay. A `Float64`. pandas: `s.interpolate("nearest")`.
+    fn interpolate_nearest(self) -> Expr {
+        interpolate::call(self.to_expr(), None, Method::Nearest)
     }
 
     /// Figures over the last `rows` rows, this one included. pandas: `s.rolling(rows)`.
@@ -394,13 +424,52 @@ impl Rolling {
 
     /// The median. pandas: `.median()`.
     pub fn median(&self) -> Expr {
-        self.enough(self.of(agg::median::median_udaf(), vec![]))
+        self.quantile(0.5)
     }
 
-    /// The quantile at `q` in 0..=1, interpolated linearly; how far between two values it lies is cut to six
-    /// digits (DataFusion 55.2). pandas: `.quantile(q)`.
+    /// The exact quantile at `q` in 0..=1, between two values on the line from one to the other.
+    /// pandas: `.quantile(q)`.
     pub fn quantile(&self, q: f64) -> Expr {
-        self.enough(self.of(agg::percentile_cont::percentile_cont_udaf(), vec![lit(q)]))
+        self.enough(self.of(trefoil_plan::quantile_udaf(), vec![lit(q)]))
+    }
+
+    /// The skewness, corrected for its bias; see [`skew`](ExprMethods::skew). Looks at the whole window for each row.
+    /// pandas: `.skew()`.
+    pub fn skew(&self) -> Expr {
+        self.enough(self.of(moments::udaf(moments::Figure::Skew), vec![]))
+    }
+
+    /// The excess kurtosis, corrected for its bias; see [`skew`](Rolling::skew). pandas: `.kurt()`.
+    pub fn kurt(&self) -> Expr {
+        self.enough(self.of(moments::udaf(moments::Figure::Kurt), vec![]))
+    }
+
+    /// A figure by a closure: it gets the values of a window in their order as one Arrow array, nulls included, and
+    /// gives a value of type `output`. pandas: `.apply(f)`.
+    ///
+    /// ```
+    /// use datafusion::arrow::array::{Array, ArrayRef};
+    /// use datafusion::arrow::datatypes::DataType;
+    /// use datafusion::common::ScalarValue;
+    /// use trefoil_frames::frame::{OrderedExpr, col};
+    ///
+    /// let nulls = col("price").rolling(7).min_periods(0).apply("nulls", DataType::UInt64, |window: &ArrayRef| {
+    ///     Ok::<_, std::fmt::Error>(ScalarValue::from(window.null_count() as u64))
+    /// });
+    /// # let _ = nulls;
+    /// ```
+    pub fn apply<E>(
+        &self,
+        name: impl Into<String>,
+        output: DataType,
+        work: impl Fn(&ArrayRef) -> Result<ScalarValue, E> + Send + Sync + 'static,
+    ) -> Expr
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (order, frame) = self.frame();
+        let function = super::aggregates::custom_udaf(name.into(), output, work);
+        self.enough(aggregate(function, vec![self.value.clone()], order, frame))
     }
 
     /// The sample covariance with another value of the same rows; rows that lack one of the two are passed

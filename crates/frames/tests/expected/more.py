@@ -115,5 +115,37 @@ categories("set", cat.cat.set_categories(["green", "Red", "new"]))
 categories("add", cat.cat.add_categories(["new", "newer"]))
 categories("remove", cat.cat.remove_categories(["Red"]))
 categories("rename", cat.cat.rename_categories({"Red": "rot", "BLUE": "blau"}))
+
+
+def pivot(name, frame, **how):
+    wide = frame.pivot_table(**how)
+    # one name where pandas has a level each: aggregation, value, keys
+    names = wide.columns.map(lambda c: "_".join(str(part) for part in c if part != "") if isinstance(c, tuple) else str(c))
+    wide = wide.set_axis(list(names), axis=1)
+    # the row of margins has null in all keys but the first
+    case(name, wide.reset_index().replace("", None))
+
+
+whole = d.dropna()
+short = whole[whole.y.isin([0, 1, 2])]
+pivot("pivot values", whole, index="k", columns="c", values=["x", "y"], aggfunc="mean")
+pivot("pivot aggregations", whole, index="k", columns="c", values="y", aggfunc=["mean", "max"])
+pivot("pivot both", whole, index="k", columns="c", values=["x", "y"], aggfunc=["min", "max", "median"])
+pivot("pivot fill", whole, index="y", columns="c", values="x", aggfunc="sum", fill_value=-1)
+pivot("pivot count", whole, index="y", columns="c", values="id", aggfunc="count")
+pivot("pivot two rows", whole, index=["k", "y"], columns="c", values="x", aggfunc="mean")
+pivot("pivot two columns", short, index="k", columns=["c", "y"], values="x", aggfunc="max")
+pivot("pivot margins", whole, index="k", columns="c", values="x", aggfunc="mean", margins=True, margins_name="All")
+pivot("pivot margins of two", whole, index=["k", "y"], columns="c", values="x", aggfunc="max", margins=True)
+pivot("pivot margins of both", whole, index="k", columns="c", values=["x", "y"], aggfunc=["sum", "std"], margins=True)
+
+for name, how in {
+    "prefix": dict(prefix={"c": "is"}, prefix_sep="-"),
+    "drop": dict(drop_first=True),
+    "null": dict(dummy_na=True),
+    "number": dict(dtype=int, drop_first=True, dummy_na=True),
+}.items():
+    coded = pd.get_dummies(d[["id", "c"]], columns=["c"], **how)
+    case(f"dummies {name}", coded.rename(columns=lambda c: c.replace("_nan", "_null")).map(lambda v: str(v).lower() if isinstance(v, bool) else v))
 (HERE / "more.json").write_text(json.dumps({"pandas": pd.__version__, "left": left, "right": right, "cases": cases}) + "\n")
 print(len(cases), "cases,", sum(len(c["rows"]) for c in cases.values()), "rows")

@@ -71,6 +71,10 @@ case("rjust", st.rjust(8, "*"))
 case("ljust", st.ljust(8, "*"))
 for w in [3, 4, 7, 8]:
     case(f"center {w}", st.center(w, "*"))
+case("rsplit X 1", st.rsplit("X", n=1))
+case("rsplit - 5", st.rsplit("-", n=5))
+for f in ["partition", "rpartition"]:
+    case(f"{f} -", getattr(st, f)("-", expand=False).map(lambda v: list(v) if isinstance(v, tuple) else v))
 case("zfill", st.zfill(6))
 case("repeat", st.repeat(2))
 case("reverse", st[::-1])

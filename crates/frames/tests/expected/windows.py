@@ -57,7 +57,14 @@ for c in ["x", "n"]:
     case(f"{c} bfill", s.bfill())
     case(f"{c} ffill g", by.ffill())
     case(f"{c} bfill g", by.bfill())
+    for k in [1, 2]:
+        case(f"{c} ffill limit {k}", s.ffill(limit=k))
+        case(f"{c} bfill limit {k} g", by.bfill(limit=k))
     case(f"{c} interpolate", s.interpolate())
+    # needs SciPy; ties go to the value before
+    case(f"{c} interpolate nearest", s.interpolate("nearest"))
+    case(f"{c} interpolate by t", s.set_axis(pd.DatetimeIndex(d["t"])).interpolate("time"))
+    case(f"{c} interpolate by y2", s.set_axis(pd.Index(d["y"].cumsum() * 0.5)).interpolate("index"))
     case(f"{c} interpolate g", by.transform(lambda v: v.interpolate()))
     for f in ["sum", "mean", "min", "max", "std", "var", "median", "count"]:
         for w in [1, 2, 3, 7, 50]:
@@ -97,6 +104,11 @@ for c in ["x", "n"]:
         case(f"{c} rolling {w} cov", d[c].rolling(w, min_periods=2).cov(both))
         # where all values of a window are equal pandas divides by what rounding left
         case(f"{c} rolling {w + 3} corr", d[c].rolling(w + 3, min_periods=4).corr(both))
+    for w in [4, 6, 20]:
+        case(f"{c} rolling {w} skew", d[c].rolling(w, min_periods=4).skew())
+        case(f"{c} rolling {w} kurt", d[c].rolling(w, min_periods=4).kurt())
+        case(f"{c} rolling {w} apply", d[c].rolling(w, min_periods=1).apply(lambda v: v[~pd.isna(v)].max() - v[~pd.isna(v)].min(), raw=True))
+    case(f"{c} rolling 5h apply", d.rolling("5h", on="t", min_periods=1)[c].apply(lambda v: v[~pd.isna(v)].max() - v[~pd.isna(v)].min(), raw=True))
 for k in [1, 2, -1]:
     case(f"y pct_change {k}", d["y"].pct_change(k))
     case(f"y pct_change {k} g", g["y"].pct_change(k))
@@ -113,7 +125,13 @@ for span in ["30min", "1h", "3h", "1D"]:
             [int(t.timestamp()), None if pd.isna(v) else float(v)] for t, v in out.items()
         ]
 
+bars = {}
+for span in ["1h", "3h"]:
+    out = d.resample(span, on="t")["x"].ohlc()
+    bars[span] = [[int(t.timestamp())] + [None if pd.isna(v) else float(v) for v in row] for t, row in zip(out.index, out.itertuples(index=False))]
+
 (HERE / "windows.json").write_text(
-    json.dumps({"pandas": pd.__version__, "input": table, "cases": cases, "resample": resampled}, indent=None) + "\n"
+    json.dumps({"pandas": pd.__version__, "input": table, "cases": cases, "resample": resampled, "ohlc": bars}, indent=None)
+    + "\n"
 )
 print(len(cases), "cases,", len(resampled), "resamplings")

@@ -19,15 +19,15 @@ use trefoil_core::Partition;
 /// Values, rows times columns of all operators: some milliseconds.
 const MOST: usize = 1_000_000;
 
-/// The frame in one partition, if it is light.
-pub(super) fn light(session: &Session, frame: &Inner) -> Option<Inner> {
+/// The frame, in one partition if it is light, and whether it is.
+pub(super) fn light(session: &Session, frame: Inner) -> (Inner, bool) {
     let mut values = 0;
-    rows(session, frame.logical_plan(), &mut values)?;
-    (values <= MOST).then(|| {
-        let (mut state, plan) = frame.clone().into_parts();
-        state.config_mut().options_mut().execution.target_partitions = 1;
-        Inner::new(state, plan)
-    })
+    if rows(session, frame.logical_plan(), &mut values).is_none() {
+        return (frame, false);
+    }
+    let (mut state, plan) = frame.into_parts();
+    state.config_mut().options_mut().execution.target_partitions = 1;
+    (Inner::new(state, plan), true)
 }
 
 /// At most so many rows come out of `plan`; `values` is what it and all below hand on. None if that is not known.

@@ -24,6 +24,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::{JoinSet, yield_now};
 use trefoil_core::Result;
 
+/// Operations that gather rows. For the others partitions matter: as files, as stored partitions, in the plan that
+/// is shown.
+const GATHERS: [&str; 4] = ["collect", "show", "to_html", "count"];
+
 impl DataFrame {
     /// Runs `work` on one of the engine's runtimes and translates its error; the future may be awaited from any
     /// executor, and dropping it stops the query.
@@ -38,9 +42,10 @@ impl DataFrame {
     {
         let engine = self.session().engine();
         let plan = self.inner().logical_plan().clone();
-        let light = light(self.session(), self.inner());
-        let prompt = light.is_some();
-        let inner = light.unwrap_or_else(|| self.inner().clone());
+        let (inner, prompt) = match GATHERS.contains(&operation) {
+            true => light(self.session(), self.inner().clone()),
+            false => (self.inner().clone(), false),
+        };
         let watch = Watch::begin(engine, self.label(operation));
         let over = watch.clone();
         let query = over.over(async move {
@@ -76,15 +81,17 @@ async fn with_second_plan<T, F>(frame: Inner, work: impl Fn(Inner) -> F) -> Plan
 where
     F: Future<Output = PlanResult<T>>,
 {
-    match work(frame.clone()).await {
-        Err(error) if is_out_of_memory(&error) => match sort_merge_plan(frame) {
+    // Kept only where there is another plan: a frame holds a copy of the session's state.
+    let again = has_second_plan(frame.logical_plan()).then(|| frame.clone());
+    match (work(frame).await, again) {
+        (Err(error), Some(frame)) if is_out_of_memory(&error) => match sort_merge_plan(frame) {
             Some(second) => {
                 settle().await;
                 work(second).await
             }
             None => Err(error),
         },
-        other => other,
+        (result, _) => result,
     }
 }
 
@@ -98,9 +105,26 @@ pub(super) async fn settle() {
 /// The same frame, planned with sort-merge joins and without parts that several places keep the rows of; none
 /// if it joins nothing and has not two aggregates that could be one.
 pub(super) fn sort_merge_plan(frame: Inner) -> Option<Inner> {
-    let mut joins = false;
-    let mut aggregates = 0;
+    if !has_second_plan(frame.logical_plan()) {
+        return None;
+    }
     let (mut state, plan) = frame.into_parts();
+    let options = state.config_mut().options_mut();
+    if !options.optimizer.prefer_hash_join {
+        return None;
+    }
+    options.optimizer.prefer_hash_join = false;
+    if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
+        ours.share_plans = false;
+    }
+    // DataFusion plans sort-merge joins only over several partitions.
+    options.execution.target_partitions = options.execution.target_partitions.max(2);
+    Some(Inner::new(state, plan))
+}
+
+/// Whether a plan joins, or has two aggregates that could be one.
+pub(super) fn has_second_plan(plan: &LogicalPlan) -> bool {
+    let (mut joins, mut aggregates) = (false, 0);
     let walked = plan.apply_with_subqueries(|node| {
         joins |= matches!(node, LogicalPlan::Join(_));
         aggregates += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
@@ -116,20 +140,7 @@ pub(super) fn sort_merge_plan(frame: Inner) -> Option<Inner> {
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    if walked.is_err() || (!joins && aggregates < 2) {
-        return None;
-    }
-    let options = state.config_mut().options_mut();
-    if !options.optimizer.prefer_hash_join {
-        return None;
-    }
-    options.optimizer.prefer_hash_join = false;
-    if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
-        ours.share_plans = false;
-    }
-    // DataFusion plans sort-merge joins only over several partitions.
-    options.execution.target_partitions = options.execution.target_partitions.max(2);
-    Some(Inner::new(state, plan))
+    walked.is_ok() && (joins || aggregates > 1)
 }
 
 /// All batches, partition by partition.

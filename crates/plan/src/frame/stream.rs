@@ -48,9 +48,7 @@ impl FrameStream {
 
 async fn pump(frame: DataFrame, sender: Sender<RecordBatch>) -> Result<()> {
     let session = frame.session().clone();
-    let light = light(&session, frame.inner());
-    let prompt = light.is_some();
-    let inner = light.unwrap_or_else(|| frame.inner().clone());
+    let (inner, prompt) = light(&session, frame.inner().clone());
     let watch = Watch::begin(session.engine(), frame.label("stream"));
     let over = watch.clone();
     let query = over.over(async move {

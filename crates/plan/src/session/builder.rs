@@ -2,6 +2,7 @@
 
 use super::{Inner, Session};
 use crate::error::plan_error;
+use crate::lambdas::LambdasApart;
 use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
@@ -180,6 +181,9 @@ impl SessionBuilder {
     }
 }
 
+/// Batches of fewer rows cost more than they save; the other is DataFusion's default.
+const BATCH_ROWS: (usize, usize) = (256, 8192);
+
 /// DataFusion on the engine's budget, spill directory and number of workers.
 fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
@@ -194,8 +198,13 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
         .with_object_list_cache_limit(0)
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
-    let mut config =
-        SessionConfig::new().with_target_partitions(engine.workers()).with_information_schema(true);
+    // Merges and exchanges hold two batches of each input, whatever the budget; with 8,192 rows to a batch a sort-merge
+    // join of ten budgets needs 8 MiB on two workers. So a batch has a row for each two kilobytes that a worker has.
+    let rows = engine.budget().limit() / (engine.workers() * 2048);
+    let mut config = SessionConfig::new()
+        .with_target_partitions(engine.workers())
+        .with_batch_size(rows.clamp(BATCH_ROWS.0, BATCH_ROWS.1))
+        .with_information_schema(true);
     // Each sort keeps this much aside for merging what it spilled; the default of 10 MiB a partition would
     // be all of a small budget.
     let share = engine.budget().limit() / (engine.workers() * 16);
@@ -206,6 +215,7 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     // Positions in the query text for errors about names.
     options.sql_parser.collect_spans = true;
     let mut rules = optimize::rules();
+    rules.insert(0, Arc::new(LambdasApart));
     yielding::add_to(&mut rules, [Arc::new(InOrder), Arc::new(RunningWindows)]);
     let mut state = SessionStateBuilder::new()
         .with_config(config)

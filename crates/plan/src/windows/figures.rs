@@ -4,8 +4,9 @@
 //! window is subtracted: after a hundred million rows the sum of the last ten is still that of ten numbers. `NaN`
 //! and infinities are counted apart, so one of them is gone when it leaves the window. Variances are updated and
 //! reverted value by value (B. P. Welford, 1962). The smallest and largest are the ends of a queue of values that
-//! only rise or fall (D. Lemire, "Streaming maximum-minimum filter", 2006).
+//! only rise or fall (D. Lemire, "Streaming maximum-minimum filter", 2006). Quantiles are read off a sorted list.
 
+use super::ordered::Ordered;
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Builder, Int64Builder, PrimitiveBuilder,
 };
@@ -22,6 +23,7 @@ pub(super) enum Figure {
     Mean,
     Var,
     Extreme { largest: bool, whole: bool },
+    Quantile(f64),
 }
 
 impl Figure {
@@ -34,6 +36,7 @@ impl Figure {
             ("sum", Int64, Int64) => Figure::SumOfWhole,
             ("avg", Float64, Float64) => Figure::Mean,
             ("var", Float64, Float64) => Figure::Var,
+            ("median", Float64, Float64) => Figure::Quantile(0.5),
             ("min" | "max", Float64, Float64) => Figure::Extreme { largest: name == "max", whole: false },
             ("min" | "max", Int64, Int64) => Figure::Extreme { largest: name == "max", whole: true },
             _ => return None,
@@ -49,6 +52,7 @@ impl Figure {
             Figure::Mean => State::Sum(Ring::new(rows), Sum::default(), true),
             Figure::SumOfWhole => State::SumOfWhole { seen: Ring::new(rows), sum: 0, count: 0 },
             Figure::Var => State::Var(Ring::new(rows), Spread::default()),
+            Figure::Quantile(q) => State::Quantile(Ring::new(rows), Ordered::default(), q),
             Figure::Extreme { largest, whole: false } => {
                 State::Extreme(Extreme::new(rows, largest, f64::total_cmp))
             }
@@ -261,6 +265,8 @@ pub(super) enum State {
         count: i64,
     },
     Var(Ring<f64>, Spread),
+    /// The quantile at a place.
+    Quantile(Ring<f64>, Ordered, f64),
     Extreme(Extreme<f64>),
     ExtremeOfWhole(Extreme<i64>),
 }
@@ -330,6 +336,10 @@ impl State {
                 seen.clear();
                 *spread = Spread::default();
             }
+            State::Quantile(seen, list, _) => {
+                seen.clear();
+                list.clear();
+            }
             State::Extreme(extreme) => extreme.clear(),
             State::ExtremeOfWhole(extreme) => extreme.clear(),
         }
@@ -382,6 +392,18 @@ impl State {
                     spread.value()
                 });
             }
+            (State::Quantile(seen, list, q), Output::Number(out)) => {
+                let q = *q;
+                each::<Float64Type, Float64Type>(values, rows, out, |value| {
+                    if let Some(value) = value {
+                        list.insert(value);
+                    }
+                    if let Some(left) = seen.push(value) {
+                        list.remove(left);
+                    }
+                    list.quantile(q)
+                });
+            }
             (State::Extreme(extreme), Output::Number(out)) => {
                 each::<Float64Type, Float64Type>(values, rows, out, |value| extreme.push(value));
             }
@@ -417,6 +439,7 @@ mod tests {
             Figure::Var if n < 2.0 => None,
             Figure::Var => Some(values.iter().map(|v| (v - sum / n).powi(2)).sum::<f64>() / (n - 1.0)),
             Figure::Extreme { largest, .. } => best(largest),
+            Figure::Quantile(q) => crate::windows::ordered::quantile(&mut values.clone(), q),
         }
     }
 
@@ -458,11 +481,13 @@ mod tests {
         }
     }
 
-    const ALL: [(Figure, bool); 9] = [
+    const ALL: [(Figure, bool); 11] = [
         (Figure::Count, false),
         (Figure::Sum, false),
         (Figure::Mean, false),
         (Figure::Var, false),
+        (Figure::Quantile(0.5), false),
+        (Figure::Quantile(0.3), false),
         (Figure::Extreme { largest: true, whole: false }, false),
         (Figure::Extreme { largest: false, whole: false }, false),
         (Figure::SumOfWhole, true),

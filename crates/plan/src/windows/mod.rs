@@ -1,18 +1,22 @@
 //! Sliding and running figures at the speed of a loop.
 //!
 //! DataFusion evaluates such a window row by row, through a boxed accumulator and a dynamic value each. The usual
-//! ones (sum, mean, count, smallest, largest and variance of numbers, over the rows from so many before, or from
-//! the first, up to the current one) are found in the finished plan by a rule and computed by an operator of ours,
-//! batch by batch: as little memory as there, state of one window, no work but the arithmetic. A node with any
-//! other window in it is left alone.
+//! ones (sum, mean, count, smallest, largest, variance, median and quantile of numbers, over the rows from so many
+//! before, or from the first, up to the current one) are found in the finished plan by a rule and computed by an
+//! operator of ours, batch by batch: as little memory as there, state of one window, no work but the arithmetic. A
+//! node with any other window in it is left alone.
 //!
 //! - `figures`: the state of a window and its arithmetic.
 //! - `exec`: the operator.
+//! - `ordered`: numbers in their order, for quantiles.
+//! - `quantile`: the exact quantile as an aggregation.
 
 mod exec;
 mod figures;
+mod ordered;
+mod quantile;
 
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Result, ScalarValue};
@@ -25,6 +29,7 @@ use std::sync::Arc;
 
 use exec::{Column, RunningExec};
 use figures::Figure;
+pub use quantile::quantile_udaf;
 
 /// Puts our operator in the place of DataFusion's where it can do the work.
 #[derive(Debug)]
@@ -90,9 +95,17 @@ fn column(window: &Arc<dyn WindowExpr>, over: &Schema) -> Option<Column> {
         WindowFrameBound::CurrentRow => Some(0),
         _ => return None,
     };
-    let [value] = &aggregate.expressions()[..] else { return None };
-    let output = window.field().ok()?.data_type().clone();
-    let input = value.data_type(over).ok()?;
-    let figure = Figure::of(aggregate.fun().name(), &input, &output)?;
+    let name = aggregate.fun().name();
+    let arguments = aggregate.expressions();
+    let (value, figure) = match &arguments[..] {
+        [value] => {
+            let output = window.field().ok()?.data_type().clone();
+            (value, Figure::of(name, &value.data_type(over).ok()?, &output)?)
+        }
+        [value, q] if name == quantile::NAME && value.data_type(over).ok()? == DataType::Float64 => {
+            (value, Figure::Quantile(quantile::literal(q)?))
+        }
+        _ => return None,
+    };
     Some(Column { figure, before, value: Arc::clone(value) })
 }

@@ -3,7 +3,7 @@
 //! A task is such a function: `session.register_async_fn("price", move |id: i64| engine.spawn(price(id)))`, for a
 //! `Ref` is a future.
 
-use super::{SqlArgument, SqlReturn, SqlValue, failed};
+use super::{Closure, Later, SqlArgument, SqlReturn, SqlValue, failed};
 use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::DataType;
@@ -15,9 +15,6 @@ use datafusion::logical_expr::{
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::error::Error as StdError;
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use trefoil_core::Error;
@@ -73,34 +70,7 @@ closures!(A 0);
 closures!(A 0, B 1);
 closures!(A 0, B 1, C 2);
 
-struct Closure<F, M> {
-    name: String,
-    f: F,
-    signature: Signature,
-    marker: PhantomData<fn() -> M>,
-}
-
-impl<F, M> fmt::Debug for Closure<F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closure").field("name", &self.name).finish()
-    }
-}
-
-impl<F, M> PartialEq for Closure<F, M> {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
-    }
-}
-
-impl<F, M> Eq for Closure<F, M> {}
-
-impl<F, M> Hash for Closure<F, M> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl<M: 'static, F: AsyncScalarFn<M>> ScalarUDFImpl for Closure<F, M> {
+impl<M: 'static, F: AsyncScalarFn<M>> ScalarUDFImpl for Closure<F, Later, M> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -119,7 +89,7 @@ impl<M: 'static, F: AsyncScalarFn<M>> ScalarUDFImpl for Closure<F, M> {
 }
 
 #[async_trait]
-impl<M: 'static, F: AsyncScalarFn<M>> AsyncScalarUDFImpl for Closure<F, M> {
+impl<M: 'static, F: AsyncScalarFn<M>> AsyncScalarUDFImpl for Closure<F, Later, M> {
     async fn invoke_async_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
         let rows = args.number_rows;
         let columns = args.args.iter().map(|a| a.to_array(rows)).collect::<PlanResult<Vec<_>>>()?;
@@ -145,12 +115,7 @@ impl<M: 'static, F: AsyncScalarFn<M>> AsyncScalarUDFImpl for Closure<F, M> {
 
 /// A scalar function of an async closure.
 pub(crate) fn later<M: 'static, F: AsyncScalarFn<M>>(name: &str, f: F) -> ScalarUDF {
-    AsyncScalarUDF::new(Arc::new(Closure {
-        name: name.to_lowercase(),
-        f,
-        // DataFusion does not ask an async function for casts of its own.
-        signature: Signature::exact(F::arguments(), Volatility::Volatile),
-        marker: PhantomData::<fn() -> M>,
-    }))
-    .into_scalar_udf()
+    // DataFusion does not ask an async function for casts of its own.
+    let signature = Signature::exact(F::arguments(), Volatility::Volatile);
+    AsyncScalarUDF::new(Arc::new(Closure::<F, Later, M>::new(name, f, signature))).into_scalar_udf()
 }

@@ -1,16 +1,13 @@
 //! Closures as window functions: a closure sees all rows of a partition of the window, in its order, and gives
 //! a value for each.
 
-use super::{SqlArgument, SqlReturn, SqlValue, casts, guarded};
+use super::{Closure, SqlArgument, SqlReturn, SqlValue, Windowed, casts, guarded};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::error::Result as PlanResult;
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
-use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
+use datafusion::logical_expr::{PartitionEvaluator, Signature, WindowUDF, WindowUDFImpl};
 use std::error::Error as StdError;
-use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::marker::PhantomData;
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind};
 
@@ -67,34 +64,7 @@ closures!(A 0);
 closures!(A 0, B 1);
 closures!(A 0, B 1, C 2);
 
-struct Closure<F, M> {
-    name: String,
-    f: Arc<F>,
-    signature: Signature,
-    marker: PhantomData<fn() -> M>,
-}
-
-impl<F, M> fmt::Debug for Closure<F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closure").field("name", &self.name).finish()
-    }
-}
-
-impl<F, M> PartialEq for Closure<F, M> {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.f, &other.f)
-    }
-}
-
-impl<F, M> Eq for Closure<F, M> {}
-
-impl<F, M> Hash for Closure<F, M> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.name.hash(state);
-    }
-}
-
-impl<M: 'static, F: WindowFn<M>> WindowUDFImpl for Closure<F, M> {
+impl<M: 'static, F: WindowFn<M>> WindowUDFImpl for Closure<F, Windowed, M> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -112,23 +82,11 @@ impl<M: 'static, F: WindowFn<M>> WindowUDFImpl for Closure<F, M> {
     }
 
     fn partition_evaluator(&self, _: PartitionEvaluatorArgs) -> PlanResult<Box<dyn PartitionEvaluator>> {
-        Ok(Box::new(Evaluator { name: self.name.clone(), f: Arc::clone(&self.f), marker: PhantomData }))
+        Ok(Box::new(self.clone()))
     }
 }
 
-struct Evaluator<F, M> {
-    name: String,
-    f: Arc<F>,
-    marker: PhantomData<fn() -> M>,
-}
-
-impl<F, M> fmt::Debug for Evaluator<F, M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Evaluator").field("name", &self.name).finish()
-    }
-}
-
-impl<M: 'static, F: WindowFn<M>> PartitionEvaluator for Evaluator<F, M> {
+impl<M: 'static, F: WindowFn<M>> PartitionEvaluator for Closure<F, Windowed, M> {
     fn evaluate_all(&mut self, values: &[ArrayRef], num_rows: usize) -> PlanResult<ArrayRef> {
         guarded(&self.name, || self.f.call(values, num_rows))
     }
@@ -136,10 +94,6 @@ impl<M: 'static, F: WindowFn<M>> PartitionEvaluator for Evaluator<F, M> {
 
 /// A window function of a closure.
 pub(crate) fn window<M: 'static, F: WindowFn<M>>(name: &str, f: F) -> WindowUDF {
-    WindowUDF::new_from_impl(Closure {
-        name: name.to_lowercase(),
-        f: Arc::new(f),
-        signature: Signature::user_defined(Volatility::Immutable),
-        marker: PhantomData::<fn() -> M>,
-    })
+    let signature = Closure::<F, Windowed, M>::own_casts();
+    WindowUDF::new_from_impl(Closure::<F, Windowed, M>::new(name, f, signature))
 }

@@ -4,7 +4,37 @@ use super::Set;
 use crate::condition;
 use crate::value::{Value, cast, format, types};
 use datafusion::arrow::datatypes::DataType;
+use datafusion::error::Result;
 use trefoil_core::ErrorKind;
+
+/// The collation of texts.
+const BINARY: &str = "SYSTEM.BUILTIN.UTF8_BINARY";
+
+/// The full name of a collation.
+///
+/// # Errors
+/// For a name that no collation of Spark's can have.
+pub(crate) fn collation(name: &str) -> Result<String> {
+    let upper = name.to_uppercase();
+    let upper = upper.strip_prefix("SYSTEM.BUILTIN.").unwrap_or(&upper);
+    let mut parts = upper.split('_');
+    let first = parts.next().unwrap_or_default();
+    let known = match first {
+        "UTF8" => matches!(upper.trim_end_matches("_RTRIM"), "UTF8_BINARY" | "UTF8_LCASE"),
+        "UNICODE" => parts.all(|part| matches!(part, "CI" | "CS" | "AI" | "AS" | "RTRIM")),
+        // A language of ICU's.
+        _ => matches!(first.len(), 2 | 3) && first.chars().all(|c| c.is_ascii_alphabetic()),
+    };
+    match known {
+        true => Ok(format!("SYSTEM.BUILTIN.{upper}")),
+        false => Err(condition::error(
+            ErrorKind::InvalidArgument,
+            "COLLATION_INVALID_NAME",
+            "42704",
+            format!("the value {name} does not represent a correct collation name."),
+        )),
+    }
+}
 
 pub(super) fn add(set: &mut Set) {
     set.typed(
@@ -101,8 +131,19 @@ pub(super) fn add(set: &mut Set) {
         let text = format::cast_text(row.last().unwrap_or(&Value::Null), site.argument(row.len() - 1));
         Err(condition::error(ErrorKind::User, "USER_RAISED_EXCEPTION", "P0001", text))
     });
-    set.typed("collate", "any str -> ..", |site| Ok(site.argument(0).clone()), |row, _| Ok(row[0].clone()));
-    set.add("collation", "! any -> str", |_, _| Ok("SYSTEM.BUILTIN.UTF8_BINARY".into()));
+    // Texts compare by their bytes here; another collation would change answers.
+    set.typed(
+        "collate",
+        "str str -> ..",
+        |site| Ok(site.argument(0).clone()),
+        |row, _| match collation(row[1].str())?.as_str() {
+            BINARY => Ok(row[0].clone()),
+            other => {
+                Err(condition::unsupported(format!("the collation {other}; texts compare by their bytes.")))
+            }
+        },
+    );
+    set.add("collation", "! any -> str", |_, _| Ok(BINARY.into()));
     for (name, text) in [
         ("current_catalog", "spark_catalog"),
         ("current_database", "default"),

@@ -59,7 +59,7 @@ fn finish(mut hash: u32, length: u32) -> u32 {
     hash ^ hash >> 16
 }
 
-fn murmur_bytes(bytes: &[u8], seed: u32) -> u32 {
+pub(super) fn murmur_bytes(bytes: &[u8], seed: u32) -> u32 {
     let mut blocks = bytes.chunks_exact(4);
     let mut hash = seed;
     for block in &mut blocks {

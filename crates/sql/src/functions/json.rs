@@ -149,22 +149,22 @@ pub(super) fn add(set: &mut Set) {
     });
 }
 
-fn schema(site: &Site, function: &str) -> Result<DataType> {
+pub(super) fn schema(site: &Site, function: &str) -> Result<DataType> {
     let text =
         site.literal(1).ok_or_else(|| condition::parameter(function, "the schema must be a constant"))?;
     types::parse_schema(text).ok_or_else(|| condition::parameter(function, format!("'{text}' is no schema")))
 }
 
 /// The options of a reader or writer.
-struct Options(Vec<(String, String)>);
+pub(super) struct Options(Vec<(String, String)>);
 
 impl Options {
-    fn read(map: Option<&Value>) -> Options {
+    pub(super) fn read(map: Option<&Value>) -> Options {
         let entries = map.map(Value::map).unwrap_or_default();
         Options(entries.iter().map(|(k, v)| (k.str().to_lowercase(), v.str().to_owned())).collect())
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 }
@@ -245,7 +245,7 @@ fn convert(json: &Json, data_type: &DataType, options: &Options) -> Value {
     }
 }
 
-fn parse_text(text: &str, data_type: &DataType, options: &Options) -> Value {
+pub(super) fn parse_text(text: &str, data_type: &DataType, options: &Options) -> Value {
     let pattern = match data_type {
         DataType::Date32 => options.get("dateFormat"),
         DataType::Timestamp(..) => options.get("timestampFormat"),
@@ -260,7 +260,7 @@ fn parse_text(text: &str, data_type: &DataType, options: &Options) -> Value {
 }
 
 /// Dates by the options' patterns, everything else as a cast to text.
-fn dated(value: &Value, data_type: &DataType, options: &Options) -> Result<String> {
+pub(super) fn dated(value: &Value, data_type: &DataType, options: &Options) -> Result<String> {
     match (value, options.get("dateFormat"), options.get("timestampFormat")) {
         (Value::Date(days), Some(pattern), _) => {
             super::timeparts::print(i64::from(*days) * crate::value::datetime::DAY, pattern)
@@ -356,7 +356,7 @@ fn infer(json: &Json) -> DataType {
     }
 }
 
-fn merge(a: &DataType, b: &DataType) -> DataType {
+pub(super) fn merge(a: &DataType, b: &DataType) -> DataType {
     match (a, b) {
         (DataType::Struct(x), DataType::Struct(y)) => {
             let mut fields: Vec<(String, DataType)> = Vec::new();
@@ -378,7 +378,7 @@ fn merge(a: &DataType, b: &DataType) -> DataType {
     }
 }
 
-fn infer_csv(cell: &str) -> DataType {
+pub(super) fn infer_csv(cell: &str) -> DataType {
     let cell = cell.trim();
     let tries = [DataType::Int32, DataType::Int64, DataType::Float64];
     for data_type in tries {

@@ -1,15 +1,20 @@
 //! The functions of the Spark dialect, by family.
 
 pub(crate) mod aggregate;
+pub(crate) mod counter;
 pub(crate) mod lambda;
 pub(crate) mod row;
+pub(crate) mod sketch;
 
 mod arithmetic;
 mod array;
+mod cipher;
 mod conditional;
 mod date;
 mod generator;
+mod geometry;
 mod hash;
+mod histogram;
 mod json;
 mod json_text;
 mod map;
@@ -17,11 +22,17 @@ mod math;
 mod number_format;
 mod pattern;
 mod plans;
+mod random;
+mod regression;
 mod string;
 pub(crate) mod sum;
 mod timeparts;
 mod url;
 pub(crate) mod variant;
+mod xml;
+mod xpath;
+
+pub(crate) use conditional::collation;
 
 use crate::value::Value;
 use datafusion::arrow::datatypes::DataType;
@@ -101,6 +112,12 @@ static SCALARS: LazyLock<Set> = LazyLock::new(|| {
     conditional::add(&mut set);
     math::add(&mut set);
     string::add(&mut set);
+    cipher::add(&mut set);
+    geometry::add(&mut set);
+    random::add(&mut set);
+    sketch::add(&mut set);
+    xml::add(&mut set);
+    xpath::add(&mut set);
     set
 });
 
@@ -131,6 +148,8 @@ pub(crate) fn names() -> Vec<String> {
     let mut names: Vec<String> = SCALARS.all.keys().cloned().collect();
     names.extend(PLANNED.iter().map(|(name, _)| (*name).to_owned()));
     names.extend(aggregate::all().iter().map(|f| f.name().to_owned()));
+    names.extend(sketch::all().iter().map(|f| f.name().to_owned()));
+    names.push(counter::counter_diff().name().to_owned());
     names.extend(lambda::all().iter().map(|f| f.name().trim_end_matches("_lambda").to_owned()));
     names.retain(|name| name.starts_with(|c: char| c.is_ascii_lowercase()));
     names.sort();
@@ -145,11 +164,14 @@ pub(crate) fn usage(name: &str) -> String {
         .get(name)
         .and_then(|udf| udf.inner().downcast_ref::<RowFn>())
         .map(|f| f.shape.spec.clone())
-        .or_else(|| aggregate::spec(name).map(str::to_owned))
+        .or_else(|| aggregate::spec(name).or_else(|| sketch::spec(name)).map(str::to_owned))
         .or_else(|| PLANNED.iter().find(|(planned, _)| *planned == name).map(|(_, spec)| (*spec).to_owned()));
     let Some(spec) = spec else {
         return match name {
             "add" | "subtract" | "multiply" | "divide" => format!("{name}(any, any)"),
+            "rand" | "random" | "randn" => format!("{name}([long]) -> double"),
+            "uniform" => "uniform(num, num, [long]) -> num".into(),
+            "counter_diff" => "counter_diff(num, [ts]) over (..)".into(),
             _ => format!("{name}(.., lambda)"),
         };
     };

@@ -583,6 +583,8 @@ pub(super) fn plans() -> Vec<Plan> {
         },
     ];
     all.extend(vectors());
+    all.extend(super::regression::plans());
+    all.push(super::histogram::plan());
     all
 }
 

@@ -48,6 +48,18 @@ pub(crate) fn timestamp_text(micros: i64) -> String {
     format!("{} {}", date_text(days), time_text(of_day))
 }
 
+/// As [`timestamp_text`], of nanoseconds.
+pub(crate) fn nanos_text(nanos: i64) -> String {
+    let (micros, rest) = (nanos.div_euclid(1000), nanos.rem_euclid(1000));
+    let text = timestamp_text(micros);
+    if rest == 0 {
+        return text;
+    }
+    let whole = text.split_once('.').map_or(text.as_str(), |(whole, _)| whole);
+    let fraction = format!("{:06}{rest:03}", micros.rem_euclid(1_000_000));
+    format!("{whole}.{}", fraction.trim_end_matches('0'))
+}
+
 /// The same day of another month, or that month's last day.
 pub(crate) fn add_months(days_: i32, months: i64) -> Option<i32> {
     let d = date(days_);
@@ -153,6 +165,16 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
     let local = days.checked_mul(DAY)?.checked_add(scan.time()?)?;
     let zone = scan.rest().trim();
     if zone.is_empty() { Some(local) } else { to_utc(local, zone) }
+}
+
+/// As [`parse_timestamp`], in nanoseconds; none if it has none of these beside microseconds.
+pub(crate) fn parse_nanos(text: &str) -> Option<i64> {
+    let micros = parse_timestamp(text)?;
+    let (_, fraction) = text.split_once('.')?;
+    let digits: String =
+        fraction.chars().take_while(char::is_ascii_digit).chain("000000000".chars()).take(9).collect();
+    let nanos: i64 = digits[6..].parse().ok()?;
+    if nanos == 0 { None } else { micros.checked_mul(1000)?.checked_add(nanos) }
 }
 
 /// `14:30:45.887`.

@@ -39,6 +39,18 @@ pub(crate) fn is_variant(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Struct(fields) if fields.len() == 1 && fields[0].name() == VARIANT)
 }
 
+/// The first field of the struct that a GEOMETRY, or a GEOGRAPHY, is.
+pub(crate) const GEOMETRY: &str = "#geometry";
+pub(crate) const GEOGRAPHY: &str = "#geography";
+
+pub(crate) fn is_geometry(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Struct(fields) if fields.len() == 2 && fields[0].name() == GEOMETRY)
+}
+
+pub(crate) fn is_geography(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Struct(fields) if fields.len() == 2 && fields[0].name() == GEOGRAPHY)
+}
+
 /// The type of the elements of a list.
 pub(crate) fn item_of(data_type: &DataType) -> Option<&DataType> {
     match data_type {
@@ -137,6 +149,8 @@ pub(crate) fn name(data_type: &DataType) -> String {
         T::Interval(_) => "interval".into(),
         T::Duration(_) => "interval day to second".into(),
         t if is_variant(t) => "variant".into(),
+        t if is_geometry(t) => "geometry".into(),
+        t if is_geography(t) => "geography".into(),
         T::Struct(fields) => {
             let fields: Vec<String> =
                 fields.iter().map(|f| format!("{}:{}", f.name(), name(f.data_type()))).collect();

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 use trefoil_plan::Session;
 use trefoil_sql::{SqlSession, spark_format};
 
+/// How many examples must give Spark's output.
+const AT_LEAST: usize = 676;
+
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
@@ -31,6 +34,18 @@ fn run(session: &Session, query: &str) -> Result<Vec<String>, String> {
     Ok(lines)
 }
 
+/// What Spark 4.3 prints for examples whose answers in the list were made in the time zone of Los Angeles, in a
+/// session in UTC, as ours is.
+const IN_UTC: [(&str, &str); 7] = [
+    ("SELECT from_unixtime(0)", "1970-01-01 00:00:00"),
+    ("SELECT make_timestamp(DATE'2014-12-28', TIME'6:30:45.887', 'CET')", "2014-12-28 05:30:45.887"),
+    ("SELECT timestamp_millis(1230219000123)", "2008-12-25 15:30:00.123"),
+    ("SELECT timestamp_seconds(1230219000)", "2008-12-25 15:30:00"),
+    ("SELECT timestamp_seconds(1230219000.123)", "2008-12-25 15:30:00.123"),
+    ("SELECT to_unix_timestamp('2016-04-08', 'yyyy-MM-dd')", "1460073600"),
+    ("SELECT try_make_timestamp(DATE'2014-12-28', TIME'6:30:45.887', 'CET')", "2014-12-28 05:30:45.887"),
+];
+
 /// Rows are compared in any order and without the blanks around them, which the list has lost; a table drawn
 /// with lines is compared by its cells.
 fn same(found: &[String], expect: &[String]) -> bool {
@@ -46,7 +61,8 @@ fn same(found: &[String], expect: &[String]) -> bool {
         expect.to_vec()
     };
     let sorted = |rows: &[String]| {
-        let mut rows: Vec<String> = rows.iter().map(|row| row.trim().to_owned()).collect();
+        // One example has blanks between its columns.
+        let mut rows: Vec<String> = rows.iter().map(|row| row.trim().replace("  ", "\t")).collect();
         // Of an answer that is an empty text the list has nothing.
         rows.retain(|row| !row.is_empty());
         rows.sort();
@@ -114,8 +130,11 @@ fn examples_give_what_spark_prints() {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let example: Value = serde_json::from_str(line).unwrap();
         let query = example[1].as_str().unwrap();
-        let expect: Vec<String> =
+        let mut expect: Vec<String> =
             example[2].as_array().unwrap().iter().map(|row| row.as_str().unwrap().to_owned()).collect();
+        if let Some((_, moment)) = IN_UTC.iter().find(|(text, _)| *text == query) {
+            expect = vec![(*moment).to_owned()];
+        }
         count += 1;
         let found = run(&session, query);
         // Nothing in the repository may look like a path of a machine.
@@ -146,6 +165,7 @@ fn examples_give_what_spark_prints() {
         }
         return;
     }
+    assert!(passing.len() >= AT_LEAST, "{} examples give Spark's output, not {AT_LEAST}", passing.len());
     let passing: BTreeSet<&str> = passing.iter().map(String::as_str).collect();
     let lost: Vec<&&str> = listed.iter().filter(|query| !passing.contains(**query)).collect();
     let details: Vec<_> = failing.iter().filter(|(query, ..)| listed.contains(query.as_str())).collect();

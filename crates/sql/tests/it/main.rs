@@ -6,9 +6,11 @@ mod clauses;
 mod errors;
 mod examples;
 mod files;
+mod functions;
 mod property;
 mod queries;
 mod reference;
+mod sketches;
 mod slt;
 mod spark;
 mod statements;
@@ -36,6 +38,16 @@ fn check(session: &Session, query: &str, expect: &[&str]) {
         Ok(rows) => assert_eq!(rows, expect, "{query}"),
         Err(error) => panic!("{query}\n{error}"),
     }
+}
+
+/// As [`check`], with values as Spark prints them.
+#[track_caller]
+fn prints(session: &Session, query: &str, expect: &[&str]) {
+    let batches = session
+        .block_on(async { session.sql(query).await?.collect().await })
+        .unwrap_or_else(|error| panic!("{query}\n{error}"));
+    let rows = batches.iter().flat_map(|batch| trefoil_sql::spark_format::rows(batch).unwrap());
+    assert_eq!(rows.map(|row| row.join("|")).collect::<Vec<_>>(), expect, "{query}");
 }
 
 fn data(name: &str) -> String {

@@ -1,11 +1,12 @@
 //! The 22 queries of TPC-H at scale 0.01 against DuckDB's answers (`tests/data/tpch`), at several settings.
 //!
-//! The tables are CSV files with declared types, made by the generator for each run of the test.
+//! The tables are CSV files with declared types, made by the generator for each run of a test, and Parquet files
+//! written from these: only the latter have statistics, without which no rule orders joins or delays columns.
 
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tpchgen::csv::{
     CustomerCsv, LineItemCsv, NationCsv, OrderCsv, PartCsv, PartSuppCsv, RegionCsv, SupplierCsv,
@@ -92,26 +93,92 @@ fn session(dir: &Path, workers: usize, batch: usize, memory: &str) -> Session {
     session
 }
 
+/// The query of a number, for this scale.
+fn query(number: usize) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../bench/queries/q{number:02}.sql"));
+    // The only constant of the queries that depends on the scale.
+    fs::read_to_string(file).unwrap().replace("0.0001000000", &format!("{:.10}", 0.0001 / SCALE))
+}
+
+/// How the answers of all queries differ from DuckDB's.
+fn differences(session: &Session) -> Vec<String> {
+    (1..=22)
+        .filter_map(|number| {
+            let file = answers::data(&format!("tpch/q{number:02}"));
+            answers::difference(session, &query(number), &file, false)
+        })
+        .collect()
+}
+
 #[test]
 fn answers_are_those_of_duckdb() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path());
-    let queries: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/queries");
     let mut wrong = Vec::new();
     for (workers, batch, memory) in [(2, 8192, "256MiB"), (1, 1000, "24MiB")] {
         let session = session(dir.path(), workers, batch, memory);
-        for number in 1..=22 {
-            let name = format!("q{number:02}");
-            let text = fs::read_to_string(queries.join(format!("{name}.sql"))).unwrap();
-            // The only constant of the queries that depends on the scale.
-            let text = text.replace("0.0001000000", &format!("{:.10}", 0.0001 / SCALE));
-            let difference =
-                answers::difference(&session, &text, &answers::data(&format!("tpch/{name}")), false);
-            wrong.extend(difference.map(|difference| format!("with {memory}: {difference}")));
-        }
+        wrong.extend(differences(&session).iter().map(|difference| format!("with {memory}: {difference}")));
         let budget = session.engine().budget().clone();
         drop(session);
         assert_eq!(budget.reserved(), 0);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Turns a rule off that is on by default, or on that is off.
+const RULES: [&str; 4] = [
+    "SET trefoil.join_order = false",
+    "SET trefoil.late_scan_percent = 25",
+    "SET trefoil.row_filters = false",
+    "SET trefoil.share_plans = false",
+];
+
+/// The plans of all queries.
+fn plans(session: &Session) -> Vec<String> {
+    let plan = |number: usize| {
+        let text = format!("EXPLAIN {}", query(number));
+        let batches = session.block_on(async { session.sql(&text).await?.collect().await }).unwrap();
+        batches.iter().flat_map(|batch| trefoil_sql::spark_format::rows(batch).unwrap()).flatten().collect()
+    };
+    (1..=22).map(plan).collect()
+}
+
+#[test]
+fn answers_from_parquet_are_those_of_duckdb_with_and_without_each_rule() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path());
+    let written = session(dir.path(), 2, 8192, "1GiB");
+    for (name, _) in COLUMNS {
+        written.block_on(async {
+            let frame = written.table(name).await.unwrap();
+            frame.write_parquet(dir.path().join(format!("{name}.parquet"))).await.unwrap();
+        });
+    }
+    drop(written);
+    let open = || {
+        let session = answers::session(2, 8192, "256MiB");
+        for (name, _) in COLUMNS {
+            session.block_on(async {
+                let frame = session.read_parquet(dir.path().join(format!("{name}.parquet"))).await.unwrap();
+                session.register(name, &frame).unwrap();
+            });
+        }
+        session
+    };
+    let (mut wrong, mut unmoved) = (Vec::new(), Vec::new());
+    let on = open();
+    wrong.extend(differences(&on));
+    let usual = plans(&on);
+    drop(on);
+    for rule in RULES {
+        let session = open();
+        let _ = session.block_on(session.sql(rule)).unwrap();
+        wrong.extend(differences(&session).iter().map(|difference| format!("{rule}: {difference}")));
+        // A rule that changes no plan is not tested by these answers.
+        if plans(&session) == usual {
+            unmoved.push(rule);
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(unmoved.is_empty(), "no plan differs with {unmoved:?}");
 }

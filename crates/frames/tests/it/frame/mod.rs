@@ -1,5 +1,6 @@
 //! Data frames.
 
+mod budgets;
 mod divided;
 mod errors;
 mod expressions;
@@ -8,7 +9,9 @@ mod more;
 mod namespaces;
 mod pandas;
 mod properties;
+mod shapes;
 mod tables;
 mod tour;
+mod values;
 mod verbs;
 mod windows;

@@ -13,7 +13,7 @@ use trefoil_frames::frame::*;
 use trefoil_frames::seed;
 use trefoil_plan::{DataFrame, Result, WriteOptions};
 
-const PARTITIONS: [usize; 3] = [1, 2, 7];
+pub const PARTITIONS: [usize; 3] = [1, 2, 7];
 
 fn recorded() -> &'static Value {
     static CASES: LazyLock<Value> =
@@ -22,7 +22,7 @@ fn recorded() -> &'static Value {
 }
 
 /// One of the two tables, its rows dealt to partitions, some of them empty.
-fn table(name: &str, partitions: usize) -> DataFrame {
+pub fn table(name: &str, partitions: usize) -> DataFrame {
     let input = &recorded()[name];
     let all = |column: &str| input[column].as_array().unwrap();
     let whole = |column| ints(&all(column).iter().map(Value::as_i64).collect::<Vec<_>>());
@@ -60,10 +60,9 @@ fn same(found: &str, wanted: &Value, digits: f64) -> bool {
 
 /// Compares the rows of a case in any order.
 #[track_caller]
-fn check_case(case: &str, frame: Result<DataFrame>) {
+pub fn check_case(case: &str, frame: Result<DataFrame>) {
     let wanted = &recorded()["cases"][case];
-    // Quantiles between two values: DataFusion's place between them has six digits.
-    let digits = if case.contains("quantile") { 1e-6 } else { 1e-9 };
+    const DIGITS: f64 = 1e-9;
     let found = lines(&frame.unwrap_or_else(|e| panic!("{case}: {e}"))).unwrap();
     let names: Vec<&str> =
         wanted["columns"].as_array().unwrap().iter().map(|v| v.as_str().unwrap()).collect();
@@ -74,7 +73,7 @@ fn check_case(case: &str, frame: Result<DataFrame>) {
     for row in rows {
         let row = row.as_array().unwrap();
         let fits = |line: &&String| {
-            line.split('|').count() == row.len() && line.split('|').zip(row).all(|(f, w)| same(f, w, digits))
+            line.split('|').count() == row.len() && line.split('|').zip(row).all(|(f, w)| same(f, w, DIGITS))
         };
         let Some(at) = left.iter().position(fits) else {
             panic!("{case}: pandas has {row:?}, left {left:?}")

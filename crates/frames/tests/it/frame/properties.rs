@@ -227,6 +227,59 @@ proptest! {
     }
 
     #[test]
+    fn pivot_table(rows in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..])) {
+        let pivot = Pivot::new(["k"], ["s"]).value("x", [Aggregation::Sum, Aggregation::Count]).margins("all");
+        let wide = run(deal(&rows, n, salt).pivot_table_with(&pivot));
+        let kept: Vec<&Row> = rows.iter().filter(|r| r.1.is_some()).collect();
+        let names: BTreeSet<&str> = kept.iter().filter_map(|r| r.1).collect();
+        if names.is_empty() {
+            prop_assert!(wide.is_err());
+            return Ok(());
+        }
+        // the rows and the columns, each with one for all
+        let across: Vec<Option<&str>> = names.into_iter().map(Some).chain([None]).collect();
+        let down: BTreeSet<Option<i64>> = kept.iter().map(|r| r.0).collect();
+        let down = down.into_iter().map(Some).chain([None]);
+        let expect = down.map(|k| {
+            let cells = |s: Option<&str>| {
+                let here = kept.iter().filter(move |r| k.is_none_or(|k| r.0 == k) && s.is_none_or(|s| r.1 == Some(s)));
+                let values: Vec<Option<i64>> = here.map(|r| r.2).collect();
+                let known = || values.iter().flatten();
+                (known().copied().reduce(|a, b| a + b), (!values.is_empty()).then(|| known().count()))
+            };
+            let sums = across.iter().map(|s| show(cells(*s).0));
+            let counts = across.iter().map(|s| show(cells(*s).1));
+            [show(k.flatten())].into_iter().chain(sums).chain(counts).collect::<Vec<_>>().join("|")
+        });
+        prop_assert_eq!(any_order(wide.unwrap()), sorted(expect.collect()));
+    }
+
+    #[test]
+    fn quantile(rows in rows(), salt in 0..100_usize, n in prop::sample::select(&PARTITIONS[..]), q in 0.0..=1.0_f64) {
+        let mut groups: BTreeMap<Option<i64>, Vec<i64>> = BTreeMap::new();
+        for row in &rows {
+            groups.entry(row.0).or_default().extend(row.2);
+        }
+        let found = deal(&rows, n, salt).group_by(["k"]).quantile(["x"], q).unwrap();
+        let found = any_order(found);
+        prop_assert_eq!(found.len(), groups.len());
+        for (key, mut values) in groups {
+            values.sort_unstable();
+            let (key, line) = (show(key), found.iter().find(|line| line.split('|').next() == Some(&show(key))).unwrap());
+            let figure = line.split('|').nth(1).unwrap();
+            match values.len().checked_sub(1) {
+                None => prop_assert_eq!(figure, "-", "{}", key),
+                Some(last) => {
+                    let place = q * last as f64;
+                    let (low, high) = (values[place.floor() as usize] as f64, values[place.ceil() as usize] as f64);
+                    let wanted = low + (high - low) * place.fract();
+                    prop_assert!((figure.parse::<f64>().unwrap() - wanted).abs() < 1e-12, "{key}: {figure}, not {wanted}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn train_test_split(rows in rows(), salt in 0..100_usize, fraction in 0.0..=1.0_f64, number in 0..9_u64) {
         let all = sorted(rows.iter().map(line).collect());
         let wanted = (fraction * rows.len() as f64).ceil() as usize;

@@ -74,6 +74,14 @@ fn weighted(window: &EwmExpr, name: &str) -> Expr {
     }
 }
 
+/// The largest less the smallest value of a window.
+fn range(window: &ArrayRef) -> trefoil_plan::Result<datafusion::common::ScalarValue> {
+    let numbers = cast(window, &DataType::Float64).unwrap();
+    let numbers = || numbers.as_primitive::<Float64Type>().iter().flatten();
+    let (low, high) = (numbers().reduce(f64::min), numbers().reduce(f64::max));
+    Ok(high.zip(low).map(|(high, low)| high - low).into())
+}
+
 /// The expression a case is named after.
 fn expression(case: &str) -> Expr {
     let words: Vec<&str> = case.split(' ').collect();
@@ -90,6 +98,11 @@ fn expression(case: &str) -> Expr {
         ["cumprod", ..] => grouped(value.cast(DataType::Float64).cumprod(), &words),
         ["cummin", ..] => grouped(value.cummin(), &words),
         ["cummax", ..] => grouped(value.cummax(), &words),
+        ["ffill", "limit", n] => value.ffill_limit(rows(n)),
+        ["bfill", "limit", n, "g"] => value.bfill_limit(rows(n)).over(["g"]),
+        ["interpolate", "nearest"] => value.interpolate_nearest(),
+        ["interpolate", "by", "t"] => value.interpolate_by("t"),
+        ["interpolate", "by", "y2"] => value.interpolate_by(col("y").cumsum() * lit(0.5)),
         ["ffill", ..] => grouped(value.ffill(), &words),
         ["bfill", ..] => grouped(value.bfill(), &words),
         ["interpolate", ..] => grouped(value.interpolate(), &words),
@@ -106,6 +119,12 @@ fn expression(case: &str) -> Expr {
             grouped(rank, &words)
         }
         ["rolling", n, "quantile", q] => value.rolling(rows(n)).min_periods(1).quantile(q.parse().unwrap()),
+        ["rolling", n, "skew"] => value.rolling(rows(n)).min_periods(4).skew(),
+        ["rolling", n, "kurt"] => value.rolling(rows(n)).min_periods(4).kurt(),
+        ["rolling", "5h", "apply"] => value.rolling_by("t", "5h").apply("range", DataType::Float64, range),
+        ["rolling", n, "apply"] => {
+            value.rolling(rows(n)).min_periods(1).apply("range", DataType::Float64, range)
+        }
         ["rolling", n, pair @ ("cov" | "corr")] => {
             let window = value.rolling(rows(n));
             let other = col(if words[0] == "x" { "n" } else { "y" });
@@ -233,6 +252,27 @@ fn resampled() {
 }
 
 #[test]
+fn bars() {
+    for (span, expected) in recorded()["ohlc"].as_object().unwrap() {
+        for partitions in [1, 2, 7] {
+            let bars = table(partitions).resample("t", span.as_str()).ohlc("x").unwrap();
+            let seconds = [("t", DataType::Timestamp(TimeUnit::Second, None))];
+            let bars = bars.astype(seconds).unwrap().astype([("t", DataType::Int64)]).unwrap();
+            let columns = ["t", "open", "high", "low", "close"].map(|name| values(&bars, name));
+            let expected = expected.as_array().unwrap();
+            assert_eq!(columns[0].len(), expected.len(), "{span}");
+            for (row, wanted) in expected.iter().enumerate() {
+                for (at, column) in columns.iter().enumerate() {
+                    assert!(close(column[row], wanted[at].as_f64()), "{span} row {row}: {wanted}");
+                }
+            }
+        }
+    }
+    let error = table(1).resample("t", "1h").ohlc("z").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnknownColumn);
+}
+
+#[test]
 fn whole_frames() {
     let f = frame(vec![
         ("k", ints(&[Some(3), Some(1), Some(2)])),
@@ -287,6 +327,20 @@ fn groups() {
             t.group_by(["g"]).head(2).unwrap().select(["g", "id"]).unwrap().sort(["g", "id"]).unwrap();
         assert_eq!(lines(&sizes).unwrap(), lines(&firsts).unwrap());
     }
+    // with declared columns a frame without rows is no error, and other columns are one
+    let declared = || {
+        use datafusion::arrow::datatypes::{Field, Schema};
+        Schema::new(vec![Field::new("id", DataType::Int64, true)])
+    };
+    let ids = |rows: &datafusion::arrow::array::RecordBatch| rows.project(&[0]);
+    let none = t.filter(lit(false)).unwrap();
+    check(run(none.group_by(["g"]).apply_as(declared(), ids)), "id");
+    assert_eq!(run(run(g.apply_as(declared(), ids)).unwrap().count()).unwrap(), 40);
+    let all = |rows: &datafusion::arrow::array::RecordBatch| Ok::<_, trefoil_core::Error>(rows.clone());
+    let error = run(g.apply_as(declared(), all)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TypeMismatch, "{error}");
+    let error = run(none.group_by(["g"]).apply(all)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     let error = run(g.apply(|_| Err::<datafusion::arrow::array::RecordBatch, _>("not today"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::User);
     let range = agg_with("range", col("y"), DataType::Int64, |values: &ArrayRef| {
