@@ -57,10 +57,14 @@
 //! | `arrays` | with `frames` | chunked arrays, bags and delayed graphs, without DataFusion |
 //! | `metrics` | no | `Engine::report_metrics`, through the facade of the crate `metrics` |
 //! | `prometheus` | no | `Engine::prometheus`: the same as text for Prometheus |
+//! | `s3`, `gcs`, `azure`, `http` | no | files by address, `s3://bucket/path` and so on; builds an HTTP client |
+//! | `avro`, `delta` | no | Avro files; Delta Lake tables, to be read |
+//! | `flight` | no | a Flight SQL server for ADBC and JDBC clients; builds gRPC |
+//! | `cli` | no | the binary `trefoil`, the SQL shell; with `flight`, its command `serve` |
 //!
 //! # Not here
 //!
-//! Trefoil runs in your process: it is no server, no cluster manager and no replacement of a data warehouse.
+//! Trefoil runs in your process: it is no cluster manager and no replacement of a data warehouse.
 //! Workers on other machines, training, serving and dashboards are planned, not there.
 
 #[cfg(any(doc, doctest))]
@@ -100,6 +104,9 @@ pub use trefoil_sql::{
     Aggregate, AsyncScalarFn, Parameter, Parameters, ScalarFn, SqlArgument, SqlReturn, SqlSession, SqlValue,
     WindowFn, spark_format,
 };
+
+#[cfg(feature = "flight")]
+pub use trefoil_flight as flight;
 
 #[cfg(feature = "tasks")]
 pub use trefoil_tasks::{

@@ -19,7 +19,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trefoil-sql", &["trefoil-core", "trefoil-plan"]),
     ("trefoil-tasks", &["trefoil-core", "trefoil-macros"]),
     ("trefoil-frames", &["trefoil-core", "trefoil-plan"]),
-    ("trefoil-cli", &["trefoil-core", "trefoil-plan", "trefoil-sql"]),
+    ("trefoil-flight", &["trefoil-core", "trefoil-plan", "trefoil-sql"]),
+    ("trefoil-cli", &["trefoil-core", "trefoil-plan", "trefoil-sql", "trefoil-flight"]),
+    ("trefoil-all", &["trefoil", "trefoil-cli"]),
     ("trefoil-testkit", &["trefoil-core"]),
     (
         "trefoil-bench",
@@ -27,14 +29,29 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "trefoil",
-        &["trefoil-core", "trefoil-plan", "trefoil-sql", "trefoil-tasks", "trefoil-frames", "trefoil-cli"],
+        &[
+            "trefoil-core",
+            "trefoil-plan",
+            "trefoil-sql",
+            "trefoil-tasks",
+            "trefoil-frames",
+            "trefoil-cli",
+            "trefoil-flight",
+        ],
     ),
 ];
 
 /// Outside crates that only these of ours may name in their dependencies (tests and benches aside).
 const FOREIGN: &[(&str, &[&str])] = &[
     ("datafusion", &["trefoil-plan", "trefoil-sql", "trefoil-frames", "trefoil-bench"]),
-    ("object_store", &["trefoil-plan"]),
+    // The testkit names some for their features only.
+    ("object_store", &["trefoil-plan", "trefoil-testkit"]),
+    ("datafusion-datasource-avro", &["trefoil-plan"]),
+    ("delta_kernel", &["trefoil-plan"]),
+    ("arrow-flight", &["trefoil-flight"]),
+    ("tonic", &["trefoil-flight", "trefoil-testkit"]),
+    ("reqwest", &[]),
+    ("hyper", &[]),
     ("parquet", &["trefoil-plan"]),
     ("syn", &["trefoil-macros"]),
     ("quote", &["trefoil-macros"]),
@@ -149,6 +166,8 @@ fn tree(package: &str, options: &[&str]) -> BTreeSet<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(root())
+        // What a user gets, also when this build unifies the features of all members.
+        .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
         .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
         .args(["--package", package])
         .args(options)
@@ -220,9 +239,32 @@ fn tasks_and_arrays_compile_without_datafusion() {
 }
 
 #[test]
+fn the_default_speaks_to_nobody() {
+    let network = ["axum", "h2", "hyper", "mio", "reqwest", "ring", "rustls", "socket2", "tonic"];
+    let of_default: Vec<String> = tree("trefoil", &[])
+        .into_iter()
+        .filter(|found| network.iter().any(|name| found.split(' ').next() == Some(name)))
+        .collect();
+    none(of_default, "a plain `cargo add trefoil` compiles no network: put the use behind a feature");
+}
+
+#[test]
+fn no_feature_needs_a_foreign_tool_chain() {
+    let tools = ["aws-lc-sys", "cmake", "native-tls", "openssl-sys", "protoc-bin-vendored", "prost-build"];
+    let whole = tree("trefoil", &["--all-features", "--edges", "normal,build"]);
+    assert!(whole.iter().any(|found| found.starts_with("rustls ")), "the tree was not read: {whole:?}");
+    let found =
+        whole.into_iter().filter(|found| tools.iter().any(|name| found.split(' ').next() == Some(name)));
+    none(
+        found.collect(),
+        "TLS is rustls with ring, generated code is committed: nobody installs protoc or OpenSSL",
+    );
+}
+
+#[test]
 fn one_version_of_arrow() {
     let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for package in tree("trefoil", &[]) {
+    for package in tree("trefoil", &["--all-features"]) {
         let (name, version) = package.split_once(' ').unwrap();
         if name.starts_with("arrow") || name == "parquet" {
             versions.entry(name.to_owned()).or_default().insert(version.to_owned());

@@ -29,6 +29,12 @@ pub mod tutorials {
 
     #[doc = include_str!("../../docs/tutorials/shell.md")]
     pub mod shell {}
+
+    #[doc = include_str!("../../docs/tutorials/stores.md")]
+    pub mod stores {}
+
+    #[doc = include_str!("../../docs/tutorials/flight.md")]
+    pub mod flight {}
 }
 
 /// Lists made from the code: `docs/reference/`.

@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run statements and exit; the exit code is 1 after the first that fails.
     Sql(Sql),
+    /// Answer Flight SQL clients (ADBC, JDBC) until Ctrl-C.
+    #[cfg(feature = "serve")]
+    Serve(crate::serve::Serve),
 }
 
 /// Settings of the session.

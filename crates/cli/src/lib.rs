@@ -4,14 +4,15 @@
 //!   trefoil sql "SELECT 1 + 1"                   one or several statements, then exit
 //!   trefoil sql --file report.sql --format csv   from a file, or from standard input with `--file -`
 //!   trefoil                                      a prompt with history, completion and meta commands
+//!   trefoil serve --listen 127.0.0.1:50051       a Flight SQL server (feature `serve`)
 //! ```
 //!
 //! Answers go to standard output as `table`, `csv` or `json`; errors to standard error, with exit code 1.
 //! Ctrl-C cancels the query that runs; outside the prompt it then ends the program with exit code 130.
 //!
 //! The parts: `args` reads the command line, `script` runs statements one after another, `print` writes
-//! answers, `prompt` is the interactive loop with `complete` and `meta` beside it, `interrupt` turns Ctrl-C
-//! into the end of a query.
+//! answers, `prompt` is the interactive loop with `complete` and `meta` beside it, `serve` the server, `interrupt`
+//! turns Ctrl-C into the end of a query.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -22,6 +23,8 @@ mod meta;
 mod print;
 mod prompt;
 mod script;
+#[cfg(feature = "serve")]
+mod serve;
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -88,6 +91,10 @@ fn run<A: Into<OsString> + Clone>(
             let session = arguments.settings.session()?;
             script::run(&session, &texts, &sql.options, out, err, interrupts)
         }),
+        #[cfg(feature = "serve")]
+        Some(Command::Serve(serve)) => {
+            arguments.settings.session().and_then(|session| serve::run(&session, &serve, out, interrupts))
+        }
         None => arguments.settings.session().and_then(|session| match interactive {
             true => prompt::run(&session, out, interrupts),
             false => {

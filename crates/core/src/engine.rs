@@ -723,7 +723,8 @@ fn runtime(name: &str, threads: usize, home: &Arc<Home>) -> Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .thread_name(name)
-        .enable_time()
+        // timers, and sockets in builds with an object store or the Flight SQL server
+        .enable_all()
         .on_thread_start(move || {
             mark_runtime_thread();
             settle(&home);

@@ -90,9 +90,9 @@ pub(crate) fn is_out_of_memory(error: &DataFusionError) -> bool {
 pub(crate) fn is_malformed(error: &DataFusionError) -> bool {
     match root(error) {
         DataFusionError::ArrowError(arrow, _) => {
-            use ArrowError::{CastError, CsvError, JsonError, ParseError};
+            use ArrowError::{AvroError, CastError, CsvError, JsonError, ParseError};
             // a CSV with words for null of its own is converted by casts
-            matches!(**arrow, CsvError(_) | ParseError(_) | JsonError(_) | CastError(_))
+            matches!(**arrow, CsvError(_) | ParseError(_) | JsonError(_) | CastError(_) | AvroError(_))
         }
         DataFusionError::ParquetError(_) => true,
         DataFusionError::Execution(text) => text.contains("unequal lengths between records"),
@@ -118,6 +118,10 @@ fn translate(error: &DataFusionError, operation: &'static str) -> Error {
         DataFusionError::IoError(io) => io_error(io, operation),
         DataFusionError::ObjectStore(store) => match &**store {
             object_store::Error::NotFound { path, .. } => new(NotFound, &format!("`{path}` does not exist")),
+            refused @ (object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. }) => new(Io, &refused.to_string()).with_help(
+                "see whether the environment has the keys of this store, and whether they may read it",
+            ),
             other => new(Io, &other.to_string()),
         },
         DataFusionError::ExecutionJoin(join) if join.is_cancelled() => {
@@ -195,7 +199,9 @@ fn arrow_error(error: &ArrowError, operation: &'static str) -> Error {
             (InvalidArgument, text.as_str().into())
         }
         ArrowError::IoError(_, io) => return io_error(io, operation),
-        ArrowError::ParquetError(text) | ArrowError::IpcError(text) => (MalformedData, text.as_str().into()),
+        ArrowError::ParquetError(text) | ArrowError::IpcError(text) | ArrowError::AvroError(text) => {
+            (MalformedData, text.as_str().into())
+        }
         other => (Internal, other.to_string().into()),
     };
     Error::new(kind, operation, text)

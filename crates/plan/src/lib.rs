@@ -23,6 +23,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod created;
+#[cfg(feature = "delta")]
+mod delta;
 mod error;
 mod frame;
 mod lambdas;

@@ -88,7 +88,7 @@ fn read(factor: &mut TableFactor) {
     let TableFactor::Table { name, args: Some(given), .. } = factor else { return };
     let function = name.to_string().to_lowercase();
     let format = match function.strip_prefix("read_") {
-        Some(format @ ("parquet" | "csv" | "json" | "arrow" | "avro")) => format.to_owned(),
+        Some(format @ ("parquet" | "csv" | "json" | "arrow" | "avro" | "delta")) => format.to_owned(),
         _ => return,
     };
     let text = |expr: &ast::Expr| match expr {

@@ -37,6 +37,8 @@ enum Format {
     Csv,
     Json,
     Arrow,
+    Avro,
+    Delta,
 }
 
 impl Format {
@@ -46,13 +48,15 @@ impl Format {
             "csv" => Self::Csv,
             "json" => Self::Json,
             "arrow" => Self::Arrow,
+            "avro" => Self::Avro,
+            "delta" => Self::Delta,
             other => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
                     "sql",
                     format!("CREATE TABLE .. USING {other} is not supported"),
                 )
-                .with_help("formats are parquet, csv, json and arrow"));
+                .with_help("formats are parquet, csv, json, arrow and, to be read, avro and delta"));
             }
         })
     }
@@ -168,11 +172,16 @@ async fn make(
 ) -> Result<DataFrame> {
     let format = clauses.format.unwrap_or(Format::Parquet);
     let managed = clauses.location.is_none();
+    let absolute = |path: PathBuf| std::path::absolute(path).map_err(|error| invalid(error.to_string()));
     let path = match &clauses.location {
-        Some(location) => PathBuf::from(location.strip_prefix("file://").unwrap_or(location)),
-        None => warehouse(session).join(name),
+        Some(location) => match location.strip_prefix("file://") {
+            Some(path) => absolute(PathBuf::from(path))?,
+            // In a store.
+            None if location.contains("://") => PathBuf::from(location),
+            None => absolute(PathBuf::from(location))?,
+        },
+        None => absolute(warehouse(session).join(name))?,
     };
-    let path = std::path::absolute(&path).map_err(|error| invalid(error.to_string()))?;
     let declared = match columns {
         Some(open) => Some(declared(session, words, open).await?),
         None => None,
@@ -270,6 +279,8 @@ async fn read(
         Format::Parquet => session.read_parquet(path).await,
         Format::Json => session.read_json(path).await,
         Format::Arrow => session.read_arrow(path).await,
+        Format::Avro => session.read_avro(path).await,
+        Format::Delta => session.read_delta(path).await,
         Format::Csv => {
             let mut options = CsvOptions::new();
             for field in types.iter().flat_map(|table| table.schema.fields()) {
@@ -291,6 +302,12 @@ async fn write(table: &FileTable, frame: &DataFrame, mode: WriteMode) -> Result<
         Format::Csv => frame.write_csv_with(&table.path, options).await,
         Format::Json => frame.write_json_with(&table.path, options).await,
         Format::Arrow => frame.write_arrow_with(&table.path, options).await,
+        Format::Avro | Format::Delta => Err(Error::new(
+            ErrorKind::Unsupported,
+            "sql",
+            "tables of Avro files and Delta tables are read, not written",
+        )
+        .with_help("write parquet, csv, json or arrow")),
     }
 }
 

@@ -115,6 +115,10 @@ fn join(raw: Vec<TokenWithSpan>, raw_strings: bool) -> Vec<TokenWithSpan> {
                     }
                 }
             }
+            // The tokenizer leaves doubled back-ticks in names as well.
+            (Token::Word(w), _) if w.quote_style == Some('`') && w.value.contains("``") => {
+                push(Token::make_word(&w.value.replace("``", "`"), Some('`')), 1)
+            }
             (token, _) => push(token.clone(), 1),
         };
         index += used;

@@ -126,3 +126,65 @@ fn help_and_version_are_no_errors() {
     let given = shell(&["--version"], "");
     assert_eq!((given.code, given.out.trim()), (0, concat!("trefoil ", env!("CARGO_PKG_VERSION"))));
 }
+
+#[cfg(feature = "serve")]
+mod serve {
+    use super::shell;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::sync::mpsc::{Sender, channel};
+
+    #[test]
+    fn what_cannot_be_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (empty, wrong) = (at("empty", ""), at("init.sql", "SELECT nothing"));
+        let check = |args: &[&str], code: u8, expect: &str| {
+            let given = shell(&[&["serve", "--listen", "127.0.0.1:0"], args].concat(), "");
+            assert_eq!(given.code, code, "{args:?}: {}", given.err);
+            assert!(given.err.contains(expect), "{args:?}: {}", given.err);
+        };
+        check(&["--token-file", &empty], 1, "the token is empty");
+        check(&["--token-file", "no/such/file"], 1, "cannot read");
+        check(&["--init", &wrong], 1, "nothing");
+        check(&["--tls-cert", &empty], 2, "--tls-key");
+        check(&["--tls-cert", &empty, "--tls-key", &empty], 1, "certificate or key");
+        let given = shell(&["serve", "--listen", "nowhere"], "");
+        assert_eq!(given.code, 1);
+        assert!(given.err.contains("`nowhere` is no address"), "{}", given.err);
+    }
+
+    /// Hands on what is written.
+    struct Lines(Sender<String>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn says_where_it_listens() {
+        let (sender, lines) = channel();
+        // Serves until the test's process ends.
+        std::thread::spawn(move || {
+            let args = ["trefoil", "serve", "--listen", "127.0.0.1:0"];
+            trefoil_cli::run_with(args, &mut std::io::empty(), &mut Lines(sender), &mut std::io::sink())
+        });
+        let mut text = String::new();
+        while !text.ends_with('\n') {
+            text.push_str(&lines.recv().unwrap());
+        }
+        let address = text.trim().strip_prefix("listening at ").unwrap();
+        assert!(TcpStream::connect(address).is_ok(), "{text}");
+    }
+}

@@ -32,6 +32,7 @@ pub struct SessionBuilder {
     events: Option<usize>,
     progress: bool,
     dialect: Dialect,
+    store_settings: Vec<(String, String)>,
 }
 
 /// What the text of a query means.
@@ -103,19 +104,30 @@ impl SessionBuilder {
         self
     }
 
+    /// A setting of the stores that the session reads from, by the name that the environment has for it
+    /// (`AWS_REGION`, `GOOGLE_SERVICE_ACCOUNT`, `AZURE_STORAGE_ACCOUNT_NAME`). It goes before the environment's.
+    ///
+    /// Only the features `s3`, `gcs` and `azure` have settings.
+    pub fn store_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.store_settings.push((name.into(), value.into()));
+        self
+    }
+
     /// Starts the engine if none was given, and makes the session.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for settings out of range or settings of a new engine beside
-    /// [`SessionBuilder::engine`], [`ErrorKind::Io`] when the spill directory cannot be written,
+    /// [`SessionBuilder::engine`] or a setting that no store has, [`ErrorKind::Unsupported`] for one of a store whose
+    /// feature is off, [`ErrorKind::Io`] when the spill directory cannot be written,
     /// [`ErrorKind::ShutDown`] when the engine given has been shut down.
     pub fn build(self) -> Result<Session> {
         let dialect = self.dialect;
+        let stores = source::Stores::new(self.store_settings.clone())?;
         let engine = match self.engine.clone() {
             Some(engine) => self.reuse(engine)?,
             None => self.start()?,
         };
-        let context = context(&engine)?;
+        let context = context(&engine, stores)?;
         source::register_file_schemas(&context)?;
         observe::register(&context, &engine).map_err(|error| plan_error(error, "session"))?;
         let (extensions, closures) = (Mutex::default(), RwLock::default());
@@ -173,7 +185,7 @@ impl SessionBuilder {
 const BATCH_ROWS: (usize, usize) = (256, 8192);
 
 /// DataFusion on the engine's budget, spill directory and number of workers.
-fn context(engine: &Engine) -> Result<SessionContext> {
+fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
     // A merge of spilled runs holds about a megabyte of each and cannot spill by itself.
     let fan_in = (engine.budget().limit() >> 20) / (engine.workers() * 4);
@@ -181,6 +193,7 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
         .with_disk_manager_builder(disk)
+        .with_object_store_registry(Arc::new(stores))
         // A list of files that is kept would hide what was written since, by us or by others.
         .with_object_list_cache_limit(0)
         .build_arc()
@@ -204,12 +217,13 @@ fn context(engine: &Engine) -> Result<SessionContext> {
     let mut rules = optimize::rules();
     rules.insert(0, Arc::new(LambdasApart));
     yielding::add_to(&mut rules, [Arc::new(InOrder), Arc::new(RunningWindows)]);
-    let state = SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_physical_optimizer_rules(rules)
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();
+    source::register_formats(&mut state).map_err(|error| plan_error(error, "session"))?;
     Ok(SessionContext::new_with_state(state))
 }

@@ -147,8 +147,8 @@ impl Session {
         let error = trefoil_core::Error::unknown_table(operation, name, self.tables());
         match name.split_once('.') {
             Some((schema, _)) if !self.has_schema(schema) => error.with_help(format!(
-                "there is no schema `{schema}`; files are read as parquet.`path`, csv.`path`, json.`path` or \
-                 arrow.`path`"
+                "there is no schema `{schema}`; files are read as parquet.`path`, csv.`path`, json.`path`, \
+                 arrow.`path`, avro.`path` or delta.`path`"
             )),
             _ => error,
         }

@@ -15,22 +15,68 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use trefoil_core::{Error, ErrorKind, Result};
 
-/// Makes `parquet`, `csv`, `json` and `arrow` schemas of the context.
+/// Makes `parquet`, `csv`, `json`, `arrow`, `avro` and `delta` schemas of the context.
 pub(crate) fn register_file_schemas(context: &SessionContext) -> Result<()> {
     let catalog = context
         .catalog("datafusion")
         .ok_or_else(|| Error::new(ErrorKind::Internal, "session", "the default catalog is missing"))?;
-    for format in Format::ALL {
-        let schema = FileSchema { format, state: context.state_weak_ref() };
-        catalog
-            .register_schema(format.word(), Arc::new(schema))
-            .map_err(|error| plan_error(error, "session"))?;
+    let kinds = Format::ALL.into_iter().map(|format| (format.word(), Kind::Files(format)));
+    for (word, kind) in kinds.chain([("delta", Kind::Delta)]) {
+        let schema = FileSchema { kind, state: context.state_weak_ref() };
+        catalog.register_schema(word, Arc::new(schema)).map_err(|error| plan_error(error, "session"))?;
     }
     Ok(())
 }
 
+/// The Delta table at a path.
+#[cfg(feature = "delta")]
+pub(super) async fn delta(
+    state: &SessionState,
+    operation: &'static str,
+    path: &str,
+) -> Result<Arc<dyn TableProvider>> {
+    let (path, stated) = super::stated::split(operation, path)?;
+    match stated.first() {
+        Some((option, _)) => {
+            let message = format!("Delta tables have no option {option}");
+            Err(Error::new(ErrorKind::InvalidArgument, operation, message))
+        }
+        None => crate::delta::open(state, operation, path).await,
+    }
+}
+
+#[cfg(not(feature = "delta"))]
+pub(super) async fn delta(
+    _: &SessionState,
+    operation: &'static str,
+    _: &str,
+) -> Result<Arc<dyn TableProvider>> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        operation,
+        "cannot read Delta tables: trefoil was built without its feature `delta`",
+    )
+    .with_help("build it with `features = [\"delta\"]`"))
+}
+
+/// What the paths of a schema are.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Files(Format),
+    Delta,
+}
+
+/// Formats of `CREATE EXTERNAL TABLE .. STORED AS` that DataFusion does not know by itself.
+pub(crate) fn register_formats(state: &mut SessionState) -> PlanResult<()> {
+    #[cfg(feature = "avro")]
+    state.register_file_format(Arc::new(datafusion_datasource_avro::AvroFormatFactory::new()), true)?;
+    #[cfg(not(feature = "avro"))]
+    let _ = state;
+    Ok(())
+}
+
 struct FileSchema {
-    format: Format,
+    kind: Kind,
     /// Weak: the state owns the catalog, which owns this.
     state: Weak<RwLock<SessionState>>,
 }
@@ -46,10 +92,13 @@ impl SchemaProvider for FileSchema {
             return Ok(None);
         };
         let state = state.read().clone();
-        open::open(&state, "sql", self.format, path, &CsvOptions::new())
-            .await
-            .map(|(table, ..)| Some(table))
-            .map_err(|error| DataFusionError::External(Box::new(error)))
+        let table = match self.kind {
+            Kind::Files(format) => {
+                open::open(&state, "sql", format, path, &CsvOptions::new()).await.map(|(table, ..)| table)
+            }
+            Kind::Delta => delta(&state, "sql", path).await,
+        };
+        table.map(Some).map_err(|error| DataFusionError::External(Box::new(error)))
     }
 
     fn table_exist(&self, _path: &str) -> bool {
@@ -59,6 +108,6 @@ impl SchemaProvider for FileSchema {
 
 impl fmt::Debug for FileSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FileSchema({})", self.format.word())
+        write!(f, "FileSchema({:?})", self.kind)
     }
 }

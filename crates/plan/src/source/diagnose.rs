@@ -71,6 +71,8 @@ fn in_table(
         Format::Json
     } else if any.is::<ParquetFormat>() {
         Format::Parquet
+    } else if is_avro(any) {
+        Format::Avro
     } else {
         return None;
     };
@@ -93,6 +95,16 @@ fn in_table(
         schema = types;
     }
     in_files(format, &files, reader, Some(&schema), operation)
+}
+
+#[cfg(feature = "avro")]
+fn is_avro(format: &dyn Any) -> bool {
+    format.is::<datafusion_datasource_avro::AvroFormat>()
+}
+
+#[cfg(not(feature = "avro"))]
+fn is_avro(_: &dyn Any) -> bool {
+    false
 }
 
 /// The first broken row in `files`. Without a schema, only rows of another width are broken.
@@ -124,8 +136,30 @@ pub(super) fn in_files(
                 .with_help("it may be cut off or of another format")
             })
         }
+        Format::Avro => in_avro(file, operation),
         Format::Arrow => None,
     })
+}
+
+/// Avro files are blocks of rows without lines: the file is all that can be said.
+#[cfg(feature = "avro")]
+fn in_avro(file: &Path, operation: &'static str) -> Option<Error> {
+    use datafusion_datasource_avro::arrow_avro::reader::ReaderBuilder;
+    let opened = BufReader::new(File::open(file).ok()?);
+    let broken = match ReaderBuilder::new().build(opened) {
+        Ok(mut rows) => rows.find_map(|batch| batch.err().map(|error| error.to_string()))?,
+        Err(error) => error.to_string(),
+    };
+    let message = format!("`{}` is not a sound Avro file: {broken}", file.display());
+    Some(
+        Error::new(ErrorKind::MalformedData, operation, message)
+            .with_help("it may be cut off or of another format"),
+    )
+}
+
+#[cfg(not(feature = "avro"))]
+fn in_avro(_: &Path, _: &'static str) -> Option<Error> {
+    None
 }
 
 fn open(file: &Path, zipped: bool) -> Option<Box<dyn BufRead>> {

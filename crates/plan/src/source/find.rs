@@ -4,9 +4,11 @@
 //! name starts with `_`, in the order of their names), or a pattern with `*`, `?` or `[..]`.
 
 use super::compression::ENDS;
+use object_store::ObjectMeta;
 use std::fs;
 use std::path::{Path, PathBuf};
 use trefoil_core::{Error, ErrorKind, Result, suggest};
+use url::Url;
 
 /// A file format that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +17,12 @@ pub(crate) enum Format {
     Csv,
     Json,
     Arrow,
+    Avro,
 }
 
 impl Format {
-    pub(crate) const ALL: [Format; 4] = [Format::Parquet, Format::Csv, Format::Json, Format::Arrow];
+    pub(crate) const ALL: [Format; 5] =
+        [Format::Parquet, Format::Csv, Format::Json, Format::Arrow, Format::Avro];
 
     /// The word in SQL: ``SELECT * FROM csv.`path` ``.
     pub(crate) fn word(self) -> &'static str {
@@ -27,6 +31,7 @@ impl Format {
             Format::Csv => "csv",
             Format::Json => "json",
             Format::Arrow => "arrow",
+            Format::Avro => "avro",
         }
     }
 
@@ -36,6 +41,7 @@ impl Format {
             Format::Csv => "CSV",
             Format::Json => "JSON",
             Format::Arrow => "Arrow",
+            Format::Avro => "Avro",
         }
     }
 
@@ -45,6 +51,7 @@ impl Format {
             Format::Csv => &[".csv", ".tsv"],
             Format::Json => &[".json", ".jsonl", ".ndjson"],
             Format::Arrow => &[".arrow", ".feather", ".ipc"],
+            Format::Avro => &[".avro"],
         }
     }
 
@@ -75,6 +82,15 @@ pub(crate) struct Found {
     pub(crate) files: Vec<PathBuf>,
     /// The directory that was asked for, if it was one directory.
     pub(crate) root: Option<PathBuf>,
+    /// Where they are, if not on this machine; the paths begin at its root.
+    pub(crate) remote: Option<Remote>,
+}
+
+/// Objects of a store, in the order of the files.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) origin: Url,
+    pub(crate) objects: Vec<ObjectMeta>,
 }
 
 /// Directories deeper than this are taken for a loop of links.
@@ -89,12 +105,29 @@ pub(crate) fn find(operation: &'static str, format: Format, path: &str) -> Resul
             if seen.files.is_empty() {
                 return Err(none_in(operation, format, &path, &seen));
             }
-            Ok(Found { files: seen.files, root: Some(path) })
+            Ok(Found { files: seen.files, root: Some(path), remote: None })
         }
-        Ok(_) => Ok(Found { files: vec![path], root: None }),
+        Ok(_) => Ok(Found { files: vec![path], root: None, remote: None }),
         Err(_) if path.to_string_lossy().contains(['*', '?', '[']) => {
             let files = matching(operation, format, &path)?;
-            Ok(Found { files, root: None })
+            Ok(Found { files, root: None, remote: None })
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(operation, &path)),
+        Err(error) => {
+            Err(Error::new(ErrorKind::Io, operation, format!("`{}`: {error}", path.display()))
+                .with_source(error))
+        }
+    }
+}
+
+/// A directory of this machine.
+pub(super) fn directory(operation: &'static str, path: &str) -> Result<PathBuf> {
+    let path = local(operation, path)?;
+    match fs::metadata(&path) {
+        Ok(meta) if meta.is_dir() => Ok(path),
+        Ok(_) => {
+            let message = format!("`{}` is a file, not a directory", path.display());
+            Err(Error::new(ErrorKind::InvalidArgument, operation, message))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(missing(operation, &path)),
         Err(error) => {
@@ -109,17 +142,7 @@ fn local(operation: &'static str, path: &str) -> Result<PathBuf> {
     if path.trim().is_empty() {
         return Err(Error::new(ErrorKind::InvalidArgument, operation, "the path is empty"));
     }
-    let path = match path.split_once("://") {
-        Some(("file", rest)) => rest,
-        Some((scheme, _)) => {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                operation,
-                format!("cannot read `{path}`: only local files, not `{scheme}:`"),
-            ));
-        }
-        None => path,
-    };
+    let path = path.strip_prefix("file://").unwrap_or(path);
     std::path::absolute(path).map_err(|error| {
         Error::new(ErrorKind::Io, operation, format!("`{path}`: {error}")).with_source(error)
     })

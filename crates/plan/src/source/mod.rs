@@ -7,14 +7,19 @@ pub(crate) mod diagnose;
 mod find;
 pub(crate) mod keys;
 mod open;
+mod remote;
 mod stated;
+mod stores;
 mod tolerant;
 
-pub(crate) use by_path::register_file_schemas;
+pub(crate) use by_path::{register_file_schemas, register_formats};
 pub use csv::{CsvOptions, JsonOptions, Malformed};
 pub(crate) use find::Format;
 pub use keys::partition_directory;
+#[cfg(feature = "delta")]
+pub(crate) use open::directory;
 pub use stated::PATH_OPTION;
+pub(crate) use stores::{Stores, only_local};
 
 use crate::frame::DataFrame;
 use crate::session::Session;
@@ -27,6 +32,10 @@ impl Session {
     /// `.xz` or `.zst` are decompressed, those in `.tsv` are split at tabs.
     ///
     /// Nothing but the start of the files is read now; see [`CsvOptions`] for other layouts.
+    ///
+    /// With the features `s3`, `gcs`, `azure` and `http` the path may be an address, as for all formats:
+    /// `s3://bucket/directory`, `https://host/file.csv`. Settings come from the environment and from
+    /// [`SessionBuilder::store_setting`](crate::SessionBuilder::store_setting).
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](trefoil_core::ErrorKind::NotFound) when there is no such file (with near
@@ -78,6 +87,32 @@ impl Session {
     /// As [`Session::read_csv`].
     pub async fn read_arrow(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
         self.read("read_arrow", Format::Arrow, path.as_ref(), CsvOptions::new()).await
+    }
+
+    /// Reads Avro object container files (`.avro`): one, all below a directory, or a pattern.
+    ///
+    /// # Errors
+    /// As [`Session::read_csv`], and [`ErrorKind::Unsupported`](trefoil_core::ErrorKind::Unsupported) without the
+    /// feature `avro`.
+    pub async fn read_avro(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        self.read("read_avro", Format::Avro, path.as_ref(), CsvOptions::new()).await
+    }
+
+    /// Reads a Delta Lake table: the newest version of the table in a directory, or that behind `@v`, as in
+    /// `data/sales@v3`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`](trefoil_core::ErrorKind::NotFound) when there is no table or no such version,
+    /// [`ErrorKind::Unsupported`](trefoil_core::ErrorKind::Unsupported) for a table that needs a newer reader, and
+    /// without the feature `delta`.
+    pub async fn read_delta(&self, path: impl AsRef<Path>) -> Result<DataFrame> {
+        const OPERATION: &str = "read_delta";
+        let path = path.as_ref().to_string_lossy().into_owned();
+        let table = self
+            .plan(OPERATION, move |state| async move { by_path::delta(&state, OPERATION, &path).await })
+            .await?;
+        let frame = self.context().read_table(table).map_err(|error| self.error(error, OPERATION))?;
+        Ok(DataFrame::new(self.clone(), frame))
     }
 
     async fn read(

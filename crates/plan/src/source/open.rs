@@ -1,8 +1,8 @@
 //! Files to a table of DataFusion: format, schema, partition columns.
 
-use super::find::{Format, Found, find};
+use super::find::{Format, Found, Remote, find};
 use super::keys::Key;
-use super::{CsvOptions, compression, diagnose, tolerant};
+use super::{CsvOptions, compression, diagnose, remote, stores, tolerant};
 use crate::error::plan_error;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
@@ -35,9 +35,24 @@ pub(crate) async fn open(
         true => options.clone(),
         false => super::stated::options(operation, format, &stated)?,
     };
-    let mut found = find(operation, format, path)?;
-    drop_empty(operation, format, &mut found)?;
+    let found = match stores::address(operation, path)? {
+        Some(address) => remote::find(state, operation, format, &address).await?,
+        None => {
+            let mut found = find(operation, format, path)?;
+            drop_empty(operation, format, &mut found)?;
+            found
+        }
+    };
     let fail = |error: DataFusionError| plan_error(error, operation);
+    let row_by_row = tolerant::is_needed(format, &options) || options.detect_header;
+    if row_by_row && found.remote.is_some() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            operation,
+            "a policy for malformed rows, a form of dates or a header to be detected, for files in a store",
+        )
+        .with_help("copy the files to this machine first"));
+    }
     if format == Format::Csv && options.detect_header {
         options.header = tolerant::has_header(&found.files[0], &options).map_err(fail)?;
     }
@@ -55,7 +70,7 @@ pub(crate) async fn open(
         return Ok((tolerant::table(format, &found.files, schema, options).map_err(fail)?, None));
     }
     let reader = reader(operation, format, &found.files, options)?;
-    let mut schema = infer(state, operation, format, &reader, &found.files, options).await?;
+    let mut schema = infer(state, operation, format, &reader, &found, options).await?;
     let mut types = None;
     if format == Format::Csv && !options.nulls.is_empty() {
         types = Some(schema.clone());
@@ -75,11 +90,11 @@ pub(crate) async fn open(
             let columns = keys.iter().map(|key| (key.name.clone(), data_type(key))).collect();
             listing =
                 listing.with_table_partition_cols(columns).with_file_extension(extension(&found.files[0]));
-            urls.push(directory_url(operation, &root)?);
+            urls.push(directory_url(operation, &found, &root)?);
         }
         None => {
             for file in &found.files {
-                urls.push(file_url(operation, file)?);
+                urls.push(file_url(operation, &found, file)?);
             }
         }
     }
@@ -183,6 +198,17 @@ fn reader(
     Ok(match format {
         Format::Parquet => Arc::new(ParquetFormat::default()),
         Format::Arrow => Arc::new(ArrowFormat),
+        #[cfg(feature = "avro")]
+        Format::Avro => Arc::new(datafusion_datasource_avro::AvroFormat),
+        #[cfg(not(feature = "avro"))]
+        Format::Avro => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                operation,
+                "cannot read Avro files: trefoil was built without its feature `avro`",
+            )
+            .with_help("build it with `features = [\"avro\"]`"));
+        }
         Format::Csv => Arc::new(options.to_format(tabs > 0).with_file_compression_type(compression)),
         Format::Json => Arc::new(
             JsonFormat::default()
@@ -197,20 +223,28 @@ async fn infer(
     operation: &'static str,
     format: Format,
     reader: &Arc<dyn FileFormat>,
-    files: &[PathBuf],
+    found: &Found,
     options: &CsvOptions,
 ) -> Result<SchemaRef> {
     let fail = |error: DataFusionError| plan_error(error, operation);
-    let mut objects = Vec::with_capacity(files.len());
-    let first = file_url(operation, &files[0])?;
+    let files = &found.files;
+    let first = file_url(operation, found, &files[0])?;
     let store = state.runtime_env().object_store(&first).map_err(fail)?;
-    for file in files {
-        let url = file_url(operation, file)?;
-        let head = object_store::ObjectStoreExt::head(store.as_ref(), url.prefix()).await;
-        objects.push(head.map_err(|error| fail(error.into()))?);
-    }
+    let objects = match &found.remote {
+        Some(remote) => remote.objects.clone(),
+        None => {
+            let mut objects = Vec::with_capacity(files.len());
+            for file in files {
+                let url = file_url(operation, found, file)?;
+                let head = object_store::ObjectStoreExt::head(store.as_ref(), url.prefix()).await;
+                objects.push(head.map_err(|error| fail(error.into()))?);
+            }
+            objects
+        }
+    };
     let inferred = match reader.infer_schema(state, &store, &objects).await {
         Ok(schema) => schema,
+        Err(error) if found.remote.is_some() => return Err(fail(error)),
         Err(error) => {
             let found = diagnose::in_files(format, files, reader, None, operation);
             return Err(found.unwrap_or_else(|| fail(error)));
@@ -281,12 +315,60 @@ fn extension(file: &Path) -> String {
     }
 }
 
-fn file_url(operation: &'static str, file: &Path) -> Result<ListingTableUrl> {
-    url(operation, file, |path| Url::from_file_path(path))
+fn file_url(operation: &'static str, found: &Found, file: &Path) -> Result<ListingTableUrl> {
+    match &found.remote {
+        Some(remote) => object_url(operation, remote, file, false),
+        None => url(operation, file, |path| Url::from_file_path(path)),
+    }
 }
 
-fn directory_url(operation: &'static str, dir: &Path) -> Result<ListingTableUrl> {
-    url(operation, dir, |path| Url::from_directory_path(path))
+fn directory_url(operation: &'static str, found: &Found, dir: &Path) -> Result<ListingTableUrl> {
+    match &found.remote {
+        Some(remote) => object_url(operation, remote, dir, true),
+        None => url(operation, dir, |path| Url::from_directory_path(path)),
+    }
+}
+
+/// The address of a directory, on this machine or in a store.
+#[cfg(feature = "delta")]
+pub(crate) fn directory(operation: &'static str, path: &str) -> Result<Url> {
+    let Some(address) = stores::address(operation, path)? else {
+        let found = super::find::directory(operation, path)?;
+        return url(operation, &found, |path| Url::from_directory_path(path))
+            .map(|url| url.get_url().clone());
+    };
+    if address.kind == stores::Kind::Http {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            operation,
+            "directories of a web server, which lists none",
+        ));
+    }
+    let mut url = address.origin;
+    if let Ok(mut parts) = url.path_segments_mut() {
+        parts.clear().extend(address.path.split('/').filter(|part| !part.is_empty())).push("");
+    }
+    Ok(url)
+}
+
+fn object_url(
+    operation: &'static str,
+    remote: &Remote,
+    path: &Path,
+    directory: bool,
+) -> Result<ListingTableUrl> {
+    let mut url = remote.origin.clone();
+    if let Ok(mut parts) = url.path_segments_mut() {
+        let names = path.components().filter_map(|part| match part {
+            Component::Normal(name) => name.to_str(),
+            _ => None,
+        });
+        parts.clear().extend(names);
+        if directory {
+            parts.push("");
+        }
+    }
+    ListingTableUrl::try_new(url, None).map_err(|error| plan_error(error, operation))
 }
 
 fn url(

@@ -1,9 +1,13 @@
 //! Integration tests of the relational kernel, one binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "avro")]
+mod avro;
 mod border;
 mod cancel;
 mod created;
+#[cfg(feature = "delta")]
+mod delta;
 mod lineage;
 mod malformed;
 mod memory;
@@ -11,6 +15,7 @@ mod observe;
 mod optimize;
 mod runtimes;
 mod sources;
+mod stores;
 mod text;
 mod tolerant;
 mod write;

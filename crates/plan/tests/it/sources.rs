@@ -132,7 +132,7 @@ fn paths_that_do_not_fit() {
     check(parquet(at("")), ErrorKind::NotFound, &["holds CSV files; read them with `read_csv`"]);
     check(csv(empty), ErrorKind::MalformedData, &["nothing.csv` is empty, not even a header line"]);
     check(csv(String::new()), ErrorKind::InvalidArgument, &["the path is empty"]);
-    check(csv("s3://bucket/x.csv".into()), ErrorKind::Unsupported, &["only local files"]);
+    check(csv("hdfs://host/x.csv".into()), ErrorKind::Unsupported, &["no kind of store that is known"]);
     check(
         parquet(data("diamonds.csv")),
         ErrorKind::MalformedData,

@@ -31,6 +31,72 @@ fn every_format_by_path() {
 }
 
 #[test]
+fn avro() {
+    let session = session();
+    let at = |name: &str| format!("{}/../plan/tests/data/avro/{name}", env!("CARGO_MANIFEST_DIR"));
+    // Without the feature there is an error that names it; builds of the whole workspace have it.
+    if let Err(error) = session.block_on(session.read_avro(at("orders"))) {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("feature `avro`"), "{error}");
+        return;
+    }
+    let orders = at("orders");
+    check(
+        &session,
+        &format!(
+            "SELECT count(*), count(city), sum(due), max(day), count_if(kind = 'new'), sum(box.w), max(size(tags))
+             FROM avro.`{orders}`"
+        ),
+        &["60|40|1785.00|2024-04-28|10|1770|2"],
+    );
+    check(
+        &session,
+        &format!("SELECT id, counts['b'] FROM read_avro('{orders}') WHERE id IN (3, 51) ORDER BY id"),
+        &["3|-3", "51|-51"],
+    );
+    check(
+        &session,
+        &format!("SELECT year, sum(n) FROM avro.`{}` GROUP BY year ORDER BY year", at("years")),
+        &["2023|3", "2024|3"],
+    );
+    let _ = session.block_on(session.sql(&format!("CREATE TABLE o USING avro LOCATION '{orders}'"))).unwrap();
+    check(&session, "SELECT max(id) FROM o", &["59"]);
+    let write = session.block_on(session.sql("INSERT INTO o SELECT * FROM o")).unwrap_err();
+    assert_eq!(write.kind(), ErrorKind::Unsupported, "{write}");
+    let external = format!("CREATE EXTERNAL TABLE e STORED AS AVRO LOCATION '{}'", at("orders/xz.avro"));
+    let _ = session.block_on(session.sql(&external)).unwrap();
+    check(&session, "SELECT min(id), max(id) FROM e", &["50|59"]);
+}
+
+#[test]
+fn delta() {
+    let session = session();
+    let at = |name: &str| format!("{}/../plan/tests/data/delta/{name}", env!("CARGO_MANIFEST_DIR"));
+    if let Err(error) = session.block_on(session.read_delta(at("keys"))) {
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+        assert!(error.to_string().contains("feature `delta`"), "{error}");
+        return;
+    }
+    let history = at("history");
+    check(&session, &format!("SELECT count(*), max(id) FROM delta.`{history}`"), &["18|100"]);
+    check(&session, &format!("SELECT count(*), max(id) FROM delta.`{history}@v1`"), &["20|19"]);
+    check(
+        &session,
+        &format!(
+            "SELECT k.shop, count(*) FROM read_delta('{}') k JOIN delta.`{history}` h ON h.id = k.n
+             WHERE k.day < DATE'2024-02-29' GROUP BY k.shop ORDER BY 1",
+            at("keys")
+        ),
+        &["null|1", "a b|1", "x/y|1"],
+    );
+    let _ =
+        session.block_on(session.sql(&format!("CREATE TABLE h USING delta LOCATION '{history}'"))).unwrap();
+    check(&session, "SELECT sum(id) FROM h WHERE id < 5", &["10"]);
+    let write = session.block_on(session.sql("INSERT INTO h SELECT * FROM h")).unwrap_err();
+    assert_eq!(write.kind(), ErrorKind::Unsupported, "{write}");
+}
+
+#[test]
 fn the_flights_of_the_tour() {
     let session = session();
     let flights = data("flights");

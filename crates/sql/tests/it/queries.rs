@@ -74,3 +74,15 @@ fn plain_datafusion_is_an_option() {
     check(&session, "SELECT 7 / 2", &["3"]);
     check(&session, "SELECT x FROM (VALUES (1), (NULL)) AS t(x) ORDER BY x", &["1", "null"]);
 }
+
+#[test]
+fn names_with_back_ticks() {
+    let session = session();
+    let _ = session
+        .block_on(session.sql("CREATE VIEW `a ``view``` AS SELECT * FROM VALUES (1) AS t(`n``1`)"))
+        .unwrap();
+    assert_eq!(session.tables(), ["a `view`"]);
+    check(&session, "SELECT `n``1` + 1 AS `x``` FROM `a ``view``` WHERE `a ``view```.`n``1` > 0", &["2"]);
+    let frame = session.block_on(session.sql("SELECT 1 AS `x```")).unwrap();
+    assert_eq!(frame.columns(), ["x`"]);
+}

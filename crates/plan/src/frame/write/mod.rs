@@ -184,6 +184,7 @@ impl DataFrame {
         format: Format,
         options: WriteOptions,
     ) -> Result<usize> {
+        crate::source::only_local(operation, &path.to_string_lossy())?;
         let target = std::path::absolute(path)
             .map_err(|error| Error::new(ErrorKind::InvalidArgument, operation, error.to_string()))?;
         let is_file = format.is_file(&target) && !target.is_dir();

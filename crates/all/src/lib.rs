@@ -1,0 +1,1 @@
+//! Nothing. The manifest of this crate turns features on, so that builds of the workspace cover them.
