@@ -199,8 +199,8 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
         .build_arc()
         .map_err(|error| plan_error(error, "session"))?;
     // Merges and exchanges hold two batches of each input, whatever the budget; with 8,192 rows to a batch a sort-merge
-    // join of ten budgets needs 8 MiB on two workers. So a batch has a row for each two kilobytes that a worker has.
-    let rows = engine.budget().limit() / (engine.workers() * 2048);
+    // join of ten budgets needs 8 MiB on two workers. So a batch has a row for each kilobyte that a worker has.
+    let rows = engine.budget().limit() / (engine.workers() * 1024);
     let mut config = SessionConfig::new()
         .with_target_partitions(engine.workers())
         .with_batch_size(rows.clamp(BATCH_ROWS.0, BATCH_ROWS.1))
