@@ -168,9 +168,8 @@ mod tests {
     fn a_panic_and_a_shutdown_are_errors() {
         use crate::error::ErrorKind;
         let engine = Engine::builder().workers(1).build().unwrap();
-        let panicked = engine.block_on(engine.promptly(async { panic!("in there") }));
-        let error: Error = panicked.map(|()| ()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Panicked);
+        let panicked: Result<()> = engine.block_on(engine.promptly(async { panic!("in there") }));
+        assert_eq!(panicked.unwrap_err().kind(), ErrorKind::Panicked);
         engine.shutdown();
         assert_eq!(engine.block_on(engine.promptly(async {})).unwrap_err().kind(), ErrorKind::ShutDown);
     }
