@@ -11,8 +11,8 @@
 //!
 //! Operators hold more than they ask for. A hash join copies its gathered batches into one; an aggregate
 //! gives its account back before the groups it handed out are gone; batches between operators and pages
-//! being decoded are in nobody's account. So what can spill, or can be planned again as a join can, gets nothing
-//! unless a quarter of what all operators hold is free beside it, and a hash join as much again as it has gathered.
+//! being decoded are in nobody's account. So nothing is granted unless a quarter of what all operators hold
+//! is free beside it, and for a hash join as much again as it has gathered.
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
@@ -25,26 +25,21 @@ pub(crate) struct BudgetPool {
     budget: Budget,
     /// Operators running now that can spill.
     spillers: AtomicUsize,
-    /// Merges of spilled runs, running or to come.
-    merges: AtomicUsize,
     /// What all operators hold.
     held: AtomicUsize,
 }
 
 impl BudgetPool {
     pub(crate) fn new(budget: Budget) -> Self {
-        Self { budget, spillers: AtomicUsize::new(0), merges: AtomicUsize::new(0), held: AtomicUsize::new(0) }
+        Self { budget, spillers: AtomicUsize::new(0), held: AtomicUsize::new(0) }
     }
 
     /// What is to be free besides, when an operator grows.
     fn unaccounted(&self, reservation: &MemoryReservation, additional: usize) -> usize {
-        let consumer = reservation.consumer();
-        let joins = consumer.name().starts_with("HashJoinInput");
-        // For the others a refusal is the end of their query.
-        if !joins && !consumer.can_spill() {
-            return 0;
-        }
-        let copied = if joins { reservation.size() } else { 0 };
+        let copied = match reservation.consumer().name().starts_with("HashJoinInput") {
+            true => reservation.size(),
+            false => 0,
+        };
         copied + self.held.load(Ordering::Relaxed).saturating_add(additional) / UNACCOUNTED
     }
 
@@ -55,11 +50,7 @@ impl BudgetPool {
             return false;
         }
         let consumer = reservation.consumer();
-        let share = if is_merge(consumer) {
-            // It takes as many spilled runs at once as it gets, until the merge of the next partition gets none; and
-            // needs some more for the rows it hands out.
-            limit / 2 / self.merges.load(Ordering::Relaxed).max(1)
-        } else if is_spiller(consumer) {
+        let share = if is_spiller(consumer) {
             limit / 4 * 3 / self.spillers.load(Ordering::Relaxed).max(1)
         } else if consumer.can_spill() {
             limit / 32
@@ -79,10 +70,6 @@ fn is_spiller(consumer: &MemoryConsumer) -> bool {
     consumer.can_spill() && !consumer.name().starts_with("RepartitionExec")
 }
 
-fn is_merge(consumer: &MemoryConsumer) -> bool {
-    consumer.name().starts_with("ExternalSorterMerge")
-}
-
 /// Operators number their consumers by partition (`HashJoinInput[3]`); people want the operator.
 fn account(reservation: &MemoryReservation) -> &str {
     let name = reservation.consumer().name();
@@ -98,17 +85,11 @@ impl MemoryPool for BudgetPool {
         if is_spiller(consumer) {
             self.spillers.fetch_add(1, Ordering::Relaxed);
         }
-        if is_merge(consumer) {
-            self.merges.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         if is_spiller(consumer) {
             self.spillers.fetch_sub(1, Ordering::Relaxed);
-        }
-        if is_merge(consumer) {
-            self.merges.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

@@ -5,10 +5,11 @@ use crate::created::CreatedTable;
 use crate::frame::DataFrame;
 use crate::stored::StoredTable;
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::TableType;
-use datafusion::logical_expr::CreateMemoryTable;
+use datafusion::logical_expr::{CreateMemoryTable, LogicalPlan};
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
 
@@ -69,9 +70,14 @@ impl Session {
             _ => {}
         }
         let input = Arc::unwrap_or_clone(create.input);
+        // Columns that are listed may be NOT NULL; those of a query may be null later, whatever its rows are today.
+        let listed = matches!(input, LogicalPlan::EmptyRelation(_));
         let rows = datafusion::dataframe::DataFrame::new(self.context().state(), input);
         let frame = DataFrame::new(self.clone(), rows);
-        let schema = frame.schema();
+        let schema = match listed {
+            true => frame.schema(),
+            false => nullable(&frame.schema()),
+        };
         let mut names = std::collections::HashSet::new();
         if let Some(twice) = frame.columns().into_iter().find(|name| !names.insert(name.clone())) {
             let message = format!("the table would have two columns `{twice}`");
@@ -159,6 +165,11 @@ impl Session {
             self.context().read_table(Arc::new(table)).map_err(|error| self.error(error, operation))?;
         Ok(DataFrame::new(self.clone(), frame))
     }
+}
+
+fn nullable(schema: &Schema) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| Field::clone(field).with_nullable(true));
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 fn check_name(operation: &'static str, name: &str) -> Result<()> {

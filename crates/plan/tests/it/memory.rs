@@ -96,28 +96,6 @@ fn a_join_that_does_not_fit_sorts_instead() {
     });
 }
 
-/// The merge of one partition's runs took all there was, and that of the other had not a byte.
-#[test]
-fn the_merges_of_two_partitions_share_the_budget() {
-    const ROWS: i64 = 1_500_000;
-    let session = small("8MiB");
-    session.block_on(async {
-        let text = format!("SELECT value FROM range(0, {ROWS}) ORDER BY value % 1000, value DESC");
-        let inner = session.context().sql(&text).await.unwrap();
-        let mut stream = DataFrame::new(session.clone(), inner).stream();
-        let (mut rows, mut last) = (0, (i64::MIN, i64::MAX));
-        while let Some(batch) = stream.next().await {
-            for value in batch.unwrap().column(0).as_primitive::<Int64Type>().values() {
-                let next = (value % 1000, -value);
-                assert!(last < next, "{last:?} before {next:?}");
-                (last, rows) = (next, rows + 1);
-            }
-        }
-        assert_eq!(rows, ROWS);
-    });
-    assert_eq!(session.budget().reserved(), 0);
-}
-
 #[test]
 fn a_refusal_names_the_consumers() {
     let session = small("1MiB");

@@ -33,6 +33,11 @@ fn commands_are_carried_out_at_once() {
     run("EXPLAIN ANALYZE SELECT n FROM t");
     run("CREATE TABLE u AS SELECT n * 2 AS m FROM t");
     check(&session, "SELECT max(m) FROM u", &["6"]);
+    // None of these literals is null; what comes later may be.
+    run("CREATE TABLE v AS SELECT * FROM VALUES (1, 'a'), (2, 'b') AS v(x, y)");
+    run("INSERT INTO v VALUES (NULL, NULL)");
+    check(&session, "SELECT count(*), count(x), count(y) FROM v", &["3|2|2"]);
+    run("DROP TABLE v");
     run("DROP VIEW big");
     run("DROP TABLE t");
     assert_eq!(session.tables(), ["u"]);
