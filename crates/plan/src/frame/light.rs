@@ -16,8 +16,8 @@ use datafusion::logical_expr::{Expr, LogicalPlan};
 use std::any::Any;
 use trefoil_core::Partition;
 
-/// Values, rows times columns of all operators: some milliseconds.
-const MOST: usize = 1_000_000;
+/// Values, rows times columns of all operators: a few milliseconds.
+const MOST: usize = 250_000;
 
 /// The frame, in one partition if it is light, and whether it is.
 pub(super) fn light(session: &Session, frame: Inner) -> (Inner, bool) {
