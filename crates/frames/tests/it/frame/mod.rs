@@ -1,6 +1,5 @@
 //! Data frames.
 
-mod budgets;
 mod divided;
 mod errors;
 mod expressions;
