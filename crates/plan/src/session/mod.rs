@@ -100,7 +100,13 @@ impl Session {
     }
 
     /// Says that the function of this name runs code of the user, whose cost nobody knows: queries that call it
-    /// never run where light ones do.
+    /// never run where light ones do. Functions registered through the SQL leaf are noted already.
+    ///
+    /// ```
+    /// let session = trefoil_plan::Session::local()?;
+    /// session.note_closure("my_function");
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
     pub fn note_closure(&self, name: &str) {
         self.inner.closures.write().insert(name.to_lowercase());
     }
