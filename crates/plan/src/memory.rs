@@ -13,25 +13,47 @@
 //! gives its account back before the groups it handed out are gone; batches between operators and pages
 //! being decoded are in nobody's account. So nothing is granted unless a quarter of what all operators hold
 //! is free beside it, and for a hash join as much again as it has gathered.
+//!
+//! A sort that has to spill merges the batches it holds, and for that copies the keys of all of them, which its
+//! account did not foresee. Where that fails the query is planned again with a [`BudgetPool::frugal`], in which
+//! sorts spill so early that a run can be sorted at once, without such a merge.
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use trefoil_core::{Budget, format_bytes};
 
 /// A [`MemoryPool`] over the engine's [`Budget`].
 pub(crate) struct BudgetPool {
     budget: Budget,
+    counts: Arc<Counts>,
+    /// The most that a sort holds, if that is bounded besides.
+    run: Option<usize>,
+}
+
+/// What the pools of one budget count together.
+#[derive(Default)]
+struct Counts {
     /// Operators running now that can spill.
     spillers: AtomicUsize,
     /// What all operators hold.
     held: AtomicUsize,
 }
 
+/// In a frugal pool a sort holds at most this much: it is sorted in one go, in which it cannot be cancelled.
+const RUN: usize = 4 << 20;
+
 impl BudgetPool {
     pub(crate) fn new(budget: Budget) -> Self {
-        Self { budget, spillers: AtomicUsize::new(0), held: AtomicUsize::new(0) }
+        Self { budget, counts: Arc::default(), run: None }
+    }
+
+    /// The same, for a plan that is to need little at a time.
+    pub(crate) fn frugal(&self) -> Self {
+        let run = (self.budget.limit() / 16).min(RUN);
+        Self { budget: self.budget.clone(), counts: Arc::clone(&self.counts), run: Some(run) }
     }
 
     /// What is to be free besides, when an operator grows.
@@ -40,18 +62,20 @@ impl BudgetPool {
             true => reservation.size(),
             false => 0,
         };
-        copied + self.held.load(Ordering::Relaxed).saturating_add(additional) / UNACCOUNTED
+        copied + self.counts.held.load(Ordering::Relaxed).saturating_add(additional) / UNACCOUNTED
     }
 
     /// Whether an operator that can spill should do so instead of growing.
     fn over_its_share(&self, reservation: &MemoryReservation, additional: usize) -> bool {
         let limit = self.budget.limit();
-        if self.budget.reserved().saturating_add(additional) <= limit / 2 {
-            return false;
-        }
         let consumer = reservation.consumer();
-        let share = if is_spiller(consumer) {
-            limit / 4 * 3 / self.spillers.load(Ordering::Relaxed).max(1)
+        let spillers = self.counts.spillers.load(Ordering::Relaxed).max(1);
+        let share = if let Some(run) = self.run.filter(|_| consumer.name().starts_with("ExternalSorter[")) {
+            run / spillers
+        } else if self.budget.reserved().saturating_add(additional) <= limit / 2 {
+            return false;
+        } else if is_spiller(consumer) {
+            limit / 4 * 3 / spillers
         } else if consumer.can_spill() {
             limit / 32
         } else {
@@ -83,24 +107,24 @@ impl MemoryPool for BudgetPool {
 
     fn register(&self, consumer: &MemoryConsumer) {
         if is_spiller(consumer) {
-            self.spillers.fetch_add(1, Ordering::Relaxed);
+            self.counts.spillers.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
         if is_spiller(consumer) {
-            self.spillers.fetch_sub(1, Ordering::Relaxed);
+            self.counts.spillers.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.held.fetch_add(additional, Ordering::Relaxed);
+        self.counts.held.fetch_add(additional, Ordering::Relaxed);
         self.budget.grow(account(reservation), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
         self.budget.shrink(account(reservation), shrink);
-        self.held.fetch_sub(shrink, Ordering::Relaxed);
+        self.counts.held.fetch_sub(shrink, Ordering::Relaxed);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
@@ -118,7 +142,7 @@ impl MemoryPool for BudgetPool {
         self.budget
             .try_grow_beside(account(reservation), additional, free)
             .map_err(|error| DataFusionError::ResourcesExhausted(error.message().to_owned()))?;
-        self.held.fetch_add(additional, Ordering::Relaxed);
+        self.counts.held.fetch_add(additional, Ordering::Relaxed);
         Ok(())
     }
 

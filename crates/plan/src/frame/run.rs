@@ -4,6 +4,7 @@
 use super::DataFrame;
 use super::light::light;
 use crate::error::{is_malformed, is_out_of_memory};
+use crate::memory::BudgetPool;
 use crate::observe::Watch;
 use crate::optimize::OptimizeOptions;
 use crate::source::diagnose;
@@ -14,7 +15,9 @@ use datafusion::dataframe::DataFrame as Inner;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
@@ -75,8 +78,7 @@ enum Failure {
     Query(DataFusionError),
 }
 
-/// Runs `work`; if it runs out of memory in a plan with joins, once more with a plan that joins by
-/// sorting. The build side of a hash join must fit in memory, a sort-merge join spills.
+/// Runs `work`; if it runs out of memory in a plan that joins or sorts, once more with [`second_plan`].
 async fn with_second_plan<T, F>(frame: Inner, work: impl Fn(Inner) -> F) -> PlanResult<T>
 where
     F: Future<Output = PlanResult<T>>,
@@ -84,7 +86,7 @@ where
     // Kept only where there is another plan: a frame holds a copy of the session's state.
     let again = has_second_plan(frame.logical_plan()).then(|| frame.clone());
     match (work(frame).await, again) {
-        (Err(error), Some(frame)) if is_out_of_memory(&error) => match sort_merge_plan(frame) {
+        (Err(error), Some(frame)) if is_out_of_memory(&error) => match second_plan(frame) {
             Some(second) => {
                 settle().await;
                 work(second).await
@@ -102,45 +104,51 @@ pub(super) async fn settle() {
     }
 }
 
-/// The same frame, planned with sort-merge joins and without parts that several places keep the rows of; none
-/// if it joins nothing and has not two aggregates that could be one.
-pub(super) fn sort_merge_plan(frame: Inner) -> Option<Inner> {
+/// The same frame, planned to need less memory; none if nothing in it could need less. The build side of a hash join
+/// must fit in memory, a sort-merge join spills. Sorts spill early and sort what they hold in place. And no part is
+/// kept for several places.
+pub(super) fn second_plan(frame: Inner) -> Option<Inner> {
     if !has_second_plan(frame.logical_plan()) {
         return None;
     }
     let (mut state, plan) = frame.into_parts();
     let options = state.config_mut().options_mut();
-    if !options.optimizer.prefer_hash_join {
-        return None;
-    }
     options.optimizer.prefer_hash_join = false;
+    options.execution.sort_in_place_threshold_bytes = usize::MAX;
     if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
         ours.share_plans = false;
     }
     // DataFusion plans sort-merge joins only over several partitions.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
+    if let Some(pool) = state.config().get_extension::<BudgetPool>() {
+        let runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env());
+        let runtime = runtime.with_memory_pool(Arc::new(pool.frugal())).build_arc().ok()?;
+        state = SessionStateBuilder::new_from_existing(state).with_runtime_env(runtime).build();
+    }
     Some(Inner::new(state, plan))
 }
 
-/// Whether a plan joins, or has two aggregates that could be one.
+/// Whether a plan joins or sorts, or has two aggregates that could be one.
 pub(super) fn has_second_plan(plan: &LogicalPlan) -> bool {
-    let (mut joins, mut aggregates) = (false, 0);
-    let walked = plan.apply_with_subqueries(|node| {
-        joins |= matches!(node, LogicalPlan::Join(_));
+    let (mut found, mut aggregates) = (false, 0);
+    let mut look = |node: &LogicalPlan| {
+        found |= matches!(node, LogicalPlan::Join(_) | LogicalPlan::Sort(_) | LogicalPlan::Window(_));
         aggregates += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
+    };
+    let walked = plan.apply_with_subqueries(|node| {
+        look(node);
         // A view's plan is inlined later; look inside.
         if let LogicalPlan::TableScan(scan) = node
             && let Some(view) = scan.source.get_logical_plan()
         {
             view.apply(|node| {
-                joins |= matches!(node, LogicalPlan::Join(_));
-                aggregates += usize::from(matches!(node, LogicalPlan::Aggregate(_)));
+                look(node);
                 Ok(TreeNodeRecursion::Continue)
             })?;
         }
         Ok(TreeNodeRecursion::Continue)
     });
-    walked.is_ok() && (joins || aggregates > 1)
+    walked.is_ok() && (found || aggregates > 1)
 }
 
 /// All batches, partition by partition.

@@ -5,7 +5,7 @@
 
 use super::DataFrame;
 use super::light::light;
-use super::run::{settle, sort_merge_plan};
+use super::run::{second_plan, settle};
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::observe::Watch;
 use crate::source::diagnose;
@@ -56,7 +56,7 @@ async fn pump(frame: DataFrame, sender: Sender<RecordBatch>) -> Result<()> {
         let first = send_all(inner.clone(), &sender, &mut sent).await;
         let result = match first {
             // A second plan may give the rows in another order, so only before the first row.
-            Err(error) if is_out_of_memory(&error) && !sent => match sort_merge_plan(inner.clone()) {
+            Err(error) if is_out_of_memory(&error) && !sent => match second_plan(inner.clone()) {
                 Some(second) => {
                     settle().await;
                     send_all(second, &sender, &mut sent).await

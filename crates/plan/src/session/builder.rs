@@ -10,6 +10,7 @@ use crate::source;
 use crate::stored::InOrder;
 use crate::windows::RunningWindows;
 use crate::yielding;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -190,8 +191,9 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     // A merge of spilled runs holds about a megabyte of each and cannot spill by itself.
     let fan_in = (engine.budget().limit() >> 20) / (engine.workers() * 4);
     let disk = DiskManagerBuilder::default().with_mode(dirs).with_max_spill_merge_fan_in(fan_in.max(2));
+    let pool = Arc::new(BudgetPool::new(engine.budget().clone()));
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(BudgetPool::new(engine.budget().clone())))
+        .with_memory_pool(pool.clone())
         .with_disk_manager_builder(disk)
         .with_object_store_registry(Arc::new(stores))
         // A list of files that is kept would hide what was written since, by us or by others.
@@ -204,7 +206,8 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     let mut config = SessionConfig::new()
         .with_target_partitions(engine.workers())
         .with_batch_size(rows.clamp(BATCH_ROWS.0, BATCH_ROWS.1))
-        .with_information_schema(true);
+        .with_information_schema(true)
+        .with_extension(pool);
     // Each sort keeps this much aside for merging what it spilled; the default of 10 MiB a partition would
     // be all of a small budget.
     let share = engine.budget().limit() / (engine.workers() * 16);
@@ -212,6 +215,11 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     options.extensions.insert(OptimizeOptions::default());
     options.execution.sort_spill_reservation_bytes =
         share.clamp(64 << 10, options.execution.sort_spill_reservation_bytes);
+    // A file of its own for each batch that an exchange spills. In a file that is not full two inputs of DataFusion 55
+    // wait for one another for ever (apache/datafusion#24883): the reader waits for more in the first of two open files,
+    // while what it needs is in the other, and the writers wait for the reader.
+    options.execution.max_spill_file_size_bytes =
+        ConfigNonZeroUsize::try_new(1).map_err(|error| plan_error(error, "session"))?;
     // Positions in the query text for errors about names.
     options.sql_parser.collect_spans = true;
     let mut rules = optimize::rules();

@@ -77,7 +77,7 @@ fn statements_do_what_they_do_to_tables_in_memory() {
 
 #[test]
 fn a_table_of_ten_budgets_is_stored_iterated_and_aggregated() {
-    const ROWS: i64 = 2_600_000;
+    const ROWS: i64 = 2_700_000;
     let session = session("4MiB");
     session.block_on(async {
         run(&session, &format!("CREATE TABLE t AS SELECT value AS n, value * 3 AS m FROM range(0, {ROWS})"))

@@ -1,5 +1,6 @@
 //! Data frames.
 
+mod budgets;
 mod divided;
 mod errors;
 mod expressions;
