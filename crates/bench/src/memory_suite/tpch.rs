@@ -108,7 +108,7 @@ fn child(arguments: &Arguments, budget: Option<&str>, occupied: bool) -> Result<
         let value = row.value.unwrap_or(f64::NAN);
         let param = |name: &str| row.params.get(name).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
         match &*row.case {
-            "total" => {}
+            "total" | "trivial_query" => {}
             "peak_rss" => {
                 child.files = param("files_mb");
                 child.start = param("start_mb");
