@@ -254,7 +254,7 @@ pub(super) fn get_dummies(op: &'static str, frame: &DataFrame, how: &Dummies) ->
     if outputs.is_empty() {
         return Err(invalid(op, "no column would be left: every column is text without a category"));
     }
-    check::project(op, frame, outputs)
+    check::project(op, &coded, outputs)
 }
 
 /// Gives stacked frames the categories of all of them, for columns where every frame knows its own.

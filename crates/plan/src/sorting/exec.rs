@@ -3,6 +3,7 @@
 use super::gather::{self, Limit, Part};
 use super::keys::{Entry, Keys, Long, Prefix, Short, Table};
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::take_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -27,9 +28,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use std::fmt;
 use std::sync::Arc;
+use tokio::task::yield_now;
 
-/// Rows that a range should have: its entries fit into a core's cache.
-const RANGE_ROWS: usize = 16 * 1024;
+/// Rows that a range should have: its entries fit into a core's cache, and runs of its rows are a cache line and more.
+const RANGE_ROWS: usize = 64 * 1024;
+/// Rows are handed out in so many batches' size at once: each batch is put together from all that were read.
+const BATCHES: usize = 4;
 /// More ranges than this cost more than smaller ones save.
 const MOST_RANGES: usize = 1024;
 /// Bytes of a batch that is handed out, about.
@@ -182,9 +186,8 @@ impl Sort {
         let (batches, keys, held) = gather::together(parts);
         let bytes: usize = held.iter().map(MemoryReservation::size).sum();
         let batch_rows = (MOST_BYTES / (bytes / rows.max(1)).max(1)).max(1);
-        let batch_rows = batch_rows.min(self.context.session_config().batch_size());
-        let table = Arc::new(Table::new(self.schema, &batches));
-        let work = Work { table, workers, rows, batch_rows, held: (held, account) };
+        let batch_rows = batch_rows.min(self.context.session_config().batch_size() * BATCHES);
+        let work = Work { schema: self.schema, batches, workers, rows, batch_rows, held: (held, account) };
         match longest <= Short::BYTES {
             true => work.run::<Short>(keys).await,
             false => work.run::<Long>(keys).await,
@@ -220,7 +223,8 @@ impl Sort {
 
 /// Rows that all are in memory.
 struct Work {
-    table: Arc<Table>,
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
     workers: usize,
     rows: usize,
     batch_rows: usize,
@@ -230,30 +234,46 @@ struct Work {
 impl Work {
     async fn run<P: Prefix>(self, keys: Keys) -> Result<Stream> {
         let cuts = Arc::new(keys.cuts::<P>(ranges(self.rows)));
-        let (batches, mut keys) = (keys.rows.len(), Arc::new(keys));
-        let spreading: Vec<_> = (0..self.workers)
-            .map(|worker| {
-                let (keys, cuts) = (Arc::clone(&keys), Arc::clone(&cuts));
-                let mine = batches * worker / self.workers..batches * (worker + 1) / self.workers;
-                SpawnedTask::spawn(async move { keys.spread(mine, &cuts).await })
-            })
-            .collect();
+        let mut keys = Arc::new(keys);
+        let Work { schema, mut batches, workers, batch_rows, held, .. } = self;
+        let count = batches.len();
+        let mut spreading = Vec::new();
+        for worker in (0..workers).rev() {
+            let (keys, cuts) = (Arc::clone(&keys), Arc::clone(&cuts));
+            let first = count * worker / workers;
+            let mine = batches.split_off(first);
+            spreading.push(SpawnedTask::spawn(async move {
+                let (ranges, moved) = keys.spread(first..first + mine.len(), &cuts).await;
+                let mut batches = Vec::with_capacity(mine.len());
+                for (batch, places) in mine.into_iter().zip(&moved) {
+                    batches.push(take_record_batch(&batch, places)?);
+                    // a cancelled query stops here
+                    yield_now().await;
+                }
+                Ok::<_, DataFusionError>((ranges, moved, batches))
+            }));
+        }
         // of each range what each worker found
         let mut all: Vec<Vec<Vec<Entry<P>>>> = (0..=cuts.len()).map(|_| Vec::new()).collect();
-        for spread in spreading {
-            let spread = spread.join().await.map_err(joining)?;
-            all.iter_mut().zip(spread).for_each(|(range, part)| range.push(part));
+        let (mut moved, mut batches) = (Vec::new(), Vec::new());
+        for spread in spreading.into_iter().rev() {
+            let (ranges, places, put) = spread.join().await.map_err(joining)??;
+            all.iter_mut().zip(ranges).for_each(|(range, part)| range.push(part));
+            moved.extend(places);
+            batches.extend(put);
         }
         if keys.exact::<P>() {
             keys = Arc::new(keys.without_rows());
+            moved.clear();
         }
-        let Work { table, workers, batch_rows, held, .. } = self;
+        let (table, moved) = (Arc::new(Table::new(schema, &batches)), Arc::new(moved));
+        drop(batches);
         let sorting = stream::iter(all).map(move |parts| {
-            let (table, keys) = (Arc::clone(&table), Arc::clone(&keys));
+            let (table, keys, moved) = (Arc::clone(&table), Arc::clone(&keys), Arc::clone(&moved));
             let sorted = SpawnedTask::spawn(async move {
                 let mut range = parts.concat();
                 drop(parts);
-                keys.sort(&mut range);
+                keys.sort(&mut range, &moved);
                 table.rows(&range, batch_rows)
             });
             async move { sorted.join().await.map_err(joining)? }

@@ -3,7 +3,7 @@
 //! A key is the row format of Arrow: bytes that compare as the rows do. What all keys begin with is left out, and
 //! the next 8 or 16 bytes stand beside each row, so that most comparisons, and often all, are of one or two words.
 
-use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use datafusion::arrow::compute::interleave;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::error::ArrowError;
@@ -101,7 +101,7 @@ impl Prefix for Long {
     }
 }
 
-/// A row: the beginning of its key, and where it is (the batch in the upper half, the row in the lower).
+/// A row: the beginning of its key, and where it is put (the batch in the upper half, the place in the lower).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<P> {
     prefix: P,
@@ -167,18 +167,24 @@ impl Keys {
         cuts.into_iter().map(|key| Start { prefix: P::of(key), key: key.to_vec() }).collect()
     }
 
-    /// The rows of some batches, range by range, each in the order of the input.
+    /// The rows of some batches, range by range, each in the order of the input; and for each batch how to put its rows
+    /// together by their ranges, which is where the entries look for them: so a range is read in runs of rows, and not
+    /// row by row from all over the memory.
     pub(super) async fn spread<P: Prefix>(
         &self,
         batches: Range<usize>,
         cuts: &[Start<P>],
-    ) -> Vec<Vec<Entry<P>>> {
+    ) -> (Vec<Vec<Entry<P>>>, Vec<UInt32Array>) {
         let total: usize = self.rows[batches.clone()].iter().map(Rows::num_rows).sum();
         let expected = total / (cuts.len() + 1) * 9 / 8 + 8;
         let mut ranges: Vec<Vec<Entry<P>>> = (0..=cuts.len()).map(|_| Vec::with_capacity(expected)).collect();
-        let exact = self.exact::<P>();
+        let (exact, mut moved) = (self.exact::<P>(), Vec::with_capacity(batches.len()));
+        let mut found: Vec<(usize, P)> = Vec::new();
         for batch in batches {
-            for (row, key) in self.rows[batch].iter().enumerate() {
+            found.clear();
+            // where the rows of each range begin in the batch
+            let mut starts = vec![0_u32; cuts.len() + 2];
+            for key in self.rows[batch].iter() {
                 let key = key.data().get(self.skip..).unwrap_or_default();
                 let prefix = P::of(key);
                 let range = match exact {
@@ -189,23 +195,37 @@ impl Keys {
                         Ordering::Equal => *cut.key <= *key,
                     }),
                 };
-                ranges[range].push(Entry { prefix, place: ((batch as u64) << 32) | row as u64 });
+                starts[range + 1] += 1;
+                found.push((range, prefix));
             }
+            for range in 0..=cuts.len() {
+                starts[range + 1] += starts[range];
+            }
+            let mut rows = vec![0_u32; found.len()];
+            for (row, (range, prefix)) in found.iter().enumerate() {
+                let place = starts[*range];
+                starts[*range] += 1;
+                rows[place as usize] = row as u32;
+                ranges[*range]
+                    .push(Entry { prefix: *prefix, place: ((batch as u64) << 32) | u64::from(place) });
+            }
+            moved.push(UInt32Array::from(rows));
             // a cancelled query stops here
             yield_now().await;
         }
-        ranges
+        (ranges, moved)
     }
 
     /// Puts the rows of a range in order; the keys are not looked at if the prefixes say all.
-    pub(super) fn sort<P: Prefix>(&self, range: &mut [Entry<P>]) {
+    pub(super) fn sort<P: Prefix>(&self, range: &mut [Entry<P>], moved: &[UInt32Array]) {
         if self.exact::<P>() {
             range.sort_unstable_by_key(|entry| (entry.prefix, entry.place));
             return;
         }
         range.sort_unstable_by(|a, b| {
             let by_prefix = a.prefix.cmp(&b.prefix);
-            let by_key = || self.key(a.at()).cmp(self.key(b.at()));
+            let key = |(batch, place): (usize, usize)| self.key((batch, moved[batch].value(place) as usize));
+            let by_key = || key(a.at()).cmp(key(b.at()));
             by_prefix.then_with(by_key).then_with(|| a.place.cmp(&b.place))
         });
     }
@@ -289,13 +309,13 @@ mod tests {
         let (skip, longest) = common.lengths();
         let keys = Keys { rows, skip, longest };
         let cuts = keys.cuts::<P>(ranges);
-        let spread = futures::executor::block_on(keys.spread(0..batches.len(), &cuts));
+        let (spread, moved) = futures::executor::block_on(keys.spread(0..batches.len(), &cuts));
         let mut out = Vec::new();
         for mut range in spread {
-            keys.sort(&mut range);
+            keys.sort(&mut range, &moved);
             out.extend(range.iter().map(|entry| {
-                let (batch, row) = entry.at();
-                batches[batch][row].clone()
+                let (batch, place) = entry.at();
+                batches[batch][moved[batch].value(place) as usize].clone()
             }));
         }
         out

@@ -28,7 +28,7 @@ fn described_at_other_quantiles() {
          std|0.8366600265340756|3.095695936834452
          min|1.0|1.0
          10%|1.0|1.3
-         90%|2.6|6.8
+         90%|2.6|6.800000000000001
          max|3.0|8.0",
     );
     let none = run(numbers().select(["a"]).unwrap().describe_with([]));
