@@ -156,7 +156,7 @@ impl Digest {
     }
 
     /// Equal but for the places that dialects round to: Spark's quotients of decimals have six.
-    fn agrees(&self, other: &Self) -> bool {
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-4 * a.abs().max(b.abs()) + 1e-2;
         let sums = |(a, b): (&Option<f64>, &Option<f64>)| a.zip(*b).is_none_or(|(a, b)| near(a, b));
         self.rows == other.rows
@@ -218,6 +218,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for (peer, timing) in peers.iter().zip(&timings) {
             let mut params = params(arguments);
             params.insert("rows".into(), json!(timing.digest.rows));
+            params.insert("sums".into(), json!(timing.digest.sums));
             params.insert("first".into(), json!(rounded(timing.first)));
             params.insert(
                 "runs".into(),

@@ -127,7 +127,7 @@ impl Dag {
                     *slot = to as u32;
                     *place += 1;
                 }
-                None => return Err(wrong("the edges were not the same the second time".to_owned())),
+                None => return Err(changed()),
             }
         }
         begins.pop();
@@ -161,8 +161,9 @@ impl Shape {
         while let Some(node) = ready.pop() {
             taken += 1;
             for &next in self.successors(node) {
-                left[next as usize] -= 1;
-                if left[next as usize] == 0 {
+                let before = left[next as usize];
+                left[next as usize] = before.checked_sub(1).ok_or_else(changed)?;
+                if before == 1 {
                     ready.push(next);
                 }
             }
@@ -180,8 +181,7 @@ impl Shape {
         while seen.insert(node) {
             node = back[node as usize];
             if node == u32::MAX {
-                let message = "the edges were not the same the second time";
-                return Err(Error::new(ErrorKind::InvalidArgument, "dag", message));
+                return Err(changed());
             }
         }
         let mut cycle = vec![node];
@@ -198,6 +198,12 @@ impl Shape {
         let message = format!("node {node} comes before itself: {}", names.join(" -> "));
         Err(Error::new(ErrorKind::Cycle, "dag", message).with_help("leave out one of these edges"))
     }
+}
+
+/// The error of edges of which a second look shows others.
+fn changed() -> Error {
+    Error::new(ErrorKind::InvalidArgument, "dag", "the edges were not the same the second time")
+        .with_help("give an iterator whose clones give the same")
 }
 
 /// Looks for work before a lane ends.
@@ -276,7 +282,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             run.lane();
             Ok(())
         };
-        let (lane, task) = prepare(&self.pool, FnJob { name: "graph".into(), location: self.location, work });
+        let (lane, task) = prepare(&self.pool, FnJob { name: "graph", location: self.location, work });
         drop::<Ref<()>>(lane);
         task.into_iter().for_each(|task| self.pool.submit_last(task));
     }
@@ -295,18 +301,17 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             let current = Cell::new(0);
             // Nothing is left half-changed by a panic: the run stops.
             let outcome = catch_unwind(AssertUnwindSafe(|| self.some(most, next, at, &deque, &current)));
-            let done = match outcome {
-                Ok(Ok((done, left))) => {
-                    next = left;
-                    done
-                }
+            // A run that fails goes on with nothing.
+            let done;
+            (done, next) = match outcome {
+                Ok(Ok(after)) => after,
                 Ok(Err(error)) => {
                     self.fail(current.get(), error);
-                    0
+                    (0, None)
                 }
                 Err(payload) => {
                     self.fail(current.get(), Error::panicked("graph", &*payload));
-                    0
+                    (0, None)
                 }
             };
             let before = std::mem::replace(&mut now, Instant::now());
