@@ -19,7 +19,7 @@ type Rule = Arc<dyn PhysicalOptimizerRule + Send + Sync>;
 /// Puts rules that replace operators, and then ours, among DataFusion's: behind the one that does the same for
 /// leaves, because rules before it look for the operators, and before the filters that joins make while they
 /// run are handed down, because no plan may be changed after that.
-pub(crate) fn add_to(rules: &mut Vec<Rule>, replacing: [Rule; 2]) {
+pub(crate) fn add_to(rules: &mut Vec<Rule>, replacing: [Rule; 4]) {
     let behind = rules.iter().position(|rule| rule.name() == EnsureCooperative::new().name());
     let at = behind.map_or(rules.len(), |at| at + 1);
     rules.insert(at, Arc::new(YieldingJoins));

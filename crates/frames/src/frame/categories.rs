@@ -208,15 +208,32 @@ pub(super) fn get_dummies(op: &'static str, frame: &DataFrame, how: &Dummies) ->
         let text = format!("0 and 1 cannot be {}", how.data_type);
         return Err(check::mismatch(op, text).with_help("give a type of numbers, or `Boolean`"));
     }
-    let mut outputs = check::all(op, frame)?;
-    outputs.retain(|(name, _)| !encoded.contains(name));
-    for name in &encoded {
+    // First every text is looked up once, as a code, then compared as a number: the second step knows nothing of
+    // categories, which would be looked at for each of its columns whenever the plan is.
+    let mut coded = check::all(op, frame)?;
+    coded.retain(|(name, _)| !encoded.contains(name));
+    let kept = coded.len();
+    let code = |i: usize| format!("__trefoil_code_{i}");
+    let null = |i: usize| format!("__trefoil_null_{i}");
+    let mut known = Vec::new();
+    for (i, name) in encoded.iter().enumerate() {
         let (column, field) = check::find(op, frame, name)?;
         text_only(op, &field)?;
         let Some(categories) = of(op, &field)? else {
             return Err(invalid(op, format!("the categories of `{name}` are not known"))
                 .with_help("call `categorize().await` first: it looks at the data once"));
         };
+        // null and what is no category have the code -1
+        coded.push((code(i), super::cat::codes(Expr::Column(column.clone()))));
+        if how.nulls {
+            coded.push((null(i), Expr::Column(column).is_null()));
+        }
+        known.push(categories);
+    }
+    let coded = if encoded.is_empty() { frame.clone() } else { check::project(op, frame, coded)? };
+    let mut outputs = check::all(op, &coded)?;
+    outputs.truncate(kept);
+    for (i, (name, categories)) in encoded.iter().zip(known).enumerate() {
         let prefix =
             how.prefixes.iter().find(|(column, _)| column == name).map_or(name, |(_, prefix)| prefix);
         let mut add = |category: &str, mask: Expr| {
@@ -226,19 +243,18 @@ pub(super) fn get_dummies(op: &'static str, frame: &DataFrame, how: &Dummies) ->
             };
             outputs.push((format!("{prefix}{}{category}", how.separator), value));
         };
-        // texts are looked up once, as codes; null and what is no category have the code -1
-        let code = super::cat::codes(Expr::Column(column.clone()));
+        let code = Expr::Column(check::find(op, &coded, &code(i))?.0);
         for (category, i) in categories.iter().zip(0_i32..).skip(usize::from(how.drop_first)) {
             add(category, code.clone().eq(lit(i)));
         }
         if how.nulls {
-            add("null", Expr::Column(column).is_null());
+            add("null", Expr::Column(check::find(op, &coded, &null(i))?.0));
         }
     }
     if outputs.is_empty() {
         return Err(invalid(op, "no column would be left: every column is text without a category"));
     }
-    check::project(op, frame, outputs)
+    check::project(op, &coded, outputs)
 }
 
 /// Gives stacked frames the categories of all of them, for columns where every frame knows its own.

@@ -17,6 +17,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment, Sort, Win
 use datafusion::logical_expr::{
     Case, Cast, ExprFunctionExt, Literal, TryCast, WindowFrame, WindowFunctionDefinition,
 };
+use trefoil_plan::Interpolation;
 
 pub use super::namespaces::{DtExpr, ListExpr, StrExpr, StructExpr};
 pub use datafusion::logical_expr::{Expr, lit};
@@ -347,6 +348,18 @@ pub trait ExprMethods: Sealed + Sized {
     /// `Float64`. Nulls aside; `NaN` is the largest number. pandas: `s.quantile(q)`.
     fn quantile(self, q: f64) -> Expr {
         trefoil_plan::quantile_udaf().call(vec![self.to_expr(), lit(q)])
+    }
+
+    /// As [`quantile`](ExprMethods::quantile), with another value between two. pandas:
+    /// `s.quantile(q, interpolation="lower")`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame::{ExprMethods, Interpolation, col};
+    /// let price = col("price").quantile_with(0.9, Interpolation::Nearest);
+    /// # let _ = price;
+    /// ```
+    fn quantile_with(self, q: f64, how: Interpolation) -> Expr {
+        trefoil_plan::quantile_udaf().call(vec![self.to_expr(), lit(q), lit(how.name())])
     }
 
     /// Aggregation: a quantile by a t-digest (T. Dunning, "Computing extremely accurate quantiles using

@@ -2,7 +2,7 @@
 
 use super::layout::{self, Overlap, Partitions};
 use super::sealed::AsFrame;
-use super::{build, graph, partitions, rows, summary};
+use super::{beside, build, describe, graph, partitions, rows, summary};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Schema};
 use serde::de::DeserializeOwned;
@@ -46,7 +46,72 @@ pub trait FrameReports: AsFrame {
     /// A frame without numeric columns, and what running it can raise.
     fn describe(&self) -> impl Future<Output = Result<DataFrame>> + Send {
         let frame = self.as_frame().clone();
-        async move { summary::describe(&frame).await }
+        async move { describe::describe(&frame, describe::QUARTILES.to_vec()).await }
+    }
+
+    /// As [`describe`](FrameReports::describe), with these quantiles, in 0..=1, instead of the quartiles.
+    /// pandas: `df.describe(percentiles=[...])`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame::FrameReports;
+    ///
+    /// let session = trefoil_plan::Session::local()?;
+    /// session.block_on(async {
+    ///     let diamonds = session.read_csv("../../examples/data/diamonds.csv").await?;
+    ///     let figures = diamonds.describe_with([0.01, 0.99]).await?;
+    ///     assert_eq!(figures.count().await?, 7); // count, mean, std, min, 1%, 99%, max
+    ///     Ok::<(), trefoil_plan::Error>(())
+    /// })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`describe`](FrameReports::describe), and a quantile out of range.
+    fn describe_with(
+        &self,
+        quantiles: impl IntoIterator<Item = f64>,
+    ) -> impl Future<Output = Result<DataFrame>> + Send {
+        let (frame, quantiles) = (self.as_frame().clone(), quantiles.into_iter().collect());
+        async move { describe::describe(&frame, quantiles).await }
+    }
+
+    /// The columns of this frame and of `others` side by side, row by row in the order of their sources; shorter
+    /// frames are filled up with nulls. The frame that comes back is persisted. pandas:
+    /// `pd.concat([df, *others], axis=1)`, of frames with default indexes; polars: `df.hstack(other)`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame::{FrameMethods, FrameReports, FrameSession};
+    ///
+    /// let session = trefoil_plan::Session::local()?;
+    /// session.block_on(async {
+    ///     let (a, b) = (session.frame_from_range("a", 0..3)?, session.frame_from_range("b", 5..7)?);
+    ///     let both = a.hstack([&b]).await?;
+    ///     assert_eq!(both.columns(), ["a", "b"]);
+    ///     assert_eq!((both.count().await?, both.dropna()?.count().await?), (3, 2));
+    ///     Ok::<(), trefoil_plan::Error>(())
+    /// })?;
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Two columns of one name, and what running the frames can raise.
+    fn hstack<'a>(
+        &self,
+        others: impl IntoIterator<Item = &'a DataFrame>,
+    ) -> impl Future<Output = Result<DataFrame>> + Send {
+        let frames: Vec<DataFrame> =
+            std::iter::once(self.as_frame().clone()).chain(others.into_iter().cloned()).collect();
+        async move { beside::hstack("hstack", &frames).await }
+    }
+
+    /// The most frequent values of every column, in order, nulls aside, under the name of the column; shorter columns
+    /// are filled up with nulls. One column: [`mode`](super::FrameMethods::mode). pandas: `df.mode()`.
+    ///
+    /// # Errors
+    /// What running the frame can raise.
+    fn modes(&self) -> impl Future<Output = Result<DataFrame>> + Send {
+        let frame = self.as_frame().clone();
+        async move { beside::modes(&frame).await }
     }
 
     /// Pearson's correlation of every pair of numeric columns, as a frame with a column `column` and one for

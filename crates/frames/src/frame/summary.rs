@@ -39,56 +39,6 @@ pub(super) async fn one_row(
         .ok_or_else(|| Error::new(ErrorKind::Internal, op, "an aggregation of all rows gave no row"))
 }
 
-const STATISTICS: [&str; 8] = ["count", "mean", "std", "min", "25%", "50%", "75%", "max"];
-
-pub(super) async fn describe(frame: &DataFrame) -> Result<DataFrame> {
-    const OP: &str = "describe";
-    let names = check::names(OP, frame)?;
-    let schema = frame.schema();
-    let numeric: Vec<String> = names
-        .into_iter()
-        .zip(schema.fields())
-        .filter(|(_, field)| class(field.data_type()) == Class::Number)
-        .map(|(name, _)| name)
-        .collect();
-    if numeric.is_empty() {
-        return Err(invalid(OP, "no column is numeric").with_help("see `value_counts` for text"));
-    }
-    let mut outputs = Vec::new();
-    for (i, name) in numeric.iter().enumerate() {
-        let value = || col(name).cast(DataType::Float64);
-        let figures = [
-            value().count(),
-            value().mean(),
-            value().std(),
-            value().min(),
-            value().quantile(0.25),
-            value().quantile(0.5),
-            value().quantile(0.75),
-            value().max(),
-        ];
-        for (figure, what) in figures.into_iter().zip(STATISTICS) {
-            outputs.push((format!("{i} {what}"), figure));
-        }
-    }
-    let row = one_row(OP, frame, outputs).await?;
-    let figures = row
-        .columns()
-        .iter()
-        .map(|array| {
-            let array = cast(array, &DataType::Float64).map_err(|e| plan_error(e.into(), OP))?;
-            Ok(array.as_primitive::<Float64Type>().iter().next().flatten())
-        })
-        .collect::<Result<Vec<Option<f64>>>>()?;
-    let mut columns: Vec<(String, ArrayRef, bool)> =
-        vec![("statistic".to_owned(), Arc::new(StringArray::from_iter_values(STATISTICS)), false)];
-    for (name, values) in numeric.into_iter().zip(figures.chunks(STATISTICS.len())) {
-        columns.push((name, Arc::new(values.iter().copied().collect::<Float64Array>()), true));
-    }
-    let batch = RecordBatch::try_from_iter_with_nullable(columns).map_err(|e| plan_error(e.into(), OP))?;
-    frame.session().frame_from_batches(vec![batch])
-}
-
 pub(super) fn dtypes(frame: &DataFrame) -> Vec<(String, DataType)> {
     frame.schema().fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect()
 }

@@ -249,7 +249,8 @@ fn window_node(op: &'static str, schema: &DFSchema, mut window: Box<WindowFuncti
 
 /// Makes numbers of masks and refuses text, for functions that add up.
 fn count_masks(op: &'static str, schema: &DFSchema, args: &mut [Expr], node: &Expr) -> Result<()> {
-    for arg in args {
+    // the third of a quantile is the name of what is there between two values
+    for arg in args.iter_mut().take(2) {
         match class(&arg.get_type(schema).map_err(|e| plan_error(e, op))?) {
             Class::Mask => *arg = *to_type(Box::new(arg.clone()), DataType::Int64),
             Class::Text => return Err(mismatch(op, clash_text(schema, node)).with_help("it needs numbers")),

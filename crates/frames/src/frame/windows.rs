@@ -3,6 +3,7 @@
 
 use super::ewm::{Ewm, EwmExpr};
 use super::expr::{Expr, ExprMethods, IntoExpr, SortKey, choose, lit};
+use super::finite::finite;
 use super::interpolate::{self, Method};
 use super::moments;
 use super::order::ROW_ORDER;
@@ -17,11 +18,6 @@ use datafusion::logical_expr::{
     AggregateUDF, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowFunctionDefinition,
 };
 use std::sync::Arc;
-
-/// The value if it is a finite number: what is left of a number less itself is 0, but for `NaN` and infinity.
-fn choose_finite(value: Expr) -> Expr {
-    choose((value.clone() - value.clone()).eq(lit(0_i64)), value, None)
-}
 
 fn row_order() -> Sort {
     Sort::new(super::col(ROW_ORDER), true, false)
@@ -370,7 +366,7 @@ impl Rolling {
 
     fn of(&self, function: Arc<AggregateUDF>, more: Vec<Expr>) -> Expr {
         let (order, frame) = self.frame();
-        let mut args = vec![choose_finite(self.value.clone())];
+        let mut args = vec![finite(self.value.clone())];
         args.extend(more);
         aggregate(function, args, order, frame)
     }
@@ -433,6 +429,12 @@ impl Rolling {
         self.enough(self.of(trefoil_plan::quantile_udaf(), vec![lit(q)]))
     }
 
+    /// As [`quantile`](Rolling::quantile), with another value between two. pandas:
+    /// `.quantile(q, interpolation="lower")`.
+    pub fn quantile_with(&self, q: f64, how: trefoil_plan::Interpolation) -> Expr {
+        self.enough(self.of(trefoil_plan::quantile_udaf(), vec![lit(q), lit(how.name())]))
+    }
+
     /// The skewness, corrected for its bias; see [`skew`](ExprMethods::skew). Looks at the whole window for each row.
     /// pandas: `.skew()`.
     pub fn skew(&self) -> Expr {
@@ -488,7 +490,7 @@ impl Rolling {
 
     /// The values of rows that have both.
     fn with(&self, other: Expr) -> Pair {
-        let (one, two) = (choose_finite(self.value.clone() * lit(1.0)), choose_finite(other * lit(1.0)));
+        let (one, two) = (finite(self.value.clone() * lit(1.0)), finite(other * lit(1.0)));
         let both = one.clone().is_not_null().and(two.clone().is_not_null());
         let window = Rolling { value: choose(both.clone(), one, None), ..self.clone() };
         Pair { window, other: choose(both, two, None) }

@@ -12,6 +12,7 @@ mod text;
 pub(crate) mod write;
 
 pub(crate) use persist::Gathering;
+pub(crate) use run::new_bytes;
 pub use stream::FrameStream;
 pub use write::{WriteMode, WriteOptions};
 

@@ -7,6 +7,7 @@ use crate::error::{is_malformed, is_out_of_memory};
 use crate::memory::BudgetPool;
 use crate::observe::Watch;
 use crate::optimize::OptimizeOptions;
+use crate::sorting;
 use crate::source::diagnose;
 use crate::stored;
 use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
@@ -114,7 +115,7 @@ pub(super) fn second_plan(frame: Inner) -> Option<Inner> {
     let (mut state, plan) = frame.into_parts();
     let options = state.config_mut().options_mut();
     options.optimizer.prefer_hash_join = false;
-    options.execution.sort_in_place_threshold_bytes = usize::MAX;
+    options.execution.sort_in_place_threshold_bytes = sorting::NEVER;
     if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
         ours.share_plans = false;
     }
@@ -200,7 +201,7 @@ async fn gather(
 }
 
 /// Bytes of the buffers that were not seen before: batches are often slices of one.
-pub(super) fn new_bytes(batch: &RecordBatch, seen: &mut HashSet<usize>) -> usize {
+pub(crate) fn new_bytes(batch: &RecordBatch, seen: &mut HashSet<usize>) -> usize {
     fn of(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
         let nulls = data.nulls().map(|nulls| nulls.buffer());
         let own: usize = data

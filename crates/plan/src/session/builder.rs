@@ -6,6 +6,7 @@ use crate::lambdas::LambdasApart;
 use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
+use crate::sorting::ParallelSorts;
 use crate::source;
 use crate::stored::InOrder;
 use crate::windows::RunningWindows;
@@ -224,7 +225,10 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     options.sql_parser.collect_spans = true;
     let mut rules = optimize::rules();
     rules.insert(0, Arc::new(LambdasApart));
-    yielding::add_to(&mut rules, [Arc::new(InOrder), Arc::new(RunningWindows)]);
+    yielding::add_to(
+        &mut rules,
+        [Arc::new(InOrder), Arc::new(ParallelSorts), Arc::new(RunningWindows), Arc::new(source::PlainFiles)],
+    );
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

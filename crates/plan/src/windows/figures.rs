@@ -1,12 +1,10 @@
 //! The state of a window that moves down the rows, and its arithmetic.
 //!
-//! Sums are kept with the error of each addition beside them (A. Neumaier, 1974), because what leaves a sliding
-//! window is subtracted: after a hundred million rows the sum of the last ten is still that of ten numbers. `NaN`
-//! and infinities are counted apart, so one of them is gone when it leaves the window. Variances are updated and
-//! reverted value by value (B. P. Welford, 1962). The smallest and largest are the ends of a queue of values that
+//! Sums are kept in [`Sums`]. Variances are updated and reverted value by value (B. P. Welford, 1962). The smallest and largest are the ends of a queue of values that
 //! only rise or fall (D. Lemire, "Streaming maximum-minimum filter", 2006). Quantiles are read off a sorted list.
 
 use super::ordered::Ordered;
+use super::sums::{Ring, Sums};
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Builder, Int64Builder, PrimitiveBuilder,
 };
@@ -48,8 +46,8 @@ impl Figure {
         let rows = before.map(|before| before.saturating_add(1));
         match self {
             Figure::Count => State::Count { seen: Ring::new(rows), count: 0 },
-            Figure::Sum => State::Sum(Ring::new(rows), Sum::default(), false),
-            Figure::Mean => State::Sum(Ring::new(rows), Sum::default(), true),
+            Figure::Sum => State::Sum(Sums::new(rows, false)),
+            Figure::Mean => State::Sum(Sums::new(rows, true)),
             Figure::SumOfWhole => State::SumOfWhole { seen: Ring::new(rows), sum: 0, count: 0 },
             Figure::Var => State::Var(Ring::new(rows), Spread::default()),
             Figure::Quantile(q) => State::Quantile(Ring::new(rows), Ordered::default(), q),
@@ -59,85 +57,6 @@ impl Figure {
             Figure::Extreme { largest, whole: true } => {
                 State::ExtremeOfWhole(Extreme::new(rows, largest, i64::cmp))
             }
-        }
-    }
-}
-
-/// The values of the last rows, to know which leaves; none are kept of a window that nothing leaves.
-#[derive(Debug)]
-pub(super) struct Ring<T> {
-    rows: Option<usize>,
-    values: Vec<Option<T>>,
-    next: usize,
-}
-
-impl<T: Copy> Ring<T> {
-    fn new(rows: Option<usize>) -> Self {
-        Ring { rows, values: Vec::new(), next: 0 }
-    }
-
-    /// Takes a row in, gives the value of the row that leaves.
-    #[inline]
-    fn push(&mut self, value: Option<T>) -> Option<T> {
-        let rows = self.rows?;
-        if self.values.len() < rows {
-            self.values.push(value);
-            return None;
-        }
-        let left = std::mem::replace(&mut self.values[self.next], value);
-        self.next += 1;
-        if self.next == rows {
-            self.next = 0;
-        }
-        left
-    }
-
-    fn clear(&mut self) {
-        self.values.clear();
-        self.next = 0;
-    }
-}
-
-/// A sum that values are added to and taken from.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
-    sum: f64,
-    error: f64,
-    count: i64,
-    nan: i64,
-    infinite: [i64; 2],
-}
-
-impl Sum {
-    #[inline]
-    fn change(&mut self, value: f64, by: i64) {
-        self.count += by;
-        if value.is_finite() {
-            let value = if by > 0 { value } else { -value };
-            let total = self.sum + value;
-            self.error += match self.sum.abs() >= value.abs() {
-                true => (self.sum - total) + value,
-                false => (value - total) + self.sum,
-            };
-            self.sum = total;
-        } else if value.is_nan() {
-            self.nan += by;
-        } else {
-            self.infinite[usize::from(value > 0.0)] += by;
-        }
-        if self.count == 0 {
-            *self = Sum::default();
-        }
-    }
-
-    #[inline]
-    fn value(&self) -> f64 {
-        match self.infinite {
-            _ if self.nan > 0 => f64::NAN,
-            [0, 0] => self.sum + self.error,
-            [_, 0] => f64::NEG_INFINITY,
-            [0, _] => f64::INFINITY,
-            _ => f64::NAN,
         }
     }
 }
@@ -258,7 +177,7 @@ pub(super) enum State {
         count: i64,
     },
     /// A sum, or a mean.
-    Sum(Ring<f64>, Sum, bool),
+    Sum(Sums),
     SumOfWhole {
         seen: Ring<i64>,
         sum: i64,
@@ -284,6 +203,12 @@ impl Output {
             Output::Number(values) => std::sync::Arc::new(values.finish()),
         }
     }
+}
+
+/// Rows `start..end` of `values`, if none is null.
+fn plain<T: ArrowPrimitiveType>(values: &ArrayRef, (start, end): (usize, usize)) -> Option<&[T::Native]> {
+    let values = values.as_primitive::<T>();
+    (values.null_count() == 0).then(|| &values.values()[start..end])
 }
 
 /// Pushes rows `start..end` of `values` through `step`.
@@ -324,10 +249,7 @@ impl State {
                 seen.clear();
                 *count = 0;
             }
-            State::Sum(seen, sum, _) => {
-                seen.clear();
-                *sum = Sum::default();
-            }
+            State::Sum(sums) => sums.clear(),
             State::SumOfWhole { seen, sum, count } => {
                 seen.clear();
                 (*sum, *count) = (0, 0);
@@ -350,27 +272,39 @@ impl State {
         let rows = (start, end);
         match (self, out) {
             (State::Count { seen, count }, Output::Whole(out)) => {
-                let nulls = values.logical_nulls();
+                let nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+                if nulls.is_none() && seen.is_full_of_values() {
+                    let mut counts = Vec::with_capacity(end - start);
+                    seen.push_all(&vec![(); end - start], |(), left| {
+                        *count += i64::from(left.is_none());
+                        counts.push(*count);
+                    });
+                    out.append_slice(&counts);
+                    return;
+                }
                 for row in start..end {
                     let value = nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row)).then_some(());
                     *count += i64::from(value.is_some()) - i64::from(seen.push(value).is_some());
                     out.append_value(*count);
                 }
             }
-            (State::Sum(seen, sum, mean), Output::Number(out)) => {
-                let mean = *mean;
-                each::<Float64Type, Float64Type>(values, rows, out, |value| {
-                    if let Some(value) = value {
-                        sum.change(value, 1);
-                    }
-                    if let Some(left) = seen.push(value) {
-                        sum.change(left, -1);
-                    }
-                    let figure = if mean { sum.value() / sum.count as f64 } else { sum.value() };
-                    (sum.count > 0).then_some(figure)
-                });
+            (State::Sum(sums), Output::Number(out)) => {
+                match plain::<Float64Type>(values, rows).and_then(|rows| sums.push_all(rows)) {
+                    Some(figures) => out.append_slice(&figures),
+                    None => each::<Float64Type, Float64Type>(values, rows, out, |value| sums.push(value)),
+                }
             }
             (State::SumOfWhole { seen, sum, count }, Output::Whole(out)) => {
+                if let Some(rows) = plain::<Int64Type>(values, rows).filter(|_| seen.is_full_of_values()) {
+                    let mut sums = Vec::with_capacity(rows.len());
+                    seen.push_all(rows, |value, left| {
+                        *count += i64::from(left.is_none());
+                        *sum = sum.wrapping_add(value).wrapping_sub(left.unwrap_or_default());
+                        sums.push(*sum);
+                    });
+                    out.append_slice(&sums);
+                    return;
+                }
                 each::<Int64Type, Int64Type>(values, rows, out, |value| {
                     if let Some(value) = value {
                         (*sum, *count) = (sum.wrapping_add(value), *count + 1);
@@ -439,7 +373,9 @@ mod tests {
             Figure::Var if n < 2.0 => None,
             Figure::Var => Some(values.iter().map(|v| (v - sum / n).powi(2)).sum::<f64>() / (n - 1.0)),
             Figure::Extreme { largest, .. } => best(largest),
-            Figure::Quantile(q) => crate::windows::ordered::quantile(&mut values.clone(), q),
+            Figure::Quantile(q) => {
+                crate::windows::ordered::quantile(&mut values.clone(), q, Default::default())
+            }
         }
     }
 

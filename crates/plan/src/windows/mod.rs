@@ -7,14 +7,18 @@
 //! node with any other window in it is left alone.
 //!
 //! - `figures`: the state of a window and its arithmetic.
+//! - `sums`: the rows of a window, and sums over them.
 //! - `exec`: the operator.
 //! - `ordered`: numbers in their order, for quantiles.
 //! - `quantile`: the exact quantile as an aggregation.
+//! - `summary`: all figures of a column as one aggregation.
 
 mod exec;
 mod figures;
 mod ordered;
 mod quantile;
+mod summary;
+mod sums;
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
@@ -29,7 +33,9 @@ use std::sync::Arc;
 
 use exec::{Column, RunningExec};
 use figures::Figure;
+pub use ordered::Interpolation;
 pub use quantile::quantile_udaf;
+pub use summary::summary_udaf;
 
 /// Puts our operator in the place of DataFusion's where it can do the work.
 #[derive(Debug)]

@@ -94,22 +94,77 @@ impl Ordered {
 
     /// The quantile `q` in 0..=1, between two values on the line from one to the other; none of no values.
     pub(super) fn quantile(&self, q: f64) -> Option<f64> {
+        self.quantile_by(q, Interpolation::Linear)
+    }
+
+    /// The quantile `q` in 0..=1; none of no values.
+    pub(super) fn quantile_by(&self, q: f64, how: Interpolation) -> Option<f64> {
         let (place, part) = place(self.len, q)?;
         let (low, high) = self.pair(place)?;
-        Some(between(low, high, part))
+        Some(how.choose(low, high, place, part))
+    }
+}
+
+/// What a quantile is that lies between two values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Interpolation {
+    /// On the line from one to the other.
+    #[default]
+    Linear,
+    /// The smaller of them.
+    Lower,
+    /// The larger of them.
+    Higher,
+    /// The nearer of them; of two as near the one at an even place, counted from 0.
+    Nearest,
+    /// Their mean.
+    Midpoint,
+}
+
+impl Interpolation {
+    /// All, by their names in pandas.
+    const NAMES: [(&str, Interpolation); 5] = [
+        ("linear", Interpolation::Linear),
+        ("lower", Interpolation::Lower),
+        ("higher", Interpolation::Higher),
+        ("nearest", Interpolation::Nearest),
+        ("midpoint", Interpolation::Midpoint),
+    ];
+
+    /// The name that pandas has for it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, how)| *how == self).map_or("linear", |(name, _)| name)
+    }
+
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, how)| *how)
+    }
+
+    /// The quantile at `part` of the way from the value at a place to the next one.
+    fn choose(self, low: f64, high: Option<f64>, place: usize, part: f64) -> f64 {
+        let Some(next) = high.filter(|_| part > 0.0) else { return low };
+        match self {
+            Interpolation::Linear => between(low, high, part),
+            Interpolation::Lower => low,
+            Interpolation::Higher => next,
+            Interpolation::Nearest if part > 0.5 || (part == 0.5 && place % 2 == 1) => next,
+            Interpolation::Nearest => low,
+            Interpolation::Midpoint => between(low, high, 0.5),
+        }
     }
 }
 
 /// The quantile `q` in 0..=1 of values in any order, which it moves.
-pub(super) fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
+pub(super) fn quantile(values: &mut [f64], q: f64, how: Interpolation) -> Option<f64> {
     let (place, part) = place(values.len(), q)?;
     let (_, low, above) = values.select_nth_unstable_by(place, f64::total_cmp);
     let high = if part > 0.0 { above.iter().copied().min_by(f64::total_cmp) } else { None };
-    Some(between(*low, high, part))
+    Some(how.choose(*low, high, place, part))
 }
 
 /// The place below a quantile and how far it is from there to the next.
-fn place(len: usize, q: f64) -> Option<(usize, f64)> {
+pub(super) fn place(len: usize, q: f64) -> Option<(usize, f64)> {
     let last = len.checked_sub(1)?;
     let exact = q.clamp(0.0, 1.0) * last as f64;
     // rounding may not lead past the last
@@ -117,7 +172,7 @@ fn place(len: usize, q: f64) -> Option<(usize, f64)> {
     Some((place, exact - place as f64))
 }
 
-fn between(low: f64, high: Option<f64>, part: f64) -> f64 {
+pub(super) fn between(low: f64, high: Option<f64>, part: f64) -> f64 {
     let Some(high) = high.filter(|high| part > 0.0 && *high != low) else { return low };
     let way = high - low;
     match way.is_finite() {
@@ -183,7 +238,7 @@ mod tests {
             for q in [0.0, q, 0.5, 1.0] {
                 let wanted = model(&all, q);
                 prop_assert!(same(list.quantile(q), wanted), "{q}: {:?}, not {wanted:?}", list.quantile(q));
-                let found = quantile(&mut all.clone(), q);
+                let found = quantile(&mut all.clone(), q, Interpolation::Linear);
                 prop_assert!(same(found, wanted), "{q}: {found:?}, not {wanted:?}");
             }
             prop_assert!(!list.remove(1e99));
@@ -195,7 +250,11 @@ mod tests {
     #[test]
     fn the_line_between_two_values() {
         let check = |values: &[f64], q: f64, wanted: f64| {
-            assert_eq!(quantile(&mut values.to_vec(), q), Some(wanted), "{values:?} at {q}");
+            assert_eq!(
+                quantile(&mut values.to_vec(), q, Interpolation::Linear),
+                Some(wanted),
+                "{values:?} at {q}"
+            );
             assert_eq!(Ordered::of(values.to_vec()).quantile(q), Some(wanted), "{values:?} at {q}");
         };
         check(&[7.0], 0.3, 7.0);
@@ -205,6 +264,26 @@ mod tests {
         check(&[f64::MAX, -f64::MAX], 0.5, 0.0);
         check(&[f64::INFINITY, f64::INFINITY], 0.5, f64::INFINITY);
         check(&[f64::NEG_INFINITY, 1.0], 1.0, 1.0);
-        assert!(quantile(&mut [1.0, f64::NAN], 0.5).unwrap().is_nan());
+        assert!(quantile(&mut [1.0, f64::NAN], 0.5, Interpolation::Linear).unwrap().is_nan());
+    }
+
+    /// What numpy 2 gives for `percentile(values, q, method=...)`.
+    #[test]
+    fn between_two_values() {
+        let check = |values: &[f64], q: f64, wanted: [f64; 5]| {
+            let found = Interpolation::NAMES.map(|(name, how)| {
+                assert_eq!((how.name(), Interpolation::by_name(name)), (name, Some(how)));
+                let one = quantile(&mut values.to_vec(), q, how).unwrap();
+                assert_eq!(Ordered::of(values.to_vec()).quantile_by(q, how), Some(one), "{values:?} {q}");
+                one
+            });
+            assert_eq!(found, wanted, "{values:?} at {q}");
+        };
+        // linear, lower, higher, nearest, midpoint
+        check(&[1.0, 2.0, 4.0, 8.0], 0.5, [3.0, 2.0, 4.0, 4.0, 3.0]);
+        check(&[1.0, 2.0], 0.5, [1.5, 1.0, 2.0, 1.0, 1.5]);
+        check(&[1.0, 2.0], 0.75, [1.75, 1.0, 2.0, 2.0, 1.5]);
+        check(&[5.0, 1.0, 3.0], 0.5, [3.0; 5]);
+        check(&[5.0], 0.9, [5.0; 5]);
     }
 }

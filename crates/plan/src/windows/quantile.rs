@@ -8,7 +8,7 @@
 //! Over a window the values are kept in order from the second question on: one question is answered by selection,
 //! many by a sorted list.
 
-use super::ordered::{self, Ordered};
+use super::ordered::{self, Interpolation, Ordered};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, RecordBatch,
 };
@@ -27,7 +27,8 @@ use std::sync::{Arc, LazyLock};
 /// The name of the function, by which the rule for windows knows it.
 pub(super) const NAME: &str = "quantile";
 
-/// `quantile(value, q)`: the exact quantile of numbers, with `q` a literal in 0..=1.
+/// `quantile(value, q)`: the exact quantile of numbers, with `q` a literal in 0..=1. A third argument may name an
+/// [`Interpolation`].
 ///
 /// ```
 /// use datafusion::logical_expr::{col, lit};
@@ -57,10 +58,22 @@ pub(super) fn literal(q: &Arc<dyn PhysicalExpr>) -> Option<f64> {
     }
 }
 
-fn asked(args: &AccumulatorArgs) -> Result<f64> {
-    match args.exprs.get(1).and_then(literal) {
-        Some(q) => Ok(q),
-        None => plan_err!("the place of a quantile must be a number in 0..=1 that is written down"),
+/// The place that is asked for, and what is there between two values.
+fn asked(args: &AccumulatorArgs) -> Result<(f64, Interpolation)> {
+    let Some(q) = args.exprs.get(1).and_then(literal) else {
+        return plan_err!("the place of a quantile must be a number in 0..=1 that is written down");
+    };
+    let Some(name) = args.exprs.get(2) else { return Ok((q, Interpolation::Linear)) };
+    let nothing = RecordBatch::new_empty(Arc::new(Schema::empty()));
+    let name = match name.evaluate(&nothing) {
+        Ok(ColumnarValue::Scalar(ScalarValue::Utf8(Some(name)))) => Interpolation::by_name(&name),
+        _ => None,
+    };
+    match name {
+        Some(how) => Ok((q, how)),
+        None => {
+            plan_err!("the third argument of {NAME} is `linear`, `lower`, `higher`, `nearest` or `midpoint`")
+        }
     }
 }
 
@@ -82,6 +95,11 @@ impl AggregateUDFImpl for Quantile {
             [value, q] if (value.is_numeric() || value.is_null()) && q.is_numeric() => {
                 Ok(vec![DataType::Float64; 2])
             }
+            [value, q, name]
+                if (value.is_numeric() || value.is_null()) && q.is_numeric() && name.is_string() =>
+            {
+                Ok(vec![DataType::Float64, DataType::Float64, DataType::Utf8])
+            }
             _ => plan_err!("{NAME} works on numbers and a place in 0..=1, not on {arg_types:?}"),
         }
     }
@@ -98,7 +116,8 @@ impl AggregateUDFImpl for Quantile {
         if args.is_distinct {
             return plan_err!("{NAME} of distinct values is not supported: take the distinct rows first");
         }
-        Ok(Box::new(One { q: asked(&args)?, values: Kept::Loose(Vec::new()), asked: false }))
+        let (q, how) = asked(&args)?;
+        Ok(Box::new(One { q, how, values: Kept::Loose(Vec::new()), asked: false }))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs) -> bool {
@@ -106,7 +125,8 @@ impl AggregateUDFImpl for Quantile {
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
-        Ok(Box::new(Groups { q: asked(&args)?, ..Groups::default() }))
+        let (q, how) = asked(&args)?;
+        Ok(Box::new(Groups { q, how, ..Groups::default() }))
     }
 }
 
@@ -114,6 +134,7 @@ impl AggregateUDFImpl for Quantile {
 #[derive(Debug, Default)]
 struct Groups {
     q: f64,
+    how: Interpolation,
     values: Vec<f64>,
     of: Vec<u32>,
     groups: usize,
@@ -184,8 +205,8 @@ impl GroupsAccumulator for Groups {
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let (mut values, starts) = self.take(emit_to);
-        let quantiles: Float64Array =
-            starts.windows(2).map(|ends| ordered::quantile(&mut values[ends[0]..ends[1]], self.q)).collect();
+        let quantile = |ends: &[usize]| ordered::quantile(&mut values[ends[0]..ends[1]], self.q, self.how);
+        let quantiles: Float64Array = starts.windows(2).map(quantile).collect();
         Ok(Arc::new(quantiles))
     }
 
@@ -219,7 +240,7 @@ impl GroupsAccumulator for Groups {
         opt_filter: Option<&BooleanArray>,
     ) -> Result<Vec<ArrayRef>> {
         let rows = values.first().map_or(0, |values| values.len());
-        let mut each = Groups { q: self.q, ..Groups::default() };
+        let mut each = Groups { q: self.q, how: self.how, ..Groups::default() };
         let groups: Vec<usize> = (0..rows).collect();
         each.update_batch(values, &groups, opt_filter, rows)?;
         each.state(EmitTo::All)
@@ -245,6 +266,7 @@ fn lists(values: Vec<f64>, starts: &[usize]) -> Result<ListArray> {
 #[derive(Debug)]
 struct One {
     q: f64,
+    how: Interpolation,
     values: Kept,
     /// Whether a quantile was asked for already: then it is a window, and will be again.
     asked: bool,
@@ -282,10 +304,10 @@ impl Accumulator for One {
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         self.asked = true;
-        let q = self.q;
+        let (q, how) = (self.q, self.how);
         Ok(ScalarValue::Float64(match &mut self.values {
-            Kept::Loose(values) => ordered::quantile(values, q),
-            Kept::Sorted(list) => list.quantile(q),
+            Kept::Loose(values) => ordered::quantile(values, q, how),
+            Kept::Sorted(list) => list.quantile_by(q, how),
         }))
     }
 

@@ -14,6 +14,7 @@ mod memory;
 mod observe;
 mod optimize;
 mod runtimes;
+mod sorting;
 mod sources;
 mod stores;
 mod text;

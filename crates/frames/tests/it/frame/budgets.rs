@@ -4,7 +4,7 @@
 //! known in closed form.
 
 use datafusion::arrow::array::AsArray;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use futures::TryStreamExt;
 use trefoil_frames::frame::*;
 use trefoil_plan::{DataFrame, Result, Session};
@@ -71,6 +71,33 @@ async fn join(f: &DataFrame, rows: i64) -> Result<()> {
     Ok(())
 }
 
+/// Quantiles of columns that do not fit: they are read off the sorted columns.
+async fn describe(f: &DataFrame, rows: i64) -> Result<()> {
+    let figures = f.select([col("k"), col("k").alias("l")])?.describe().await?.collect().await?;
+    let last = (rows - 1) as f64;
+    let wanted = [rows as f64, last / 2.0, 0.0, last * 0.25, last * 0.5, last * 0.75, last];
+    for column in 1..=2 {
+        let found = figures[0].column(column).as_primitive::<Float64Type>().values();
+        // but for the deviation
+        let found = found.iter().take(2).chain(&found[3..]);
+        for (found, wanted) in found.zip(wanted) {
+            assert!((found - wanted).abs() <= 1e-6 * wanted.max(1.0), "{found}, not {wanted}");
+        }
+    }
+    Ok(())
+}
+
+/// A file is written in row groups of what there is memory for.
+async fn write(f: &DataFrame, rows: i64) -> Result<()> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("scattered.parquet");
+    assert_eq!(f.write_parquet(&path).await?, rows as usize);
+    let back = f.session().read_parquet(&path).await?;
+    let all = back.agg([col("v").count().alias("n"), col("k").sum().alias("sum")])?;
+    assert_eq!(one_row(&all).await?, [rows, rows * (rows - 1) / 2]);
+    Ok(())
+}
+
 fn given_back(session: &Session) {
     let begin = std::time::Instant::now();
     while session.budget().reserved() > 0 {
@@ -90,7 +117,9 @@ fn ten_budgets_are_grouped_sorted_and_joined() {
             group(&f, rows).await?;
             sort(&f, rows).await?;
             sort_by_two(&f, rows).await?;
-            join(&f, rows).await
+            join(&f, rows).await?;
+            describe(&f, rows).await?;
+            write(&f, rows).await
         })
         .unwrap();
     assert!(session.budget().peak() <= budget, "{}", session.budget().peak());

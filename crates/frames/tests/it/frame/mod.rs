@@ -10,6 +10,7 @@ mod namespaces;
 mod pandas;
 mod properties;
 mod shapes;
+mod stats;
 mod tables;
 mod tour;
 mod values;

@@ -43,6 +43,11 @@ impl Format {
     }
 }
 
+/// How Parquet is written.
+pub(super) fn parquet_properties() -> WriterProperties {
+    WriterProperties::builder().set_compression(Compression::SNAPPY).build()
+}
+
 type Out = BufWriter<File>;
 
 /// An open file; it is complete after [`Writer::finish`].
@@ -58,8 +63,7 @@ impl Writer {
         let out = BufWriter::new(File::create(path)?);
         Ok(match format {
             Format::Parquet => {
-                let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
-                Self::Parquet(Box::new(ArrowWriter::try_new(out, schema, Some(properties))?))
+                Self::Parquet(Box::new(ArrowWriter::try_new(out, schema, Some(parquet_properties()))?))
             }
             Format::Csv => {
                 let mut writer = csv::WriterBuilder::new().with_header(true).build(out);

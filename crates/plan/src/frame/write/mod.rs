@@ -5,6 +5,7 @@
 
 pub(crate) mod file;
 mod fits;
+mod parquet;
 mod place;
 mod tree;
 
@@ -203,7 +204,10 @@ impl DataFrame {
                 let context = Arc::new(frame.task_ctx());
                 let plan = frame.create_physical_plan().await?;
                 let place = unfinished.0.clone();
-                let rows = if is_file {
+                let rows = if is_file && format == Format::Parquet {
+                    let stream = execute_stream(plan, Arc::clone(&context))?;
+                    parquet::file(&place, schema, stream, &context).await?
+                } else if is_file {
                     tree::file(&place, schema, format, execute_stream(plan, context)?).await?
                 } else {
                     fs::create_dir(&place)?;
