@@ -168,7 +168,7 @@ impl Digest {
     }
 
     /// Equal but for the places that dialects round to: Spark's quotients of decimals have six.
-    fn agrees(&self, other: &Self) -> bool {
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-4 * a.abs().max(b.abs()) + 1e-2;
         let sums = |(a, b): (&Option<f64>, &Option<f64>)| a.zip(*b).is_none_or(|(a, b)| near(a, b));
         self.rows == other.rows
@@ -259,6 +259,7 @@ fn measure(arguments: &Arguments, report: &mut Report, workload: &Workload) -> R
         for (peer, timing) in peers.iter().zip(&timings) {
             let mut params = params(arguments, workload.name);
             params.insert("rows".into(), json!(timing.digest.rows));
+            params.insert("sums".into(), json!(timing.digest.sums));
             params.insert("first".into(), json!(rounded(timing.first)));
             params.insert(
                 "runs".into(),

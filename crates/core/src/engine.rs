@@ -233,11 +233,7 @@ impl Engine {
         F: FnOnce() -> T + Send + 'static,
     {
         let location = Location::caller();
-        start(
-            &self.0.pool,
-            Origin::here(),
-            FnJob { name: "closure".into(), location, work: move || Ok(work()) },
-        )
+        start(&self.0.pool, Origin::here(), FnJob { name: "closure", location, work: move || Ok(work()) })
     }
 
     /// Runs closures as tasks, as [`Engine::spawn_fn`] does, for less each: they are queued in batches.
@@ -259,7 +255,7 @@ impl Engine {
         F: FnOnce() -> T + Send + 'static,
     {
         let location = Location::caller();
-        let job = |work: F| FnJob { name: "closure".into(), location, work: move || Ok(work()) };
+        let job = |work: F| FnJob { name: "closure", location, work: move || Ok(work()) };
         start_all(&self.0.pool, &Origin::here(), works.into_iter().map(job))
     }
 
@@ -273,7 +269,7 @@ impl Engine {
     {
         let location = Location::caller();
         let work = move || work().map_err(Error::user);
-        start(&self.0.pool, Origin::here(), FnJob { name: "closure".into(), location, work })
+        start(&self.0.pool, Origin::here(), FnJob { name: "closure", location, work })
     }
 
     /// Runs a future on the CPU runtime as a task.

@@ -166,3 +166,57 @@ impl fmt::Display for BudgetPool {
         write!(f, "{:?}", self.budget)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn consumer(pool: &Arc<dyn MemoryPool>, name: &str) -> MemoryReservation {
+        MemoryConsumer::new(name).with_can_spill(!name.ends_with("Merge[0]")).register(pool)
+    }
+
+    /// How much a lone operator is granted, in steps of a sixty-fourth of the budget.
+    fn granted(pool: &Arc<dyn MemoryPool>, name: &str) -> usize {
+        let operator = consumer(pool, name);
+        let step = pool_limit(pool) / 64;
+        (0..64).take_while(|_| operator.try_grow(step).is_ok()).count()
+    }
+
+    fn pool_limit(pool: &Arc<dyn MemoryPool>) -> usize {
+        match pool.memory_limit() {
+            MemoryLimit::Finite(limit) => limit,
+            _ => 0,
+        }
+    }
+
+    #[test]
+    fn a_frugal_pool_has_sorts_spill_early_and_leaves_others_alone() {
+        let usual = BudgetPool::new(Budget::new(64 << 20));
+        let frugal: Arc<dyn MemoryPool> = Arc::new(usual.frugal());
+        let usual: Arc<dyn MemoryPool> = Arc::new(usual);
+        let check = |name: &str, expect: [usize; 2]| {
+            assert_eq!([granted(&usual, name), granted(&frugal, name)], expect, "{name}");
+        };
+        check("ExternalSorter[0]", [48, 4]);
+        check("ExternalSorterMerge[0]", [51, 51]);
+        check("GroupedHashAggregateStream[0] (count(1))", [48, 48]);
+        check("RepartitionExec[0]", [32, 32]);
+        // Hash joins copy what they have gathered.
+        check("HashJoinInput[0]", [28, 28]);
+        assert_eq!(usual.reserved(), 0);
+    }
+
+    #[test]
+    fn sorters_share_what_a_frugal_pool_gives() {
+        let pool = BudgetPool::new(Budget::new(64 << 20));
+        let frugal: Arc<dyn MemoryPool> = Arc::new(pool.frugal());
+        let other = consumer(&frugal, "ExternalSorter[1]");
+        assert_eq!(granted(&frugal, "ExternalSorter[0]"), 2);
+        drop(other);
+        assert_eq!(granted(&frugal, "ExternalSorter[0]"), 4);
+        // What has nothing yet is not refused.
+        let first = consumer(&frugal, "ExternalSorter[2]");
+        assert!(first.try_grow(8 << 20).is_ok());
+        assert!(first.try_grow(1).is_err());
+    }
+}

@@ -16,6 +16,7 @@
 //!
 //! Nodes done are counted per slice; whoever counts the last one completes the ref of the run.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
@@ -33,8 +34,10 @@ use crate::runtime::{PoolShared, shut_down};
 
 /// How long a lane works before it lets others go first.
 const SLICE: Duration = Duration::from_micros(500);
-/// Nodes between two looks at the clock.
-const BETWEEN_LOOKS: u32 = 32;
+/// Nodes between two looks at the clock and at who has stopped the run, at first and at most; they should take about
+/// [`LOOK`].
+const BETWEEN_LOOKS: (u32, u32) = (16, 1024);
+const LOOK: Duration = Duration::from_micros(10);
 /// Nodes taken from the cursor over the roots at a time.
 const ROOTS: usize = 256;
 
@@ -79,6 +82,9 @@ impl Dag {
     /// The graph of `nodes` nodes with these edges: `(a, b)` means that `a` is done before `b` begins. An
     /// edge may be given more than once. The edges are gone through twice.
     ///
+    /// Whoever runs a node goes on with the first of its edges that leads to a node that is ready, so give the edge
+    /// first whose node works on what is in the cache: the next in a row before the one below.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::InvalidArgument`] if an edge names a node that is not there, or for more than 4 billion
@@ -93,21 +99,21 @@ impl Dag {
         if u32::try_from(nodes).is_err() {
             return Err(wrong(format!("{nodes} nodes are too many")).with_help("split the graph"));
         }
-        let (mut begins, mut needs) = (vec![0u32; nodes + 1], vec![0u32; nodes]);
+        let (mut begins, mut needs) = (vec![0u32; nodes + 2], vec![0u32; nodes]);
         let mut count = 0usize;
         for (from, to) in edges.clone() {
             if from >= nodes || to >= nodes {
                 return Err(wrong(format!("edge {from} -> {to} of a graph of {nodes} nodes"))
                     .with_help("nodes are numbered from 0"));
             }
-            begins[from] += 1;
+            begins[from + 2] += 1;
             needs[to] += 1;
             count += 1;
         }
         if u32::try_from(count).is_err() {
             return Err(wrong(format!("{count} edges are too many")).with_help("split the graph"));
         }
-        // From counts to ends; filling backwards turns ends into begins.
+        // From counts to begins, one place too far on; filling turns a node's begin into its end, the next one's begin.
         let mut end = 0;
         for begin in &mut begins {
             end += *begin;
@@ -115,15 +121,16 @@ impl Dag {
         }
         let mut successors = vec![0u32; count];
         for (from, to) in edges {
-            let place = begins.get(from).and_then(|end| end.checked_sub(1));
-            match place.and_then(|place| successors.get_mut(place as usize).map(|slot| (place, slot))) {
+            let place = begins.get_mut(from + 1);
+            match place.and_then(|place| successors.get_mut(*place as usize).map(|slot| (place, slot))) {
                 Some((place, slot)) => {
                     *slot = to as u32;
-                    begins[from] = place;
+                    *place += 1;
                 }
-                None => return Err(wrong("the edges were not the same the second time".to_owned())),
+                None => return Err(changed()),
             }
         }
+        begins.pop();
         let shape = Shape { begins, successors, needs };
         shape.check_cycles()?;
         Ok(Self(Arc::new(shape)))
@@ -154,8 +161,9 @@ impl Shape {
         while let Some(node) = ready.pop() {
             taken += 1;
             for &next in self.successors(node) {
-                left[next as usize] -= 1;
-                if left[next as usize] == 0 {
+                let before = left[next as usize];
+                left[next as usize] = before.checked_sub(1).ok_or_else(changed)?;
+                if before == 1 {
                     ready.push(next);
                 }
             }
@@ -172,6 +180,9 @@ impl Shape {
         let mut seen = std::collections::HashSet::new();
         while seen.insert(node) {
             node = back[node as usize];
+            if node == u32::MAX {
+                return Err(changed());
+            }
         }
         let mut cycle = vec![node];
         while back[cycle[cycle.len() - 1] as usize] != node {
@@ -189,8 +200,50 @@ impl Shape {
     }
 }
 
+/// The error of edges of which a second look shows others.
+fn changed() -> Error {
+    Error::new(ErrorKind::InvalidArgument, "dag", "the edges were not the same the second time")
+        .with_help("give an iterator whose clones give the same")
+}
+
 /// Looks for work before a lane ends.
 const LOOKS: usize = 200;
+
+/// A lane that takes from others waits a little before, if it soon ran out of what it took before: two lanes that follow
+/// one another through a grid would otherwise hand single nodes to and fro, and their cache lines.
+struct Thief {
+    /// When it last had work again.
+    since: Instant,
+    pause: Duration,
+}
+
+/// The pauses of a [`Thief`], and what it should get for one.
+const PAUSES: (Duration, Duration) = (Duration::from_nanos(250), Duration::from_micros(4));
+
+impl Thief {
+    fn new(since: Instant) -> Self {
+        Self { since, pause: Duration::ZERO }
+    }
+
+    /// It ran out of work: how long it waits before it takes again.
+    fn ran_out(&mut self, now: Instant) -> Duration {
+        self.pause = match now - self.since {
+            worked if worked < PAUSES.1 => (self.pause * 2).clamp(PAUSES.0, PAUSES.1),
+            worked if worked < PAUSES.1 * 4 => self.pause,
+            _ => self.pause / 4,
+        };
+        self.pause
+    }
+}
+
+/// How many nodes to run until the next look, after so many took so long.
+fn looks_after(nodes: u32, time: Duration) -> u32 {
+    match time {
+        time if time < LOOK / 2 => (nodes * 2).min(BETWEEN_LOOKS.1),
+        time if time > LOOK * 2 => (nodes / 2).max(1),
+        _ => nodes,
+    }
+}
 
 /// One run of a graph.
 struct Run<F> {
@@ -229,7 +282,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             run.lane();
             Ok(())
         };
-        let (lane, task) = prepare(&self.pool, FnJob { name: "graph".into(), location: self.location, work });
+        let (lane, task) = prepare(&self.pool, FnJob { name: "graph", location: self.location, work });
         drop::<Ref<()>>(lane);
         task.into_iter().for_each(|task| self.pool.submit_last(task));
     }
@@ -241,27 +294,27 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             // As many seats as lanes: a seat that is locked right now is about to be free.
             return self.queue_lane();
         };
-        let end = Instant::now() + SLICE;
+        let begin = Instant::now();
+        let (mut now, mut most, mut thief) = (begin, BETWEEN_LOOKS.0, Thief::new(begin));
         let mut next = None;
         let goes_on = loop {
-            let mut done = 0;
-            let mut current = 0;
+            let current = Cell::new(0);
             // Nothing is left half-changed by a panic: the run stops.
-            let outcome = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
-                while done < BETWEEN_LOOKS {
-                    let Some(node) = next.take().or_else(|| self.find(at, &deque)) else { break };
-                    current = node;
-                    (self.work)(node as usize)?;
-                    done += 1;
-                    next = self.finish(node, &deque);
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.some(most, next, at, &deque, &current)));
+            // A run that fails goes on with nothing.
+            let done;
+            (done, next) = match outcome {
+                Ok(Ok(after)) => after,
+                Ok(Err(error)) => {
+                    self.fail(current.get(), error);
+                    (0, None)
                 }
-                Ok(())
-            }));
-            match outcome {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => self.fail(current, error),
-                Err(payload) => self.fail(current, Error::panicked("graph", &*payload)),
-            }
+                Err(payload) => {
+                    self.fail(current.get(), Error::panicked("graph", &*payload));
+                    (0, None)
+                }
+            };
+            let before = std::mem::replace(&mut now, Instant::now());
             let undone = self.undone.fetch_sub(done as usize, Ordering::AcqRel) - done as usize;
             if undone == 0 {
                 self.complete(Ok(()));
@@ -269,7 +322,9 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             if undone == 0 || self.is_stopped() {
                 break false;
             }
-            if done < BETWEEN_LOOKS && !self.wait_for_work() {
+            if done == most {
+                most = looks_after(most, now - before);
+            } else if !self.wait_for_work(&mut thief, now) {
                 // Out first, then a last look: see the header.
                 self.lanes.fetch_sub(1, Ordering::SeqCst);
                 fence(Ordering::SeqCst);
@@ -283,7 +338,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
                 }
             }
             // Where the order is repeated, time decides nothing.
-            if Instant::now() >= end || self.pool.is_replayed() {
+            if now - begin >= SLICE || self.pool.is_replayed() {
                 break true;
             }
         };
@@ -294,6 +349,27 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         if goes_on {
             self.queue_lane();
         }
+    }
+
+    /// Runs nodes until there is none or `most` are done: how many, and which is to be next. What the loop keeps
+    /// stays in registers, but for the node that may fail.
+    fn some(
+        self: &Arc<Self>,
+        most: u32,
+        mut next: Option<u32>,
+        at: usize,
+        deque: &Worker<u32>,
+        current: &Cell<u32>,
+    ) -> Result<(u32, Option<u32>)> {
+        let mut done = 0;
+        while done < most {
+            let Some(node) = next.or_else(|| self.find(at, deque)) else { return Ok((done, None)) };
+            current.set(node);
+            (self.work)(node as usize)?;
+            done += 1;
+            next = self.finish(node, deque);
+        }
+        Ok((done, next))
     }
 
     /// Counts the successors of a node down; the first that is ready is to be run next.
@@ -358,11 +434,17 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
     }
 
     /// Looks for a moment: to end a lane and to start one again costs more.
-    fn wait_for_work(&self) -> bool {
-        (0..LOOKS).any(|_| {
+    fn wait_for_work(&self, thief: &mut Thief, now: Instant) -> bool {
+        let pause = thief.ran_out(now);
+        while !pause.is_zero() && now.elapsed() < pause && !self.stopped.load(Ordering::Relaxed) {
+            std::hint::spin_loop();
+        }
+        let found = (0..LOOKS).any(|_| {
             std::hint::spin_loop();
             self.has_work() || self.stopped.load(Ordering::Relaxed)
-        })
+        });
+        thief.since = Instant::now();
+        found
     }
 
     fn has_work(&self) -> bool {

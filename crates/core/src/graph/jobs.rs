@@ -1,6 +1,5 @@
 //! Jobs without a call: those of `spawn_fn` and of `map`, which go straight into a task.
 
-use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use crate::refs::{Job, Ref, Started};
 
 /// The job of `spawn_fn`: a closure without dependencies.
 pub(crate) struct FnJob<F> {
-    pub(crate) name: Cow<'static, str>,
+    pub(crate) name: &'static str,
     pub(crate) location: &'static Location<'static>,
     pub(crate) work: F,
 }
@@ -27,7 +26,7 @@ impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T>
     fn subscribe(&self, _: &mut Subscriber<'_>) {}
 
     fn info(&self) -> TaskInfo {
-        TaskInfo { name: self.name.clone(), location: self.location, attempt: 1 }
+        TaskInfo { name: self.name.into(), location: self.location, attempt: 1 }
     }
 }
 

@@ -128,7 +128,7 @@ impl Engine {
                 shared.help();
                 Ok(())
             };
-            FnJob { name: "par_for".into(), location, work }
+            FnJob { name: "par_for", location, work }
         });
         drop::<Vec<Ref<()>>>(start_all(self.pool(), &Origin::default(), helpers));
         shared.help();

@@ -8,14 +8,14 @@
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::task::Waker;
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use smallvec::SmallVec;
 
 use super::errand::WaitMark;
+use super::listeners::Listeners;
 use super::raw::{Head, Told, Waiters};
 use super::scope::Scope;
 use super::task::Managed;
@@ -52,8 +52,15 @@ pub(crate) trait Collector: Send + Sync {
     fn collect(&self, number: usize);
 }
 
-/// Those who listen to one cell: mostly one, who then needs no memory of its own.
-pub(crate) type Listeners = SmallVec<[Waiter; 1]>;
+impl Waiter {
+    pub(super) fn tell(self) {
+        match self {
+            Waiter::Waker(waker) => waker.wake(),
+            Waiter::Thread(parker) => parker.unpark(),
+            Waiter::Collector(collector, number) => collector.collect(number),
+        }
+    }
+}
 
 /// The part of a cell that does not depend on the value's type.
 pub(crate) type Base = Head<Rest, Task>;
@@ -62,7 +69,7 @@ pub(crate) type Base = Head<Rest, Task>;
 pub(crate) struct Rest {
     number: u64,
     /// Dependencies not done yet, plus one while they are being registered.
-    pending: AtomicUsize,
+    pending: AtomicU32,
     /// Why it was told to stop, or 0.
     stop: AtomicU8,
     waiters: Mutex<Listeners>,
@@ -72,9 +79,9 @@ impl Rest {
     pub(super) fn new() -> Self {
         Self {
             number: next_ref_number(),
-            pending: AtomicUsize::new(1),
+            pending: AtomicU32::new(1),
             stop: AtomicU8::new(0),
-            waiters: Mutex::new(Listeners::new()),
+            waiters: Mutex::new(Listeners::default()),
         }
     }
 
@@ -136,7 +143,7 @@ impl Base {
         }
         if let Waiter::Waker(new) = &waiter {
             let known = |other: &Waiter| matches!(other, Waiter::Waker(old) if old.will_wake(new));
-            if waiters.iter().any(known) {
+            if waiters.as_slice().iter().any(known) {
                 return None;
             }
         }
@@ -146,7 +153,7 @@ impl Base {
 
     /// Those who listen to a cell that is done, if there are any.
     pub(super) fn listeners(&self, listened: bool) -> Listeners {
-        if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Listeners::new() }
+        if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Listeners::default() }
     }
 
     /// Forgets the registrations of a collector.
@@ -174,13 +181,7 @@ pub(super) fn tell(waiters: Waiters<Task>, listeners: Listeners, error: Option<E
         None => crate::runtime::keep_first(|| waiters.for_each(dependency_done)),
         Some(error) => fail_all(waiters, &error),
     }
-    for waiter in listeners {
-        match waiter {
-            Waiter::Waker(waker) => waker.wake(),
-            Waiter::Thread(parker) => parker.unpark(),
-            Waiter::Collector(collector, number) => collector.collect(number),
-        }
-    }
+    listeners.tell();
 }
 
 fn dependency_done(task: Task) {

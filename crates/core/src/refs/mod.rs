@@ -16,6 +16,7 @@ mod cell;
 mod completed;
 mod current;
 mod errand;
+mod listeners;
 mod promise;
 mod raw;
 mod reference;

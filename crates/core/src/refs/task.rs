@@ -14,11 +14,12 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
 use super::cell::{Base, Boxed, DynJob, Job, Outcome, Rest, Runnable, Started, Stop, Task, announce};
@@ -86,15 +87,15 @@ struct Later {
 pub(crate) struct TaskExtra {
     pool: Arc<PoolShared>,
     parent: Option<Arc<Scope>>,
-    side: OnceLock<Box<Side>>,
+    side: OnceBox<Side>,
 }
 
 impl TaskExtra {
     fn new(pool: &Arc<PoolShared>, origin: Origin) -> Self {
         let Origin { parent, managed } = origin;
         let side = match managed {
-            None => OnceLock::new(),
-            managed => OnceLock::from(Box::new(Side { managed, ..Side::default() })),
+            None => OnceBox::new(),
+            managed => OnceBox::with_value(Box::new(Side { managed, ..Side::default() })),
         };
         Self { pool: Arc::clone(pool), parent, side }
     }

@@ -216,6 +216,45 @@ fn graphs_are_checked_and_cancelled() {
     assert!(ran.load(Ordering::Relaxed) < 1000);
 }
 
+/// Edges that are others each time they are gone through.
+#[derive(Clone)]
+struct Fickle(Arc<AtomicUsize>, usize);
+
+impl Iterator for Fickle {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        self.1 += 1;
+        let turn = self.0.fetch_add(1, Ordering::Relaxed);
+        (self.1 <= 3).then_some((turn % 3, (turn * 7 + turn / 4) % 3))
+    }
+}
+
+#[test]
+fn edges_that_change_are_an_error_or_a_graph() {
+    for first in 0..64 {
+        let edges = Fickle(Arc::new(AtomicUsize::new(first)), 0);
+        if let Err(error) = Dag::new(3, edges) {
+            assert!(matches!(error.kind(), ErrorKind::InvalidArgument | ErrorKind::Cycle), "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_first_edge_that_is_ready_goes_on() {
+    let engine = engine(1);
+    // 0 leads to 3, 1 and 2, in this order, and 3 to 4.
+    let dag = Dag::new(5, [(0, 3), (0, 1), (3, 4), (0, 2)]).unwrap();
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let own = Arc::clone(&order);
+    let run = engine.spawn_dag(&dag, move |node| {
+        own.lock().unwrap().push(node);
+        Ok(())
+    });
+    run.get().unwrap();
+    assert_eq!(order.lock().unwrap()[..3], [0, 3, 4]);
+}
+
 #[test]
 fn loops_run_every_number_once_wherever_they_are_called() {
     for workers in [1, 2, 3] {

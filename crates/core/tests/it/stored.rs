@@ -248,7 +248,12 @@ fn calls_are_run_again_when_their_partition_is_lost() {
     for file in files(&engine) {
         std::fs::remove_file(file).unwrap();
     }
+    let weak = engine.downgrade();
     drop(engine);
+    // A task that has just ended may hold it for a moment.
+    while weak.upgrade().is_some() {
+        std::thread::yield_now();
+    }
     assert_eq!(partition.batches().unwrap_err().kind(), ErrorKind::DataLost);
 }
 

@@ -94,3 +94,63 @@ fn plain(session: &Session, plan: &LogicalPlan) -> bool {
     });
     walked.is_ok() && plain
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::DataFrame;
+    use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
+    use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
+    use std::sync::Arc;
+
+    fn rows_of(count: i64) -> Vec<RecordBatch> {
+        let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));
+        vec![RecordBatch::try_from_iter([("a", Arc::clone(&column)), ("b", column)]).unwrap()]
+    }
+
+    #[test]
+    fn small_known_work_is_light_and_the_rest_is_not() {
+        let session = Session::builder().workers(2).memory("64MiB").build().unwrap();
+        session.block_on(async {
+            for (name, count) in [("small", 1_000), ("large", 200_000)] {
+                session.register_batches(name, rows_of(count)).unwrap();
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let file = dir.path().join("file.csv");
+            std::fs::write(&file, "a,b\n1,2\n").unwrap();
+            let file = session.read_csv(file.to_str().unwrap()).await.unwrap();
+            session.register("file", &file).unwrap();
+            let same = Arc::new(|inputs: &[ColumnarValue]| Ok(inputs[0].clone()));
+            let int = datafusion::arrow::datatypes::DataType::Int64;
+            let closure = create_udf("closure", vec![int.clone()], int, Volatility::Immutable, same);
+            session.context().register_udf(closure);
+            session.note_closure("closure");
+
+            let check = async |text: &str, expect: bool| {
+                let inner = session.context().sql(text).await.unwrap();
+                let frame = DataFrame::new(session.clone(), inner);
+                assert_eq!(light(&session, frame.inner().clone()).1, expect, "{text}");
+            };
+            check("SELECT 1 + 1", true).await;
+            check("VALUES (1, 2), (3, 4)", true).await;
+            check("SELECT a, count(*) FROM small WHERE b > 3 GROUP BY a ORDER BY a LIMIT 5", true).await;
+            check("SELECT sum(a) OVER (ORDER BY b) FROM small", true).await;
+            check("SELECT * FROM small UNION ALL SELECT * FROM small", true).await;
+            check("SELECT * FROM small AS s, (VALUES (1), (2)) AS v(x)", true).await;
+            check("WITH w AS (SELECT DISTINCT a FROM small) SELECT * FROM w", true).await;
+            // More values than are light: here, after a product, in all.
+            check("SELECT * FROM large", false).await;
+            check("SELECT count(*) FROM large", false).await;
+            check("SELECT * FROM small AS s, small AS t", false).await;
+            check(&["SELECT * FROM small"; 80].join(" UNION ALL "), false).await;
+            // How much is not known without reading, or at all.
+            check("SELECT * FROM file", false).await;
+            check("SELECT unnest([1, 2, 3])", false).await;
+            check("SELECT * FROM range(0, 3)", false).await;
+            check("SELECT a, count(*) FROM small GROUP BY GROUPING SETS ((a), ())", false).await;
+            check("SELECT closure(a) FROM small", false).await;
+            check("SELECT * FROM small WHERE a IN (SELECT a FROM large)", false).await;
+            check("SELECT (SELECT max(a) FROM small)", false).await;
+        });
+    }
+}

@@ -121,6 +121,7 @@ pub(crate) fn find(operation: &'static str, format: Format, path: &str) -> Resul
 }
 
 /// A directory of this machine.
+#[cfg(feature = "delta")]
 pub(super) fn directory(operation: &'static str, path: &str) -> Result<PathBuf> {
     let path = local(operation, path)?;
     match fs::metadata(&path) {

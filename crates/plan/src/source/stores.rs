@@ -144,6 +144,7 @@ pub(crate) fn only_local(operation: &'static str, path: &str) -> Result<()> {
 pub(crate) struct Stores {
     open: RwLock<HashMap<String, Arc<dyn ObjectStore>>>,
     /// Beside those of the environment, and before them.
+    #[cfg_attr(not(any(feature = "s3", feature = "gcs", feature = "azure")), expect(dead_code))]
     settings: Vec<(String, String)>,
 }
 
