@@ -12,6 +12,8 @@ usage: trefoil-bench SUITE [options]
 suites
   core      tasks, graphs, actors and objects, beside tokio, rayon and hand-written loops
   sql       the 22 queries of TPC-H, beside plain DataFusion
+  tpcds     queries of the class of TPC-DS, beside the same
+  files     ten thousand small Parquet files counted and summed, beside the same
   frames    the db-benchmark and everyday work on tables; with --python beside Polars, DuckDB, pandas, Dask
   memory    spilling beside the bare disk, cancelling, events, resident memory of TPC-H under budgets
   mixed     queries, tasks and a kernel at once, beside a light query and an actor
@@ -24,7 +26,7 @@ options
   --peer NAMES      only these peers, separated by commas
   --repeat N        rounds of each case (default: core at least 7 and 0.3 s a peer, sql 5, start 20)
   --workers N       threads of each peer (default: the cores this process may use)
-  --scale F         sql: scale factor of TPC-H (default 0.1)
+  --scale F         sql, tpcds: scale factor (default 0.1)
   --rows N          frames: rows of the tables, such as 1e7 (default 1e6)
   --python PATH     sql, frames: a Python with polars, duckdb (frames: pandas, dask); those are run beside trefoil
   --data DIR        sql, frames: where the tables are, or are made (default below target/)
@@ -35,7 +37,7 @@ options
   --versus K=V,K=V  sql: one more trefoil, named `varied`, with these settings
   --explain FILE    sql: also write the plan of each query as trefoil ran it, with its figures";
 
-const SUITES: [&str; 7] = ["core", "sql", "frames", "memory", "mixed", "start", "compare"];
+const SUITES: [&str; 9] = ["core", "sql", "tpcds", "files", "frames", "memory", "mixed", "start", "compare"];
 const OPTIONS: [&str; 15] = [
     "--json",
     "--case",
@@ -61,6 +63,10 @@ pub enum Suite {
     Core,
     /// TPC-H.
     Sql,
+    /// TPC-DS.
+    Tpcds,
+    /// Many small files.
+    Files,
     /// The db-benchmark.
     Frames,
     /// Spilling, cancelling, resident memory.
@@ -91,7 +97,7 @@ pub struct Arguments {
     pub repeat: Option<usize>,
     /// Threads of each peer.
     pub workers: usize,
-    /// Scale factor of TPC-H.
+    /// Scale factor of TPC-H and TPC-DS.
     pub scale: f64,
     /// Rows of the db-benchmark's tables.
     pub rows: usize,
@@ -217,6 +223,8 @@ fn suite(words: &[String]) -> Result<Suite, String> {
     let suite = match (&**first, rest) {
         ("core", []) => Suite::Core,
         ("sql", []) => Suite::Sql,
+        ("tpcds", []) => Suite::Tpcds,
+        ("files", []) => Suite::Files,
         ("frames", []) => Suite::Frames,
         ("memory", []) => Suite::Memory,
         ("mixed", []) => Suite::Mixed,

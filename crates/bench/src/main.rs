@@ -25,11 +25,15 @@ mod report;
 #[cfg(feature = "sql")]
 mod resident;
 #[cfg(feature = "sql")]
+mod small_files;
+#[cfg(feature = "sql")]
 mod sql_peer;
 #[cfg(feature = "sql")]
 mod sql_suite;
 #[cfg(feature = "sql")]
 mod start;
+#[cfg(feature = "sql")]
+mod tpcds;
 #[cfg(feature = "sql")]
 mod tpch;
 #[cfg(feature = "sql")]
@@ -93,6 +97,10 @@ fn run(arguments: Arguments) -> Result<()> {
         #[cfg(feature = "sql")]
         Suite::Sql => sql_suite::run(&arguments),
         #[cfg(feature = "sql")]
+        Suite::Tpcds => sql_suite::run_tpcds(&arguments),
+        #[cfg(feature = "sql")]
+        Suite::Files => sql_suite::run_files(&arguments),
+        #[cfg(feature = "sql")]
         Suite::Frames => frames_suite::run(&arguments),
         #[cfg(feature = "sql")]
         Suite::Memory => memory_suite::run(&arguments),
@@ -101,7 +109,13 @@ fn run(arguments: Arguments) -> Result<()> {
         #[cfg(feature = "sql")]
         Suite::Start => start::run(&arguments),
         #[cfg(not(feature = "sql"))]
-        Suite::Sql | Suite::Frames | Suite::Memory | Suite::Mixed | Suite::Start => {
+        Suite::Sql
+        | Suite::Tpcds
+        | Suite::Files
+        | Suite::Frames
+        | Suite::Memory
+        | Suite::Mixed
+        | Suite::Start => {
             Err("this binary was built without the feature `sql`, which this suite needs".into())
         }
     }

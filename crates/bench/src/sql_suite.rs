@@ -1,4 +1,7 @@
-//! Suite `sql`: TPC-H through trefoil and through plain DataFusion, query by query in turns.
+//! Suites `sql`, `tpcds` and `files`: queries through trefoil and through plain DataFusion, one by one in turns.
+//!
+//! `sql` is TPC-H (`tpch`), `tpcds` queries of the class of TPC-DS (`tpcds`), `files` counts and sums a directory of
+//! ten thousand small files (`small_files`).
 //!
 //! Both read the same Parquet files, both start from SQL text and fetch every row. Plain DataFusion has its
 //! defaults on a tokio runtime with as many threads; trefoil has its session's defaults: its budget, its
@@ -29,8 +32,8 @@ use crate::measure::{Machine, median, rounded};
 use crate::report::{Report, Row};
 use crate::resident;
 use crate::sql_peer::{self, PythonPeer};
-use crate::tpch::{self, QUERIES};
 use crate::{Error, Result};
+use crate::{small_files, tpcds, tpch};
 
 /// Warm runs of each query unless `--repeat` says otherwise.
 const RUNS: usize = 5;
@@ -108,6 +111,15 @@ impl Peer {
         Ok(Self::Plain(runtime, context))
     }
 
+    /// The query as this peer writes it.
+    fn text(&self, query: &str, tables: &[(&str, PathBuf)]) -> String {
+        let (name, path) = tables.first().map_or(("", Path::new("")), |(name, path)| (*name, path.as_path()));
+        match self {
+            Self::Trefoil(..) => query.replace("{small}", &format!("parquet.`{}`", path.display())),
+            _ => query.replace("{small}", name),
+        }
+    }
+
     /// Runs a query to its last row; seconds, and what it answers.
     fn run(&self, query: &str) -> Result<(f64, Digest)> {
         if let Self::Python(peer) = self {
@@ -174,27 +186,57 @@ struct Timing {
     failure: Option<String>,
 }
 
-/// Runs the suite.
+/// Tables and what is asked of them.
+pub(crate) struct Workload {
+    pub(crate) name: &'static str,
+    pub(crate) tables: Vec<(&'static str, PathBuf)>,
+    /// Names and texts; `{small}` in a text is the one table, as a peer names it.
+    pub(crate) queries: Vec<(String, String)>,
+}
+
+/// Runs the suite `sql`.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut report = Report::new(arguments.json.as_deref())?;
     crate::trivial::run(arguments, &mut report)?;
     let scale = arguments.scale;
     let dir = arguments.data.clone().unwrap_or_else(|| default_dir(scale));
     let tables = tpch::tables(&dir, scale, |line| report.say(line))?;
+    let queries = tpch::QUERIES.map(|(name, text)| (name.to_owned(), tpch::query(text, scale)));
+    measure(arguments, &mut report, &Workload { name: "tpch", tables, queries: queries.to_vec() })
+}
 
+/// Runs the suite `tpcds`.
+pub fn run_tpcds(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::new(arguments.json.as_deref())?;
+    let scale = arguments.scale;
+    let dir = arguments.data.clone().unwrap_or_else(|| data_dir("tpcds", &format!("sf{scale}")));
+    let tables = tpcds::tables(&dir, scale, |line| report.say(line))?;
+    measure(arguments, &mut report, &Workload { name: "tpcds", tables, queries: tpcds::queries() })
+}
+
+/// Runs the suite `files`.
+pub fn run_files(arguments: &Arguments) -> Result<()> {
+    let mut report = Report::new(arguments.json.as_deref())?;
+    let dir = arguments.data.clone().unwrap_or_else(|| data_dir("files", "small"));
+    let workload = small_files::workload(&dir, |line| report.say(line))?;
+    measure(arguments, &mut report, &workload)
+}
+
+fn measure(arguments: &Arguments, report: &mut Report, workload: &Workload) -> Result<()> {
+    let tables = &workload.tables;
     let mut peers = Vec::new();
     if arguments.wants_peer("trefoil") {
-        peers.push(Peer::trefoil("trefoil", arguments, &arguments.settings, &tables)?);
+        peers.push(Peer::trefoil("trefoil", arguments, &arguments.settings, tables)?);
     }
     if !arguments.versus.is_empty() {
-        peers.push(Peer::trefoil("varied", arguments, &arguments.versus, &tables)?);
+        peers.push(Peer::trefoil("varied", arguments, &arguments.versus, tables)?);
     }
     if arguments.wants_peer("datafusion") {
-        peers.push(Peer::plain(arguments, &tables)?);
+        peers.push(Peer::plain(arguments, tables)?);
     }
     for name in sql_peer::NAMES {
         if let Some(python) = arguments.python.as_ref().filter(|_| arguments.wants_peer(name)) {
-            peers.push(Peer::Python(PythonPeer::start(name, python, arguments.workers, &tables)?));
+            peers.push(Peer::Python(PythonPeer::start(name, python, arguments.workers, tables)?));
         }
     }
     let runs = arguments.repeat.unwrap_or(RUNS);
@@ -203,20 +245,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let whole = Machine::now();
     let start = resident::peak();
     let mut peak: f64 = start.unwrap_or(0.0);
-    for (name, text) in QUERIES {
+    for (name, query) in &workload.queries {
         if !arguments.wants_case(name) {
             continue;
         }
-        let query = tpch::query(text, scale);
         let machine = Machine::now();
         resident::forget_peak();
-        let timings = in_turns(&peers, &query, runs);
+        let timings = in_turns(&peers, query, runs, tables);
         let high = resident::peak();
         peak = peak.max(high.unwrap_or(0.0));
         let other = machine.and_then(|before| before.other_cpu());
         let mut rows = Vec::new();
         for (peer, timing) in peers.iter().zip(&timings) {
-            let mut params = params(arguments);
+            let mut params = params(arguments, workload.name);
             params.insert("rows".into(), json!(timing.digest.rows));
             params.insert("sums".into(), json!(timing.digest.sums));
             params.insert("first".into(), json!(rounded(timing.first)));
@@ -251,13 +292,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         }
         report.case(rows)?;
         if let (Some(path), Some(peer)) = (&arguments.explain, peers.first()) {
-            explain(path, name, peer, &query)?;
+            explain(path, name, peer, &peer.text(query, tables))?;
         }
     }
 
     let other = whole.and_then(|before| before.other_cpu());
     let total = |peer: &Peer| {
-        let mut params = params(arguments);
+        let mut params = params(arguments, workload.name);
         params.insert("runs".into(), json!(runs));
         params.insert("failed".into(), json!(failures.len()));
         if let Some(other) = other {
@@ -267,7 +308,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     report.case(peers.iter().map(total).collect())?;
     if let ([peer], Some(start)) = (&peers[..], start) {
-        let mut params = params(arguments);
+        let mut params = params(arguments, workload.name);
         params.insert("start_mb".into(), json!(rounded(start)));
         params.insert("files_mb".into(), json!(resident::of_files().map(rounded)));
         report.case(vec![Row::new(peer.name(), "peak_rss", peak, "MB", params)])?;
@@ -279,8 +320,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 }
 
 /// One run of each peer that is timed as the first, then `runs` more in changing order.
-fn in_turns(peers: &[Peer], query: &str, runs: usize) -> Vec<Timing> {
+fn in_turns(peers: &[Peer], query: &str, runs: usize, tables: &[(&str, PathBuf)]) -> Vec<Timing> {
     let mut timings: Vec<Timing> = peers.iter().map(|_| Timing::default()).collect();
+    let texts: Vec<String> = peers.iter().map(|peer| peer.text(query, tables)).collect();
     for turn in 0..=runs {
         for step in 0..peers.len() {
             let at = (turn + step) % peers.len();
@@ -288,7 +330,7 @@ fn in_turns(peers: &[Peer], query: &str, runs: usize) -> Vec<Timing> {
             if timing.failure.is_some() {
                 continue;
             }
-            match peer.run(query) {
+            match peer.run(&texts[at]) {
                 Err(error) => timing.failure = Some(error.to_string()),
                 Ok((time, digest)) if turn == 0 => (timing.first, timing.digest) = (time, digest),
                 Ok((time, _)) => timing.runs.push(time),
@@ -313,9 +355,9 @@ fn explain(path: &Path, name: &str, peer: &Peer, query: &str) -> Result<()> {
     Ok(())
 }
 
-fn params(arguments: &Arguments) -> Map<String, serde_json::Value> {
+fn params(arguments: &Arguments, suite: &str) -> Map<String, serde_json::Value> {
     let mut params = Map::new();
-    params.insert("suite".into(), json!("tpch"));
+    params.insert("suite".into(), json!(suite));
     params.insert("sf".into(), json!(arguments.scale));
     params.insert("workers".into(), json!(arguments.workers));
     if let Some(memory) = &arguments.memory {
@@ -326,9 +368,13 @@ fn params(arguments: &Arguments) -> Map<String, serde_json::Value> {
 
 /// Where the tables of a scale are, unless `--data` says otherwise.
 pub(crate) fn default_dir(scale: f64) -> PathBuf {
+    data_dir("tpch", &format!("sf{scale}"))
+}
+
+fn data_dir(kind: &str, name: &str) -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = manifest.ancestors().nth(2).unwrap_or(manifest);
-    root.join("target/tpch").join(format!("sf{scale}"))
+    root.join("target").join(kind).join(name)
 }
 
 /// The values of a column of text as they are.

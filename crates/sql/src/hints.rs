@@ -123,11 +123,6 @@ impl Hints {
         Ok(())
     }
 
-    /// Whether nothing is asked for.
-    pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Sets what they ask for in the options of one statement.
     pub(crate) fn apply(&self, options: &mut ConfigOptions) {
         let optimizer = &mut options.optimizer;

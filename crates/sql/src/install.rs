@@ -16,16 +16,19 @@ pub(crate) fn install(session: &Session) {
 
 /// Whether backslashes in strings stand for themselves in this session.
 pub(crate) fn raw_strings(session: &Session) -> bool {
-    // Read in place: a copy of the state copies the names of a thousand functions.
-    let state = session.context().state_ref();
-    let state = state.read();
-    state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::raw_strings)
+    set(session, SparkSettings::raw_strings)
 }
 
 /// Whether literals of timestamps keep nanoseconds in this session.
 pub(crate) fn nanoseconds(session: &Session) -> bool {
-    let state = session.context().state();
-    state.config().options().extensions.get::<SparkSettings>().is_some_and(SparkSettings::nanoseconds)
+    set(session, SparkSettings::nanoseconds)
+}
+
+fn set(session: &Session, setting: impl Fn(&SparkSettings) -> bool) -> bool {
+    // Read in place: a copy of the state copies the names of a thousand functions.
+    let state = session.context().state_ref();
+    let state = state.read();
+    state.config().options().extensions.get::<SparkSettings>().is_some_and(setting)
 }
 
 fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {

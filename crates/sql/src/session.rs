@@ -353,8 +353,8 @@ fn inner(statement: &mut Statement) -> Option<&mut SqlStatement> {
 /// How often names are looked for in another spelling.
 const REPAIRS: usize = 256;
 
-/// Plans, and plans again with names that were not found in another spelling.
-async fn plan(session: &Session, mut statement: Statement) -> PlanResult<LogicalPlan> {
+/// Plans, and plans again with names that were not found in another spelling; with the state that planned.
+async fn plan(session: &Session, mut statement: Statement) -> PlanResult<(SessionState, LogicalPlan)> {
     let state = session.context().state();
     let spark = session.dialect() == Dialect::Spark;
     if spark {
@@ -363,7 +363,7 @@ async fn plan(session: &Session, mut statement: Statement) -> PlanResult<Logical
     let mut first = None;
     for _ in 0..REPAIRS {
         let error = match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) => return Ok(plan),
+            Ok(plan) => return Ok((state, plan)),
             Err(error) => error,
         };
         let variable = |name: &str| statements::variable(session, name);
@@ -407,8 +407,8 @@ async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
         Some(inner) => hints::read(inner).map_err(|error| DataFusionError::External(Box::new(error)))?,
         None => Hints::default(),
     };
-    let plan = match plan(session, statement).await? {
-        LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create)) if !create.temporary => {
+    let (mut state, plan) = match plan(session, statement).await? {
+        (_, LogicalPlan::Ddl(DdlStatement::CreateMemoryTable(create))) if !create.temporary => {
             return Ok(Done::Create(Box::new(create)));
         }
         other => other,
@@ -421,9 +421,8 @@ async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
     );
     let frame = match plan {
         LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => context.execute_logical_plan(plan).await?,
-        plan if hints.is_empty() => context.execute_logical_plan(plan).await?,
+        // With the state that planned it: each copy of a state copies the names of all functions.
         plan => {
-            let mut state = context.state();
             hints.apply(state.config_mut().options_mut());
             datafusion::dataframe::DataFrame::new(state, plan)
         }

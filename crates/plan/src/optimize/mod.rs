@@ -11,6 +11,9 @@
 //! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name, and
 //! [`RowFilters`] drops the rows that they rule out where they are read.
 //!
+//! Last, when nobody looks for DataFusion's expressions and operators any more, [`Kernels`] puts faster expressions in
+//! and [`Groups`] finds the groups of aggregates by packed keys.
+//!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
 
@@ -19,7 +22,9 @@ mod common;
 mod estimate;
 mod filters;
 mod graph;
+mod groups;
 mod join_order;
+mod kernels;
 mod late_scan;
 mod options;
 mod running;
@@ -31,7 +36,9 @@ pub(crate) use options::OptimizeOptions;
 
 use common::CommonPlans;
 use filters::RunningFilters;
+use groups::Groups;
 use join_order::JoinOrder;
+use kernels::Kernels;
 use late_scan::LateScan;
 use running::RowFilters;
 
@@ -54,6 +61,8 @@ pub(crate) fn rules() -> Vec<Rule> {
         rules[at] = Arc::new(RunningFilters::new());
         rules.insert(at + 1, Arc::new(RowFilters));
     }
+    rules.push(Arc::new(Kernels));
+    rules.push(Arc::new(Groups));
     rules.insert(before.unwrap_or(rules.len()), Arc::new(CommonPlans));
     rules
 }

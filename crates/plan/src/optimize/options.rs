@@ -13,6 +13,14 @@ extensions_options! {
         pub late_scan_percent: usize, default = 0
         /// Drops rows that joins rule out while they run where they are read.
         pub row_filters: bool, default = true
+        /// Calculates decimals in 64 bits where their digits fit.
+        pub small_decimals: bool, default = true
+        /// Looks for the pieces of a LIKE pattern instead of making a regular expression of it.
+        pub like_pieces: bool, default = true
+        /// Finds groups by keys that are packed into one number.
+        pub packed_groups: bool, default = true
+        /// Those that are merged from partial ones, too.
+        pub packed_final_groups: bool, default = false
         /// Runs equal parts of a plan once.
         pub share_plans: bool, default = true
     }

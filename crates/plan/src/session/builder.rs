@@ -216,6 +216,10 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     options.extensions.insert(OptimizeOptions::default());
     options.execution.sort_spill_reservation_bytes =
         share.clamp(64 << 10, options.execution.sort_spill_reservation_bytes);
+    // A join looks keys up in an array of their range instead of a hash table if the range is at most this, whatever
+    // part of it there is; at most 32 MiB, and a 64th of a small budget.
+    options.execution.perfect_hash_join_small_build_threshold = (engine.budget().limit() / 256)
+        .clamp(options.execution.perfect_hash_join_small_build_threshold, 8 << 20);
     // A file of its own for each batch that an exchange spills. In a file that is not full two inputs of DataFusion 55
     // wait for one another for ever (apache/datafusion#24883): the reader waits for more in the first of two open files,
     // while what it needs is in the other, and the writers wait for the reader.

@@ -101,7 +101,15 @@ fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 2] = [("trefoil.join_order", "false"), ("trefoil.late_scan_percent", "0")];
+const OFF: [(&str, &str); 7] = [
+    ("trefoil.join_order", "false"),
+    ("trefoil.late_scan_percent", "0"),
+    ("trefoil.row_filters", "false"),
+    ("trefoil.share_plans", "false"),
+    ("trefoil.small_decimals", "false"),
+    ("trefoil.like_pieces", "false"),
+    ("trefoil.packed_groups", "false"),
+];
 
 fn check(tables: &[Vec<Row>; 4]) {
     let dir = tempfile::tempdir().unwrap();
@@ -207,6 +215,122 @@ fn rows_of_equal_parts_that_do_not_fit_are_made_again() {
     for (memory, settings) in [("64MiB", &[][..]), ("9MiB", &[]), ("9MiB", &OFF)] {
         let session = open(dir.path(), 2, memory, settings);
         assert_eq!(answer(&session, query), ["600000,89999700000"], "{memory}");
+        assert_eq!(session.budget().reserved(), 0, "{:?}", session.budget().consumers());
+    }
+}
+
+/// Keys of every type that is packed, some that are not, and some that only turn out not to fit.
+const GROUPS: [&str; 14] = [
+    "SELECT k, sum(v), avg(v), count(*), min(w), max(w) FROM b GROUP BY k",
+    "SELECT k, v, sum(w) FROM b GROUP BY k, v",
+    "SELECT k, v, w, count(*) FROM b GROUP BY k, v, w",
+    "SELECT CAST(k AS INT), CAST(v AS SMALLINT), CAST(w AS TINYINT), sum(k) FROM b GROUP BY 1, 2, 3",
+    "SELECT CAST(k AS VARCHAR) AS t, count(v), count(DISTINCT w) FROM b GROUP BY t",
+    "SELECT CASE WHEN k = 3 THEN 'longer than seven' ELSE CAST(k AS VARCHAR) END AS t, v, sum(w) FROM b GROUP BY t, v",
+    "SELECT CAST(k AS VARCHAR) AS t, CAST(v AS VARCHAR) AS u, sum(w) FROM b GROUP BY t, u",
+    "SELECT CAST(k AS DECIMAL(20, 2)) AS d, sum(CAST(v AS DECIMAL(15, 2)) * (1 - CAST(w AS DECIMAL(15, 2)))) FROM b GROUP BY d",
+    "SELECT CASE WHEN k = 3 THEN CAST('12345678901234567890123' AS DECIMAL(38, 2)) ELSE k END AS d, sum(v) FROM b GROUP BY d",
+    "SELECT CAST(k * 1000000000 AS TIMESTAMP) AS t, sum(v) FILTER (WHERE w > 2) FROM b GROUP BY t",
+    "SELECT CAST(k AS DOUBLE) AS d, sum(v) FROM b GROUP BY d",
+    "SELECT k * 100000007 AS p, v, sum(w), avg(w) FROM b GROUP BY p, v",
+    "SELECT k, sum(s) FROM (SELECT k, v, sum(w) AS s FROM b GROUP BY k, v) g GROUP BY k",
+    "SELECT CAST(k AS VARCHAR) || 'abcab' AS t FROM b WHERE CAST(k AS VARCHAR) || 'abcab' LIKE '%a%b%' GROUP BY t",
+];
+
+fn check_groups(rows: &[Row]) {
+    let dir = tempfile::tempdir().unwrap();
+    let others = [vec![], vec![], vec![]];
+    let [a, c, d] = others;
+    write(dir.path(), &[a, rows.to_vec(), c, d]);
+    let plain = open(dir.path(), 1, "64MiB", &OFF);
+    let small = ("datafusion.execution.batch_size", "7");
+    let skip = [
+        small,
+        ("datafusion.execution.skip_partial_aggregation_probe_rows_threshold", "10"),
+        ("datafusion.execution.skip_partial_aggregation_probe_ratio_threshold", "0.1"),
+    ];
+    let finals = ("trefoil.packed_final_groups", "true");
+    let ours = [
+        open(dir.path(), 1, "64MiB", &[]),
+        open(dir.path(), 3, "64MiB", &[small, finals]),
+        open(dir.path(), 2, "64MiB", &skip),
+    ];
+    for query in GROUPS {
+        let expect = answer(&plain, query);
+        for (number, session) in ours.iter().enumerate() {
+            assert_eq!(answer(session, query), expect, "{query} in session {number} over {rows:?}");
+        }
+    }
+    for session in ours {
+        assert_eq!(session.budget().reserved(), 0, "{:?}", session.budget().consumers());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn groups_do_not_depend_on_how_they_are_found(rows in table(0..90)) {
+        check_groups(&rows);
+    }
+}
+
+#[test]
+fn faster_operators_are_put_in_and_can_be_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64| (0..count).map(|i| (Some(i % 50), Some(i % 7), Some(i))).collect::<Vec<Row>>();
+    write(dir.path(), &[rows(10), rows(1000), rows(10), rows(10)]);
+    let decimals = "SELECT k FROM b WHERE CAST(v AS DECIMAL(15, 2)) * CAST(w AS DECIMAL(15, 2)) > 3";
+    let like = "SELECT count(*) FROM b WHERE CAST(k AS VARCHAR) LIKE '%1%2%'";
+    let rows = [
+        (decimals, "trefoil.small_decimals", "small(", 1),
+        (like, "trefoil.like_pieces", "pieces(", 1),
+        ("SELECT k, sum(v) FROM b GROUP BY k", "trefoil.packed_groups", "PackedAggregateExec", 1),
+        (
+            "SELECT CAST(k AS FLOAT), sum(v) FROM b GROUP BY 1",
+            "trefoil.packed_groups",
+            "PackedAggregateExec",
+            0,
+        ),
+        ("SELECT sum(v) FROM b", "trefoil.packed_groups", "PackedAggregateExec", 0),
+        ("SELECT k, v, w, sum(v) FROM b GROUP BY k, v, w", "trefoil.packed_groups", "PackedAggregateExec", 0),
+        ("SELECT DISTINCT k FROM b LIMIT 3", "trefoil.packed_groups", "PackedAggregateExec", 0),
+    ];
+    for (query, setting, word, places) in rows {
+        let ours = open(dir.path(), 2, "64MiB", &[]);
+        let without = open(dir.path(), 2, "64MiB", &[(setting, "false")]);
+        let plan = plan_of(&ours, query);
+        assert_eq!(plan.matches(word).count(), places, "{query}\n{plan}");
+        assert_eq!(plan_of(&without, query).matches(word).count(), 0, "{query} without {setting}");
+        assert!(!query.contains("LIMIT") || answer(&ours, query).len() == 3, "{query}");
+    }
+}
+
+#[test]
+fn groups_that_do_not_fit_are_handed_over_or_come_out_early() {
+    let dir = tempfile::tempdir().unwrap();
+    // 200,000 groups of two rows each, far apart and close together.
+    let rows = |step: i64| {
+        (0..400_000_i64).map(|i| (Some(i / 2 * step), Some(i % 7), Some(i))).collect::<Vec<Row>>()
+    };
+    write(dir.path(), &[vec![], rows(1), rows(1_000_003), vec![]]);
+    let cases = [
+        ("512MiB", 2, "false"),
+        ("512MiB", 2, "true"),
+        ("24MiB", 2, "false"),
+        ("24MiB", 2, "true"),
+        ("12MiB", 1, "false"),
+    ];
+    for (memory, workers, finals) in cases {
+        let session = open(dir.path(), workers, memory, &[("trefoil.packed_final_groups", finals)]);
+        for (table, step) in [("b", 1_i64), ("c", 1_000_003)] {
+            let query = format!(
+                "SELECT count(*), sum(k), sum(s), min(n), max(n) FROM (SELECT k, sum(w) AS s, count(v) AS n FROM {table} GROUP BY k) g"
+            );
+            let keys = 200_000_i64 * 199_999 / 2 * step;
+            let expect = format!("200000,{keys},{},2,2", 400_000_i64 * 399_999 / 2);
+            assert_eq!(answer(&session, &query), [expect], "{memory} {table}");
+        }
         assert_eq!(session.budget().reserved(), 0, "{:?}", session.budget().consumers());
     }
 }
