@@ -55,7 +55,8 @@ fn slow_origins_are_those_of_pandas() {
         close(*delay, number(&want["delay"]));
         close(*flights, number(&want["n"]));
     }
-    assert!(slow.plan.contains("DataSourceExec  300,000"), "{}", slow.plan);
+    let scan = slow.plan.lines().find(|line| line.contains("DataSourceExec"));
+    assert!(scan.is_some_and(|scan| scan.contains(" 300,000 ")), "{}", slow.plan);
 }
 
 #[test]

@@ -306,6 +306,7 @@ impl<A: Actor> ActorTask<A> {
                 Ok(())
             }
             Ran::Waits(call) => {
+                self.not_begun();
                 self.work().wait_for_arguments(call);
                 self.core.set_held(self.held());
                 Ok(())
@@ -368,6 +369,18 @@ impl<A: Actor> ActorTask<A> {
             _ => {
                 self.end_stretch();
                 self.stretch = Some(Stretch { label, since: self.core.events.now(), count: 1 });
+            }
+        }
+    }
+
+    /// The arguments of the call that was just told were not there: it has yet to begin.
+    fn not_begun(&mut self) {
+        self.runs = self.runs.wrapping_sub(1);
+        self.core.set_calls(self.runs);
+        if let Some(stretch) = &mut self.stretch {
+            stretch.count -= 1;
+            if stretch.count == 0 {
+                self.stretch = None;
             }
         }
     }

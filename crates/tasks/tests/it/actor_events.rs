@@ -42,6 +42,24 @@ fn calls(trace: &Trace, actor: u64) -> Vec<(String, u32)> {
 }
 
 #[test]
+fn a_call_that_waits_for_an_argument_is_counted_when_it_begins() {
+    let engine = Engine::builder().workers(2).memory("64MiB").build().unwrap();
+    let recorder = engine.start_trace();
+    let one = engine.actor(Adder(0)).spawn().unwrap();
+    let (promise, late) = Ref::promise("late");
+    let answer = one.add(&late);
+    // Another handle's call comes behind it and is not held up: the loop has looked at the first by then.
+    assert_eq!(one.clone().read().get().unwrap(), 0);
+    promise.fulfil(Ok(5));
+    assert_eq!(answer.get().unwrap(), 5);
+    let (id, end) = (one.id().number(), one.wait_ended());
+    drop(one);
+    engine.block_on(end);
+    let trace = recorder.stop();
+    assert_eq!(calls(&trace, id), [("Adder::add".to_owned(), 1), ("Adder::read".to_owned(), 1)]);
+}
+
+#[test]
 fn calls_of_actors_are_events_and_rows() {
     let engine = Engine::builder().workers(2).memory("64MiB").build().unwrap();
     let before = engine.actor(Adder(0)).spawn().unwrap();
