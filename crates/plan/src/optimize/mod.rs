@@ -27,6 +27,7 @@ mod join_order;
 mod kernels;
 mod late_scan;
 mod options;
+mod replace;
 mod running;
 mod search;
 mod selectivity;

@@ -20,6 +20,7 @@ mod stream;
 mod table;
 
 use super::OptimizeOptions;
+use super::replace::replaced;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -50,7 +51,8 @@ impl PhysicalOptimizerRule for Groups {
         if !options.packed_groups {
             return Ok(plan);
         }
-        Ok(place(&plan, options.packed_final_groups)?.unwrap_or(plan))
+        let finals = options.packed_final_groups;
+        Ok(replaced(&plan, &|node| Ok(ours(node, finals)))?.unwrap_or(plan))
     }
 
     fn name(&self) -> &str {
@@ -62,27 +64,11 @@ impl PhysicalOptimizerRule for Groups {
     }
 }
 
-/// The plan with operators of ours; none if it stays as it is.
-fn place(plan: &Arc<dyn ExecutionPlan>, finals: bool) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let (mut children, mut changed) = (Vec::new(), false);
-    for child in plan.children() {
-        let placed = place(child, finals)?;
-        changed |= placed.is_some();
-        children.push(placed.unwrap_or_else(|| Arc::clone(child)));
-    }
-    let below = match changed {
-        // Joins keep the filters they have handed down.
-        true => {
-            let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-            Some(Arc::clone(plan).replace_children(children, keep)?)
-        }
-        false => None,
-    };
-    let own = below.as_ref().unwrap_or(plan).downcast_ref::<AggregateExec>().and_then(|aggregate| {
-        let layout = layout_of(aggregate, finals)?;
-        Some(Arc::new(GroupsExec::new(Arc::new(aggregate.clone()), layout)) as Arc<dyn ExecutionPlan>)
-    });
-    Ok(own.or(below))
+/// Ours for an aggregate that it is made for.
+fn ours(plan: &Arc<dyn ExecutionPlan>, finals: bool) -> Option<Arc<dyn ExecutionPlan>> {
+    let aggregate = plan.downcast_ref::<AggregateExec>()?;
+    let layout = layout_of(aggregate, finals)?;
+    Some(Arc::new(GroupsExec::new(Arc::new(aggregate.clone()), layout)))
 }
 
 /// How the keys of an aggregate are packed; none if it is not for us.

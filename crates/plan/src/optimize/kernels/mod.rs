@@ -9,6 +9,7 @@ mod decimals;
 mod pieces;
 
 use super::OptimizeOptions;
+use super::replace::replaced;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -16,11 +17,10 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, LikeExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::physical_plan::{ExecutionPlan, ReplaceChildrenOptions};
 use decimals::Decimals;
 use pieces::Pieces;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl PhysicalOptimizerRule for Kernels {
         if !wanted.decimals && !wanted.like {
             return Ok(plan);
         }
-        Ok(place(&plan, wanted)?.unwrap_or(plan))
+        Ok(replaced(&plan, &|node| own(node, wanted))?.unwrap_or(plan))
     }
 
     fn name(&self) -> &str {
@@ -57,26 +57,6 @@ impl PhysicalOptimizerRule for Kernels {
     fn schema_check(&self) -> bool {
         true
     }
-}
-
-/// The plan with other expressions; none if it stays as it is.
-fn place(plan: &Arc<dyn ExecutionPlan>, wanted: Wanted) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let (mut children, mut changed) = (Vec::new(), false);
-    for child in plan.children() {
-        let placed = place(child, wanted)?;
-        changed |= placed.is_some();
-        children.push(placed.unwrap_or_else(|| Arc::clone(child)));
-    }
-    let below = match changed {
-        // Joins keep the filters they have handed down.
-        true => {
-            let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
-            Some(Arc::clone(plan).replace_children(children, keep)?)
-        }
-        false => None,
-    };
-    let own = own(below.as_ref().unwrap_or(plan), wanted)?;
-    Ok(own.or(below))
 }
 
 /// The operator with other expressions of its own.
