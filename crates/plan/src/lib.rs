@@ -35,6 +35,7 @@ mod session;
 mod sorting;
 mod source;
 mod stored;
+mod totals;
 mod windows;
 mod yielding;
 

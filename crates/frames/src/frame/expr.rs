@@ -255,10 +255,9 @@ pub trait ExprMethods: Sealed + Sized {
         super::cut::Cut::new(edges).of(self.to_expr())
     }
 
-    /// Integers divided downwards to an integer. pandas: `s // other`.
+    /// Divided downwards to an integer; division by zero is an error. pandas: `s // other`.
     fn floor_div(self, other: Expr) -> Expr {
-        let quotient = self.to_expr().cast(DataType::Float64) / other;
-        f::floor(quotient).cast(DataType::Int64)
+        super::floor_div::floor_div(self.to_expr(), other)
     }
 
     /// Converted to another type; a value that does not fit is an error when the frame runs.

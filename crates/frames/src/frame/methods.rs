@@ -756,7 +756,7 @@ pub trait FrameMethods: AsFrame {
     /// [`GroupBy::sample`]. pandas: `df.sample(..., replace=True, weights=...)`.
     ///
     /// # Errors
-    /// As [`sample`](FrameMethods::sample), weights that are no numbers, weights and replacement together.
+    /// As [`sample`](FrameMethods::sample), weights that are no numbers.
     fn sample_with(&self, how: &Draw) -> Result<DataFrame> {
         sample::draw("sample_with", self.as_frame(), &[], how)
     }

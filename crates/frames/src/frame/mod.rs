@@ -49,6 +49,7 @@ mod describe;
 mod ewm;
 mod expr;
 mod finite;
+mod floor_div;
 mod graph;
 mod group;
 mod interpolate;

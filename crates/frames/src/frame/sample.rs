@@ -13,6 +13,7 @@
 //! whose rows come out the same every time; for the result of `random()`, of `head` without a sort or of
 //! floating-point sums over several partitions, `persist` it first. Volatile functions are refused.
 
+use super::asof::{self, AsOf};
 use super::check::{self, invalid};
 use super::expr::{Expr, ExprMethods, IntoExpr, choose, col, lit};
 use crate::Seed;
@@ -21,14 +22,16 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::utils::take_function_args;
-use datafusion::common::{Column, JoinType, NullEquality, UnnestOptions};
+use datafusion::common::{Column, JoinType, NullEquality, ScalarValue, UnnestOptions};
 use datafusion::error::Result as PlanResult;
-use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::functions_aggregate::expr_fn::{count, sum};
+use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_nested::range::gen_series;
 use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
     Cast, ColumnarValue, ExprFunctionExt, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility, scalar_subquery,
+    Signature, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, scalar_subquery,
 };
 use std::sync::{Arc, LazyLock};
 use trefoil_plan::{DataFrame, Result, plan_error};
@@ -41,6 +44,9 @@ const RANK: &str = "__trefoil_rank";
 const SIZE: &str = "__trefoil_size";
 const DRAW: &str = "__trefoil_draw";
 const PLACE: &str = "__trefoil_place";
+const TOTAL: &str = "__trefoil_total";
+const BEGIN: &str = "__trefoil_begin";
+const END: &str = "__trefoil_end";
 
 /// How rows are drawn at random; for [`sample_with`](super::FrameMethods::sample_with) and
 /// [`GroupBy::sample`](super::GroupBy::sample).
@@ -92,18 +98,15 @@ impl Draw {
         self
     }
 
-    /// Rows are drawn one after another, each with a chance in proportion to its weight among those that are left. A
-    /// row whose weight is null, `NaN`, 0 or less is never drawn. pandas: `weights=...`.
+    /// Rows are drawn one after another, each with a chance in proportion to its weight among those that are left, or,
+    /// with replacement, among all. A row whose weight is null, no finite number, 0 or less is never drawn.
+    /// pandas: `weights=...`.
     pub fn weighted_by(mut self, weights: impl IntoExpr) -> Self {
         self.weights = Some(weights.into_expr());
         self
     }
 
     fn check(&self, op: &'static str) -> Result<()> {
-        if self.replace && self.weights.is_some() {
-            return Err(invalid(op, "weights and replacement do not go together yet")
-                .with_help("draw with weights and without replacement, or the other way round"));
-        }
         match self.wanted {
             Wanted::Share(fraction) if self.replace && !(fraction.is_finite() && fraction >= 0.0) => {
                 Err(invalid(op, format!("the fraction is {fraction}, it must be a number from 0")))
@@ -128,7 +131,12 @@ pub(super) fn draw(op: &'static str, frame: &DataFrame, keys: &[Expr], how: &Dra
     how.check(op)?;
     let mut ranked = Ranked::new(op, frame, keys, how.seed)?;
     let limit = match (how.wanted, keys) {
-        _ if how.replace => return again(op, frame, &ranked, how),
+        _ if how.replace => {
+            return match &how.weights {
+                Some(weights) => again_by_weight(op, frame, &ranked, weights, how),
+                None => again(op, frame, &ranked, how),
+            };
+        }
         (Wanted::Rows(_), _) => how.of(lit(0_u64)),
         (Wanted::Share(_), []) => drawn(op, frame, how.of(col("rows")))?,
         (Wanted::Share(_), _) => {
@@ -202,6 +210,17 @@ impl Ranked {
     /// are drawn as if one after another (P. Efraimidis and P. Spirakis, "Weighted random sampling with a reservoir",
     /// 2006).
     fn weigh(&mut self, op: &'static str, weights: &Expr) -> Result<()> {
+        let weight = self.weight(op, weights)?;
+        self.frame = filtered(op, &self.frame, weight.clone().is_not_null())?;
+        let mut columns = check::all(op, &self.frame)?;
+        columns.push((WEIGHED.to_owned(), lit(-1.0) * uniform(col(LOT)).ln() / weight));
+        self.frame = check::project(op, &self.frame, columns)?;
+        self.order = WEIGHED;
+        Ok(())
+    }
+
+    /// The weight of a row; null if it is none.
+    fn weight(&self, op: &'static str, weights: &Expr) -> Result<Expr> {
         let (_, weight) = check::named_row(op, &self.frame, weights)?;
         let kind = check::type_of(op, &self.frame, &weight)?;
         if check::class(&kind) != check::Class::Number {
@@ -209,16 +228,9 @@ impl Ranked {
             return Err(check::mismatch(op, text).with_help("convert it with `cast`"));
         }
         let weight = weight.cast(DataType::Float64);
-        // `NaN` is larger than all numbers, and no number
-        let is_weight = weight.clone().gt(lit(0.0)).and(!weight.clone().is_nan());
-        let inner = self.frame.inner().clone().filter(is_weight).map_err(|e| plan_error(e, op))?;
-        self.frame = DataFrame::new(self.frame.session().clone(), inner);
-        let uniform = (col(LOT).cast(DataType::Float64) + lit(0.5)) * lit(2.0_f64.powi(-64));
-        let mut columns = check::all(op, &self.frame)?;
-        columns.push((WEIGHED.to_owned(), lit(-1.0) * uniform.ln() / weight));
-        self.frame = check::project(op, &self.frame, columns)?;
-        self.order = WEIGHED;
-        Ok(())
+        // `NaN` is larger than all numbers
+        let is_weight = weight.clone().gt(lit(0.0)).and(weight.clone().lt(lit(f64::INFINITY)));
+        Ok(choose(is_weight, weight, None))
     }
 
     /// Adds the number of rows with the same keys.
@@ -235,6 +247,16 @@ impl Ranked {
     }
 }
 
+/// A hash as a number in 0..1.
+fn uniform(hash: Expr) -> Expr {
+    (hash.cast(DataType::Float64) + lit(0.5)) * lit(2.0_f64.powi(-64))
+}
+
+fn filtered(op: &'static str, frame: &DataFrame, mask: Expr) -> Result<DataFrame> {
+    let inner = frame.inner().clone().filter(mask).map_err(|e| plan_error(e, op))?;
+    Ok(DataFrame::new(frame.session().clone(), inner))
+}
+
 fn window(op: &'static str, frame: &DataFrame, window: Expr) -> Result<DataFrame> {
     let plan = LogicalPlanBuilder::from(check::plan(frame))
         .window([window])
@@ -243,11 +265,18 @@ fn window(op: &'static str, frame: &DataFrame, window: Expr) -> Result<DataFrame
     Ok(check::with_plan(frame, plan))
 }
 
-/// With replacement: for each draw a place by chance, and the row at that place.
-fn again(op: &'static str, frame: &DataFrame, ranked: &Ranked, how: &Draw) -> Result<DataFrame> {
+/// A row for each draw of each group; its groups have the columns of their keys, [`SIZE`], and what `more` says.
+fn draws(
+    op: &'static str,
+    frame: &DataFrame,
+    ranked: &Ranked,
+    how: &Draw,
+    more: Option<Expr>,
+) -> Result<DataFrame> {
     let fail = |e| plan_error(e, op);
+    let size = count(lit(1_i64)).alias(SIZE);
     let plan = LogicalPlanBuilder::from(check::plan(&ranked.frame))
-        .aggregate(ranked.keys(), [count(lit(1_i64)).alias(SIZE)])
+        .aggregate(ranked.keys(), std::iter::once(size).chain(more))
         .and_then(LogicalPlanBuilder::build)
         .map_err(fail)?;
     let groups = check::with_plan(frame, plan);
@@ -258,11 +287,61 @@ fn again(op: &'static str, frame: &DataFrame, ranked: &Ranked, how: &Draw) -> Re
     let draws = check::project(op, &groups, columns)?;
     let options = UnnestOptions::new().with_preserve_nulls(false);
     let draws = draws.inner().clone().unnest_columns_with_options(&[DRAW], options).map_err(fail)?;
-    let draws = DataFrame::new(frame.session().clone(), draws);
-    // of another seed than the order of the rows
+    Ok(DataFrame::new(frame.session().clone(), draws))
+}
+
+/// A number by chance for each draw, of another seed than the order of the rows.
+fn chance(ranked: &Ranked) -> Expr {
     let mut args = vec![lit(mix(ranked.seed))];
     args.extend(ranked.keys().into_iter().chain([col(DRAW)]));
-    let place = ROW_HASH.call(args) % col(SIZE).cast(DataType::UInt64) + lit(1_u64);
+    ROW_HASH.call(args)
+}
+
+/// With replacement and by weight: the weights of a group's rows lie one after another on a line, and each draw hits a
+/// place on it.
+fn again_by_weight(
+    op: &'static str,
+    frame: &DataFrame,
+    ranked: &Ranked,
+    weights: &Expr,
+    how: &Draw,
+) -> Result<DataFrame> {
+    let weight = ranked.weight(op, weights)?;
+    let draws = draws(op, frame, ranked, how, Some(sum(weight.clone()).alias(TOTAL)))?;
+    // a group without a weight has a total of null
+    let draws = filtered(op, &draws, col(TOTAL).gt(lit(0.0)))?;
+    let keys = ranked.keys.iter().map(|key| (key.clone(), col(key)));
+    let hit = (PLACE.to_owned(), uniform(chance(ranked)) * col(TOTAL));
+    let draws = check::project(op, &draws, keys.chain([hit]).collect())?;
+
+    let rows = filtered(op, &ranked.frame, weight.clone().is_not_null())?;
+    let so_far = WindowFrame::new_bounds(
+        WindowFrameUnits::Rows,
+        WindowFrameBound::Preceding(ScalarValue::UInt64(None)),
+        WindowFrameBound::CurrentRow,
+    );
+    let end = Expr::from(WindowFunction::new(sum_udaf(), vec![weight.clone()]))
+        .partition_by(ranked.keys())
+        .order_by(vec![col(LOT).sort(true, false)])
+        .window_frame(so_far)
+        .build()
+        .map_err(|e| plan_error(e, op))?;
+    let rows = window(op, &rows, end.alias(END))?;
+    let mut columns = check::all(op, &rows)?;
+    columns.retain(|(name, _)| ![HASH, LOT, END].contains(&name.as_str()));
+    columns.push((BEGIN.to_owned(), col(END) - weight));
+    let rows = check::project(op, &rows, columns)?;
+    let how = AsOf::on_pair(PLACE, BEGIN).by(ranked.keys.clone());
+    let joined = asof::join(&draws, &rows, &how)?;
+    let own = |name: String| (name.clone(), col(name));
+    check::project(op, &joined, check::names(op, frame)?.into_iter().map(own).collect())
+}
+
+/// With replacement: for each draw a place by chance, and the row at that place.
+fn again(op: &'static str, frame: &DataFrame, ranked: &Ranked, how: &Draw) -> Result<DataFrame> {
+    let fail = |e| plan_error(e, op);
+    let draws = draws(op, frame, ranked, how, None)?;
+    let place = chance(ranked) % col(SIZE).cast(DataType::UInt64) + lit(1_u64);
     let mut columns: Vec<_> = ranked.keys.iter().map(|key| (key.clone(), col(key))).collect();
     columns.push((PLACE.to_owned(), place));
     let draws = check::project(op, &draws, columns)?;

@@ -18,6 +18,7 @@ V = "frame::verbs"
 V2 = "frame::more"
 D = "frame::divided"
 T2 = "frame::values::names_of_tier_two"
+T3 = "frame::names::"
 NO = "-"
 
 # name -> (ours, test), for all classes of frames unless a class has its own below
@@ -134,7 +135,7 @@ FRAME = {
     "resample": ("`resample(\"time\", \"1h\")`", "frame::windows::resampled"),
     "rolling": ("`rolling(3)`, `rolling_by(\"time\", \"2h\")`", W),
     "round": ("`round(2)`", "frame::tables::whole_frames"),
-    "sample": ("`sample(0.1, seed(7))`; with replacement or weights: `sample_with(&Draw::share(0.1, seed(7)).with_replacement())`", "frame::shapes::drawn_again"),
+    "sample": ("`sample(0.1, seed(7))`; with replacement, weights or both: `sample_with(&Draw::share(0.1, seed(7)).with_replacement())`", "frame::shapes::drawn_again"),
     "random_split": ("`train_test_split(0.2, seed(7))`", "frame::properties"),
     "select_dtypes": ("`select_dtypes(|t| t.is_numeric())`", "frame::tables::whole_frames"),
     "shape": ("`shape().await`", "frame::tables::whole_frames"),
@@ -240,7 +241,7 @@ OTHER = {
     | {n: (f"`cat().{o}`", V2 + "::categories_as_pandas") for n, o in {
         "codes": "codes()", "as_unknown": "as_unknown()", "set_categories": "set_categories(names)", "add_categories": "add_categories(names)",
         "remove_categories": "remove_categories(names)", "rename_categories": "rename_categories(pairs)", "reorder_categories": "set_categories(names)"}.items()},
-    "dataframe.Index": {"name": ("no index: a column to sort by", NO)},
+    "dataframe.Index": {"name": ("no index: a column to sort by; `divided()` has its name", T3 + "what_is_asked_of_a_frame")},
     "bag.Bag": {n: (o, t) for n, (o, t) in {
         "accumulate": ("`accumulate(0, f)`", "bag::chains"), "all": ("`all(f)`", "bag::reductions"), "any": ("`any(f)`", "bag::reductions"), "compute": ("`compute().await`", "bag::chains"),
         "count": ("`count()`", "bag::reductions"), "distinct": ("`distinct()`, `distinct_by(key)`", "bag::shuffles"), "filter": ("`filter(f)`", "bag::chains"), "flatten": ("`flatten()`", "bag::chains"),
@@ -257,12 +258,12 @@ OTHER = {
     "bag.top": {"concat": ("`concat(&other)`", "bag::chains"), "from_delayed": ("`bag().from_calls(calls)`", "bag::calls_in_and_out"), "from_sequence": ("`bag().of(items, n)`", "bag::chains"),
                 "map": ("`map(f)`", "bag::chains"), "map_partitions": ("`map_partitions(f)`", "bag::limits"), "range": ("`bag().range(n, parts)`", "bag::samples"), "read_text": ("`bag().read_text(path)`", "bag::files"),
                 "to_textfiles": ("`write_text(dir).await`", "bag::files"), "zip": ("`zip(&other)`", "bag::chains"), "Bag": ("`Bag<T>`", "bag::chains"), "Item": ("`Call<T>`", "bag::reductions"),
-                "assert_eq": ("`assert_eq!` on `compute().await`", NO), "from_url": ("no network source", NO), "read_avro": ("no Avro", NO)},
-    "delayed.Delayed": {"compute": ("`session.compute(call).await`", "delayed"), "dask": ("`call.graph()`", "delayed"), "key": ("no keys: a call is its own name", NO), "persist": ("`session.spawn(call)`", "delayed"), "visualize": ("`visualize(call, \"g.svg\")`", "delayed")},
+                "assert_eq": ("`assert_eq!` on `compute().await`", "bag::chains"), "from_url": ("feature `http`: `session.read_csv(\"https://..\")`, then `to_bag`", NO), "read_avro": ("feature `avro`: `session.read_avro(path)`, then `to_bag`", NO)},
+    "delayed.Delayed": {"compute": ("`session.compute(call).await`", "delayed"), "dask": ("`call.graph()`", "delayed"), "key": ("no keys: a call has a name, `call.name(..)`", "delayed::calls_have_names_and_options"), "persist": ("`session.spawn(call)`", "delayed"), "visualize": ("`visualize(call, \"g.svg\")`", "delayed")},
     "dask.top": {"compute": ("`compute_all((a, b)).await`, of frames `frame::compute_all([&a, &b]).await`", "frame::tables::what_frames_share_runs_once"), "persist": ("`persist().await`", "frame::tables::partitions"),
                  "optimize": ("`frame::share_all([&a, &b]).await`", "frame::tables::what_frames_share_runs_once"), "visualize": ("`graph().await`, `delayed::visualize`", "frame::tables::plans_are_drawn"), "delayed": ("`delayed(name, f)`", "delayed"),
-                 "annotate": ("options of a call: `call.name(..).retries(..).cpus(..)`", NO), "get_annotations": ("options of a call", NO), "base.tokenize": ("not needed: plans compare by value", NO),
-                 "config.get": ("`Session::builder()`", NO), "config.set": ("`Session::builder()`", NO), "is_dask_collection": ("types say so", NO)},
+                 "annotate": ("options of a call: `call.name(..).retries(..).cpus(..)`", "delayed::calls_have_names_and_options"), "get_annotations": ("options of a call", "delayed::calls_have_names_and_options"), "base.tokenize": ("not needed: `inner().logical_plan()` of frames compare by value", T3 + "what_is_asked_of_a_frame"),
+                 "config.get": ("methods of the session: `workers()`, `budget()`", T3 + "settings_are_of_a_session"), "config.set": ("`Session::builder()`", T3 + "settings_are_of_a_session"), "is_dask_collection": ("types say so", "delayed::types_say_what_is_lazy")},
 }
 # names of tiers 2 and 3 that have no verb of their own: where the equivalent is, or why there is none
 ELSEWHERE = {
@@ -328,6 +329,17 @@ SHOWN = {
     "as_ordered", "combine", "dot", "empty", "from_dask_array", "is_monotonic_decreasing", "ordered", "pipe", "read_fwf", "read_json", "read_table",
     "remove_unused_categories", "to_json", "to_numeric", "to_string", "to_timedelta", "to_timestamp",
 }
+# the same, by the function of `frame::names` that shows it
+NAMES = {
+    "arithmetic_from_the_left": "case_when divide rdiv rfloordiv rmod rmul rpow rsub rtruediv",
+    "what_is_asked_of_a_frame": "DataFrame Scalar Series analyze assert_eq clear_divisions compute_current_divisions expr lower_once "
+                                "median_approximate nbytes ndim rename_axis simplify tz",
+    "parts_of_times": "components days end_time microsecond microseconds nanosecond nanoseconds seconds start_time time timetz to_period "
+                      "weekofyear",
+    "texts_by_other_means": "decode encode istitle slice_replace translate",
+    "frames_of_a_graph": "from_graph",
+}
+NAMES = {name: T3 + test for test, names in NAMES.items() for name in names.split()}
 GROUPS = {"dataframe.GroupBy", "dataframe.SeriesGroupBy"}
 
 rows = []
@@ -342,8 +354,8 @@ for row in csv.DictReader(open(sys.argv[1])):
     if found is None and area in {"dataframe.DataFrame", "dataframe.Series", "dataframe.Index", "dataframe.top", "dataframe.indexing"}:
         found = FRAME.get(name)
     ours, test = found or (ELSEWHERE.get(name, ""), NO)
-    if test == NO and area.startswith("dataframe.") and name in SHOWN:
-        test = T2
+    if test == NO and area.startswith("dataframe."):
+        test = T2 if name in SHOWN else NAMES.get(name, NO)
     polars = ""
     if tier == "1" and area.startswith("dataframe."):
         polars = POLARS_IN.get(area, POLARS)[name]

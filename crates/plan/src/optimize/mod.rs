@@ -34,6 +34,7 @@ mod selectivity;
 mod shared;
 
 pub(crate) use options::OptimizeOptions;
+pub(crate) use replace::replaced;
 
 use common::CommonPlans;
 use filters::RunningFilters;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 type Plan = Arc<dyn ExecutionPlan>;
 
 /// The plan with what `other` gives for its nodes; none if it stays as it is.
-pub(super) fn replaced(plan: &Plan, other: &impl Fn(&Plan) -> Result<Option<Plan>>) -> Result<Option<Plan>> {
+pub(crate) fn replaced(plan: &Plan, other: &impl Fn(&Plan) -> Result<Option<Plan>>) -> Result<Option<Plan>> {
     let (mut children, mut changed) = (Vec::new(), false);
     for child in plan.children() {
         let placed = replaced(child, other)?;

@@ -9,6 +9,7 @@ use crate::optimize::{self, OptimizeOptions};
 use crate::sorting::ParallelSorts;
 use crate::source;
 use crate::stored::InOrder;
+use crate::totals;
 use crate::windows::RunningWindows;
 use crate::yielding;
 use datafusion::common::config::ConfigNonZeroUsize;
@@ -233,6 +234,7 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
         &mut rules,
         [Arc::new(InOrder), Arc::new(ParallelSorts), Arc::new(RunningWindows), Arc::new(source::PlainFiles)],
     );
+    totals::add_to(&mut rules);
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

@@ -1,9 +1,10 @@
 //! The operator: gathers, cuts, sorts range by range on all workers, and hands the ranges out in their order.
 
 use super::gather::{self, Limit, Part};
-use super::keys::{Entry, Keys, Long, Prefix, Short, Table};
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::take_record_batch;
+use super::keys::{Long, Prefix, Short};
+use super::ranges::{Block, Cuts, Entry, Keys};
+use super::table::{self, Table};
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -27,12 +28,17 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::task::yield_now;
 
-/// Rows that a range should have: its entries fit into a core's cache, and runs of its rows are a cache line and more.
-const RANGE_ROWS: usize = 64 * 1024;
-/// Rows are handed out in so many batches' size at once: each batch is put together from all that were read.
+/// Rows that a range should have: its entries, and its values of one column, fit into a core's cache.
+const RANGE_ROWS: usize = 32 * 1024;
+/// Rows that a block should have at least: the rows of a range are some hundred of them, in a run.
+const BLOCK_ROWS: usize = 64 * 1024;
+/// Bytes of text in a block, of all columns: one array cannot hold more than twice that.
+const MOST_TEXT: usize = 1 << 30;
+/// Rows are handed out in so many batches' size at once: about a range.
 const BATCHES: usize = 4;
 /// More ranges than this cost more than smaller ones save.
 const MOST_RANGES: usize = 1024;
@@ -177,10 +183,12 @@ impl Sort {
             false => size_of::<Entry<Long>>(),
         };
         let workers = self.context.session_config().target_partitions();
-        // the rows, with what growing lists have in reserve, and what the workers have in hand
+        // the rows, with what growing lists have in reserve, and where they came from
+        let places = rows * entry / 4 * 5 + if longest > entry - 8 { rows * 8 } else { 0 };
+        // what the workers have in hand: ranges twice, or a block
         let held: usize = parts.iter().map(Part::bytes).sum();
-        let in_hand = held / ranges(rows) * (workers + 2);
-        if account.try_grow(rows * entry / 4 * 5 + in_hand).is_err() {
+        let in_hand = held / ranges(rows).min(rows / BLOCK_ROWS).max(1) * (workers + 2);
+        if account.try_grow(places + in_hand * 2).is_err() {
             return self.spill(parts);
         }
         let (batches, keys, held) = gather::together(parts);
@@ -231,50 +239,77 @@ struct Work {
     held: (Vec<MemoryReservation>, MemoryReservation),
 }
 
+/// What a worker has made of its blocks.
+struct Dealt<P> {
+    /// The rows of each range.
+    ranges: Vec<Vec<Entry<P>>>,
+    blocks: Vec<Block>,
+    /// The columns of each block.
+    columns: Vec<Vec<ArrayRef>>,
+}
+
+/// Puts the rows of blocks, the first of which has this number, together by their ranges.
+async fn deal<P: Prefix>(
+    keys: &Keys,
+    cuts: &Cuts<P>,
+    blocks: &[Range<usize>],
+    first: usize,
+    mut batches: Vec<RecordBatch>,
+) -> Result<Dealt<P>> {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let expected = rows / cuts.ranges() * 9 / 8 + 8;
+    let mut dealt = Dealt {
+        ranges: (0..cuts.ranges()).map(|_| Vec::with_capacity(expected)).collect(),
+        blocks: Vec::with_capacity(blocks.len()),
+        columns: Vec::with_capacity(blocks.len()),
+    };
+    for (at, block) in blocks.iter().enumerate() {
+        let rest = batches.split_off(block.len());
+        let these = std::mem::replace(&mut batches, rest);
+        let block = keys.deal(block.clone(), first + at, cuts, &mut dealt.ranges);
+        dealt.columns.push(table::regrouped(&these, &block)?);
+        dealt.blocks.push(block.moved());
+        // a cancelled query stops here
+        yield_now().await;
+    }
+    Ok(dealt)
+}
+
 impl Work {
     async fn run<P: Prefix>(self, keys: Keys) -> Result<Stream> {
         let cuts = Arc::new(keys.cuts::<P>(ranges(self.rows)));
         let mut keys = Arc::new(keys);
         let Work { schema, mut batches, workers, batch_rows, held, .. } = self;
-        let count = batches.len();
-        let mut spreading = Vec::new();
+        let blocks = blocks(&batches);
+        let mut dealing = Vec::new();
         for worker in (0..workers).rev() {
+            let first = blocks.len() * worker / workers;
+            let mine = blocks[first..blocks.len() * (worker + 1) / workers].to_vec();
+            let batches = batches.split_off(mine.first().map_or(batches.len(), |block| block.start));
             let (keys, cuts) = (Arc::clone(&keys), Arc::clone(&cuts));
-            let first = count * worker / workers;
-            let mine = batches.split_off(first);
-            spreading.push(SpawnedTask::spawn(async move {
-                let (ranges, moved) = keys.spread(first..first + mine.len(), &cuts).await;
-                let mut batches = Vec::with_capacity(mine.len());
-                for (batch, places) in mine.into_iter().zip(&moved) {
-                    batches.push(take_record_batch(&batch, places)?);
-                    // a cancelled query stops here
-                    yield_now().await;
-                }
-                Ok::<_, DataFusionError>((ranges, moved, batches))
-            }));
+            dealing.push(SpawnedTask::spawn(async move { deal(&keys, &cuts, &mine, first, batches).await }));
         }
         // of each range what each worker found
-        let mut all: Vec<Vec<Vec<Entry<P>>>> = (0..=cuts.len()).map(|_| Vec::new()).collect();
-        let (mut moved, mut batches) = (Vec::new(), Vec::new());
-        for spread in spreading.into_iter().rev() {
-            let (ranges, places, put) = spread.join().await.map_err(joining)??;
-            all.iter_mut().zip(ranges).for_each(|(range, part)| range.push(part));
-            moved.extend(places);
-            batches.extend(put);
+        let mut all: Vec<Vec<Vec<Entry<P>>>> = (0..cuts.ranges()).map(|_| Vec::new()).collect();
+        let (mut blocks, mut columns) = (Vec::new(), Vec::new());
+        for dealt in dealing.into_iter().rev() {
+            let dealt = dealt.join().await.map_err(joining)??;
+            all.iter_mut().zip(dealt.ranges).for_each(|(range, part)| range.push(part));
+            blocks.extend(dealt.blocks);
+            columns.extend(dealt.columns);
         }
         if keys.exact::<P>() {
             keys = Arc::new(keys.without_rows());
-            moved.clear();
         }
-        let (table, moved) = (Arc::new(Table::new(schema, &batches)), Arc::new(moved));
-        drop(batches);
-        let sorting = stream::iter(all).map(move |parts| {
-            let (table, keys, moved) = (Arc::clone(&table), Arc::clone(&keys), Arc::clone(&moved));
+        let starts = blocks.iter_mut().map(|block| std::mem::take(&mut block.starts)).collect();
+        let (table, blocks) = (Arc::new(Table::new(schema, columns, starts)), Arc::new(blocks));
+        let sorting = stream::iter(all.into_iter().enumerate()).map(move |(at, parts)| {
+            let (table, keys, blocks) = (Arc::clone(&table), Arc::clone(&keys), Arc::clone(&blocks));
             let sorted = SpawnedTask::spawn(async move {
                 let mut range = parts.concat();
                 drop(parts);
-                keys.sort(&mut range, &moved);
-                table.rows(&range, batch_rows)
+                keys.sort(&mut range, &blocks);
+                table.rows(at, &range, batch_rows)
             });
             async move { sorted.join().await.map_err(joining)? }
         });
@@ -285,6 +320,25 @@ impl Work {
         let given_back = stream::once(async move { drop(held) }).filter_map(|()| async { None });
         Ok(batches.try_flatten().chain(given_back).boxed())
     }
+}
+
+/// Neighbours that become a block each.
+fn blocks(batches: &[RecordBatch]) -> Vec<Range<usize>> {
+    let (mut blocks, mut start, mut rows, mut text) = (Vec::new(), 0, 0, 0);
+    for (at, batch) in batches.iter().enumerate() {
+        let of_batch = table::text_bytes(batch);
+        if at > start && text + of_batch > MOST_TEXT {
+            blocks.push(start..at);
+            (start, rows, text) = (at, 0, 0);
+        }
+        rows += batch.num_rows();
+        text += of_batch;
+        if rows >= BLOCK_ROWS || at + 1 == batches.len() {
+            blocks.push(start..at + 1);
+            (start, rows, text) = (at + 1, 0, 0);
+        }
+    }
+    blocks
 }
 
 fn ranges(rows: usize) -> usize {

@@ -3,11 +3,12 @@
 //! Every partition is read by a task of its own, which writes down the keys as well. The first that may not take
 //! more makes all of them stop; then what they have and what they have not read yet is handed back.
 
-use super::keys::{Common, Keys};
+use super::keys::{BatchKeys, Common, Encoder};
+use super::ranges::Keys;
 use crate::frame::new_bytes;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
-use datafusion::arrow::compute::concat_batches;
-use datafusion::arrow::row::{RowConverter, Rows, SortField};
+use datafusion::arrow::compute::{SortOptions, concat_batches};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::MemoryReservation;
@@ -50,7 +51,7 @@ impl Limit {
 /// A partition that was read, or a part of it.
 pub(super) struct Part {
     batches: Vec<RecordBatch>,
-    keys: Vec<Rows>,
+    keys: Vec<BatchKeys>,
     common: Common,
     /// What is charged for the batches, together with the keys.
     held: MemoryReservation,
@@ -67,15 +68,15 @@ pub(super) struct Part {
 pub(super) async fn read(
     inputs: Vec<SendableRecordBatchStream>,
     expr: &LexOrdering,
-    fields: &[SortField],
+    fields: &[(DataType, SortOptions)],
     limit: &Arc<Limit>,
     account: &MemoryReservation,
 ) -> Result<Vec<Part>> {
     let mut readers = JoinSet::new();
     for (index, input) in inputs.into_iter().enumerate() {
-        let converter = RowConverter::new(fields.to_vec())?;
+        let encoder = Encoder::new(fields)?;
         let (expr, limit, held) = (expr.clone(), Arc::clone(limit), account.new_empty());
-        readers.spawn(async move { (index, read_one(input, &expr, &converter, &limit, held).await) });
+        readers.spawn(async move { (index, read_one(input, &expr, &encoder, &limit, held).await) });
     }
     let mut parts = Vec::new();
     while let Some(done) = readers.join_next().await {
@@ -89,7 +90,7 @@ pub(super) async fn read(
 async fn read_one(
     mut input: SendableRecordBatchStream,
     expr: &LexOrdering,
-    converter: &RowConverter,
+    encoder: &Encoder,
     limit: &Limit,
     held: MemoryReservation,
 ) -> Result<Part> {
@@ -106,7 +107,7 @@ async fn read_one(
     let mut seen = HashSet::new();
     while !limit.short.load(Ordering::Relaxed) {
         let Some(batch) = input.next().await else {
-            part.flush(expr, converter, limit)?;
+            part.flush(expr, encoder, limit)?;
             return Ok(part);
         };
         let batch = batch?;
@@ -120,14 +121,14 @@ async fn read_one(
             break;
         }
         if batch.num_rows() >= FEW {
-            part.flush(expr, converter, limit)?;
-            part.add(batch, expr, converter, limit)?;
+            part.flush(expr, encoder, limit)?;
+            part.add(batch, expr, encoder, limit)?;
             continue;
         }
         part.few.1 += batch.num_rows();
         part.few.0.push(batch);
         if part.few.1 >= ENOUGH {
-            part.flush(expr, converter, limit)?;
+            part.flush(expr, encoder, limit)?;
             // what comes next may lie where these did
             seen.clear();
         }
@@ -137,13 +138,13 @@ async fn read_one(
 }
 
 impl Part {
-    fn flush(&mut self, expr: &LexOrdering, converter: &RowConverter, limit: &Limit) -> Result<()> {
+    fn flush(&mut self, expr: &LexOrdering, encoder: &Encoder, limit: &Limit) -> Result<()> {
         let (few, _) = std::mem::take(&mut self.few);
         match &few[..] {
             [] => Ok(()),
             [first, ..] => {
                 let batch = concat_batches(first.schema_ref(), &few)?;
-                self.add(batch, expr, converter, limit)
+                self.add(batch, expr, encoder, limit)
             }
         }
     }
@@ -152,12 +153,12 @@ impl Part {
         &mut self,
         batch: RecordBatch,
         expr: &LexOrdering,
-        converter: &RowConverter,
+        encoder: &Encoder,
         limit: &Limit,
     ) -> Result<()> {
         let columns: Vec<ArrayRef> =
             expr.iter().map(|key| Ok(key.evaluate_to_sort_column(&batch)?.values)).collect::<Result<_>>()?;
-        let keys = converter.convert_columns(&columns)?;
+        let keys = encoder.keys(&columns)?;
         self.batches.push(batch);
         let bytes = keys.size();
         // without memory for the keys the batch is kept, and is the last one
@@ -197,21 +198,21 @@ impl Part {
 
 /// How many rows there are, and how long the longest key is behind what all begin with.
 pub(super) fn sizes(parts: &[Part]) -> (usize, usize) {
-    let rows = parts.iter().flat_map(|part| &part.keys).map(Rows::num_rows).sum();
+    let rows = parts.iter().flat_map(|part| &part.keys).map(BatchKeys::len).sum();
     let common = parts.iter().map(|part| part.common.clone()).fold(Common::default(), Common::and);
     (rows, common.lengths().1)
 }
 
 /// The batches of all parts with their keys, and what is charged for them.
 pub(super) fn together(parts: Vec<Part>) -> (Vec<RecordBatch>, Keys, Vec<MemoryReservation>) {
-    let (mut batches, mut rows, mut held) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut batches, mut keys, mut held) = (Vec::new(), Vec::new(), Vec::new());
     let mut common = Common::default();
     for part in parts {
         batches.extend(part.batches);
-        rows.extend(part.keys);
+        keys.extend(part.keys);
         held.push(part.held);
         common = common.and(part.common);
     }
     let (skip, longest) = common.lengths();
-    (batches, Keys { rows, skip, longest }, held)
+    (batches, Keys { batches: keys, skip, longest }, held)
 }

@@ -6,18 +6,25 @@
 //! (sample sort: W. D. Frazer and A. C. McKellar, 1970), and the workers sort range after range; what they give is
 //! in order already, so nothing is merged. Equal rows keep the order of the input.
 //!
-//! It needs the rows, their keys and two or three words for each of them in memory. As soon as this is more than half of
+//! It needs the rows, their keys and two to four words for each of them in memory. As soon as this is more than half of
 //! the budget, or is refused, DataFusion's operators, which spill, go on with what was gathered. The second plan
 //! of a query that ran out of memory does not use it.
 //!
-//! - `keys`: keys as bytes, ranges of keys, and the sorting of one.
+//! - `keys`: keys as bytes or words; `words`: those of one column of numbers.
+//! - `ranges`: ranges of keys, and the sorting of one.
+//! - `table`: the moving of rows.
 //! - `gather`: reading the input, up to a limit.
 //! - `exec`: the operator.
 
 mod exec;
 mod gather;
 mod keys;
+mod ranges;
+mod table;
+mod words;
 
+use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -84,7 +91,11 @@ fn whole(plan: &Arc<dyn ExecutionPlan>) -> Option<&SortExec> {
 
 /// Whether the keys can be written as bytes.
 fn encodes(expr: &LexOrdering, input: &Arc<dyn ExecutionPlan>) -> Result<bool> {
-    Ok(RowConverter::supports_fields(&fields(expr, input)?))
+    let fields: Vec<SortField> = fields(expr, input)?
+        .into_iter()
+        .map(|(data_type, options)| SortField::new_with_options(data_type, options))
+        .collect();
+    Ok(RowConverter::supports_fields(&fields))
 }
 
 /// Whether the input is sorted already, so that there is nothing to do but a merge.
@@ -92,9 +103,7 @@ fn sorted(sort: &SortExec) -> Result<bool> {
     sort.input().equivalence_properties().ordering_satisfy(sort.expr().clone())
 }
 
-fn fields(expr: &LexOrdering, input: &Arc<dyn ExecutionPlan>) -> Result<Vec<SortField>> {
+fn fields(expr: &LexOrdering, input: &Arc<dyn ExecutionPlan>) -> Result<Vec<(DataType, SortOptions)>> {
     let schema = input.schema();
-    expr.iter()
-        .map(|key| Ok(SortField::new_with_options(key.expr.data_type(&schema)?, key.options)))
-        .collect()
+    expr.iter().map(|key| Ok((key.expr.data_type(&schema)?, key.options))).collect()
 }

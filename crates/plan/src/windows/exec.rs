@@ -2,14 +2,18 @@
 //!
 //! The input is sorted by the keys of the groups, if there are any, and then in the order of the windows; a group
 //! that ends in the middle of a batch ends there.
+//!
+//! A window that reaches back over few rows, without groups, needs no more than those to begin anywhere. So batches are
+//! computed by all workers, each with the rows before it, and handed out in their order.
 
 use super::figures::{Figure, State};
 use datafusion::arrow::array::{Array, ArrayRef, RecordBatch};
 use datafusion::arrow::compute::partition;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::row::{OwnedRow, RowConverter, SortField};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
+use datafusion::common::{DataFusionError, Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{OrderingRequirements, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
@@ -20,7 +24,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt, TryStreamExt};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -141,15 +146,17 @@ impl ExecutionPlan for RunningExec {
     }
 
     fn execute(&self, index: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let workers = context.session_config().target_partitions();
         let input = self.input.execute(index, context)?;
         let metrics = BaselineMetrics::new(&self.metrics, index);
-        let mut running = Running {
-            keys: self.keys.clone(),
-            states: self.columns.iter().map(|column| column.figure.state(column.before)).collect(),
-            columns: self.columns.clone(),
-            schema: Arc::clone(&self.schema),
-            last: None,
-        };
+        let running = Running::new(self.keys.clone(), self.columns.clone(), Arc::clone(&self.schema));
+        if let Some(back) = self.reaches_back().filter(|_| workers > 1) {
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(
+                Arc::clone(&self.schema),
+                apart(input, running, back, workers, metrics),
+            )));
+        }
+        let mut running = running;
         let rows = input.map(move |batch| {
             let batch = batch?;
             let timer = metrics.elapsed_compute().timer();
@@ -165,6 +172,55 @@ impl ExecutionPlan for RunningExec {
     }
 }
 
+/// Rows that are computed twice, at the beginning of a batch: a small part of it.
+const NEAR: usize = 1024;
+
+impl RunningExec {
+    /// How many rows before its own a batch needs to be computed by itself; none if it cannot be, or should not.
+    fn reaches_back(&self) -> Option<usize> {
+        let reach = self.columns.iter().map(|column| column.before).collect::<Option<Vec<_>>>()?;
+        reach.into_iter().max().filter(|rows| self.keys.is_empty() && *rows <= NEAR)
+    }
+}
+
+/// The windows of each batch by a task of its own, `workers` at once.
+fn apart(
+    input: SendableRecordBatchStream,
+    running: Running,
+    back: usize,
+    workers: usize,
+    metrics: BaselineMetrics,
+) -> impl Stream<Item = Result<RecordBatch>> + Send {
+    // the rows before the next batch
+    let mut before: VecDeque<RecordBatch> = VecDeque::new();
+    let mut rows_before = 0;
+    let elapsed = metrics.elapsed_compute().clone();
+    let jobs = input.map_ok(move |batch| {
+        let (mut running, elapsed) = (running.fresh(), elapsed.clone());
+        let already: Vec<RecordBatch> = before.iter().cloned().collect();
+        let tail = batch.num_rows().min(back);
+        before.push_back(batch.slice(batch.num_rows() - tail, tail));
+        rows_before += tail;
+        while let Some(first) = before.front().map(RecordBatch::num_rows)
+            && rows_before - first >= back
+        {
+            before.pop_front();
+            rows_before -= first;
+        }
+        let task = SpawnedTask::spawn(async move {
+            let timer = elapsed.timer();
+            for batch in &already {
+                running.push(batch)?;
+            }
+            let out = running.push(&batch);
+            timer.done();
+            out
+        });
+        async move { task.join().await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))? }
+    });
+    jobs.try_buffered(workers + 1).map(move |out| out.record_output(&metrics))
+}
+
 /// The windows of a stream.
 struct Running {
     keys: Vec<Arc<dyn PhysicalExpr>>,
@@ -176,6 +232,18 @@ struct Running {
 }
 
 impl Running {
+    fn new(keys: Vec<Arc<dyn PhysicalExpr>>, columns: Vec<Column>, schema: SchemaRef) -> Self {
+        let states = columns.iter().map(|column| column.figure.state(column.before)).collect();
+        Self { keys, columns, states, schema, last: None }
+    }
+
+    /// The same windows, which have seen nothing.
+    fn fresh(&self) -> Self {
+        let mut fresh = Self::new(self.keys.clone(), self.columns.clone(), Arc::clone(&self.schema));
+        fresh.states.iter_mut().zip(&self.states).for_each(|(state, known)| state.share(known));
+        fresh
+    }
+
     fn push(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let rows = batch.num_rows();
         let groups = self.groups(batch)?;

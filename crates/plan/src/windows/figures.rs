@@ -6,11 +6,13 @@
 use super::ordered::Ordered;
 use super::sums::{Ring, Sums};
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Builder, Int64Builder, PrimitiveBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Float64Builder, Int64Array, Int64Builder,
+    PrimitiveBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 
 /// A figure and the type it is computed in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,7 +47,7 @@ impl Figure {
     pub(super) fn state(self, before: Option<usize>) -> State {
         let rows = before.map(|before| before.saturating_add(1));
         match self {
-            Figure::Count => State::Count { seen: Ring::new(rows), count: 0 },
+            Figure::Count => State::Count { seen: Ring::new(rows), count: 0, full: Arc::default() },
             Figure::Sum => State::Sum(Sums::new(rows, false)),
             Figure::Mean => State::Sum(Sums::new(rows, true)),
             Figure::SumOfWhole => State::SumOfWhole { seen: Ring::new(rows), sum: 0, count: 0 },
@@ -175,6 +177,8 @@ pub(super) enum State {
     Count {
         seen: Ring<()>,
         count: i64,
+        /// The counts of windows that are full, all the same.
+        full: Arc<OnceLock<ArrayRef>>,
     },
     /// A sum, or a mean.
     Sum(Sums),
@@ -194,13 +198,15 @@ pub(super) enum State {
 pub(super) enum Output {
     Whole(Int64Builder),
     Number(Float64Builder),
+    Done(ArrayRef),
 }
 
 impl Output {
-    pub(super) fn finish(mut self) -> ArrayRef {
-        match &mut self {
-            Output::Whole(values) => std::sync::Arc::new(values.finish()),
-            Output::Number(values) => std::sync::Arc::new(values.finish()),
+    pub(super) fn finish(self) -> ArrayRef {
+        match self {
+            Output::Whole(mut values) => Arc::new(values.finish()),
+            Output::Number(mut values) => Arc::new(values.finish()),
+            Output::Done(values) => values,
         }
     }
 }
@@ -209,6 +215,45 @@ impl Output {
 fn plain<T: ArrowPrimitiveType>(values: &ArrayRef, (start, end): (usize, usize)) -> Option<&[T::Native]> {
     let values = values.as_primitive::<T>();
     (values.null_count() == 0).then(|| &values.values()[start..end])
+}
+
+/// Counts of full windows are kept for batches of so many rows at least.
+const FULL: usize = 8192;
+
+/// The counts of windows of values that are all there.
+fn counts(seen: &mut Ring<()>, count: &mut i64, rows: usize) -> Vec<i64> {
+    let mut counts = Vec::with_capacity(rows);
+    seen.push_all(&vec![(); rows], |rows, left| match left {
+        Some(_) => counts.extend(std::iter::repeat_n(*count, rows.len())),
+        None => {
+            counts.extend(*count + 1..=*count + rows.len() as i64);
+            *count += rows.len() as i64;
+        }
+    });
+    counts
+}
+
+/// The sums of windows of values that are all there.
+fn sums_of_whole(seen: &mut Ring<i64>, sum: &mut i64, count: &mut i64, rows: &[i64]) -> Vec<i64> {
+    let mut sums = Vec::with_capacity(rows.len());
+    seen.push_all(rows, |rows, left| {
+        let mut total = *sum;
+        match left {
+            Some(left) => sums.extend(rows.iter().zip(left).map(|(value, left)| {
+                total = total.wrapping_add(*value).wrapping_sub(*left);
+                total
+            })),
+            None => {
+                *count += rows.len() as i64;
+                sums.extend(rows.iter().map(|value| {
+                    total = total.wrapping_add(*value);
+                    total
+                }));
+            }
+        }
+        *sum = total;
+    });
+    sums
 }
 
 /// Pushes rows `start..end` of `values` through `step`.
@@ -245,7 +290,7 @@ impl State {
     /// A new group begins.
     pub(super) fn clear(&mut self) {
         match self {
-            State::Count { seen, count } => {
+            State::Count { seen, count, .. } => {
                 seen.clear();
                 *count = 0;
             }
@@ -267,19 +312,56 @@ impl State {
         }
     }
 
+    /// What windows of the same kind have in common.
+    pub(super) fn share(&mut self, other: &State) {
+        if let (State::Count { full, .. }, State::Count { full: known, .. }) = (self, other) {
+            *full = Arc::clone(known);
+        }
+    }
+
+    /// The figures of all rows of a batch, if none of them is null; none if they must go another way.
+    fn push_whole(&mut self, values: &ArrayRef) -> Option<ArrayRef> {
+        let rows = values.len();
+        match self {
+            State::Count { seen, count, full } => {
+                let some = values.logical_nulls().is_some_and(|nulls| nulls.null_count() > 0);
+                if some || !seen.is_full_of_values() {
+                    return None;
+                }
+                if seen.is_filled() {
+                    let full = full.get_or_init(|| Arc::new(Int64Array::from_value(*count, rows.max(FULL))));
+                    return (full.len() >= rows).then(|| full.slice(0, rows));
+                }
+                Some(Arc::new(Int64Array::from(counts(seen, count, rows))))
+            }
+            State::Sum(sums) => {
+                let figures = sums.push_all(plain::<Float64Type>(values, (0, rows))?)?;
+                Some(Arc::new(Float64Array::from(figures)))
+            }
+            State::SumOfWhole { seen, sum, count } => {
+                let rows = plain::<Int64Type>(values, (0, rows)).filter(|_| seen.is_full_of_values())?;
+                Some(Arc::new(Int64Array::from(sums_of_whole(seen, sum, count, rows))))
+            }
+            _ => None,
+        }
+    }
+
     /// Takes rows `start..end` of a group in and gives the figure for each.
     pub(super) fn push(&mut self, values: &ArrayRef, start: usize, end: usize, out: &mut Output) {
+        if start == 0
+            && end == values.len()
+            && end > 0
+            && let Some(done) = self.push_whole(values)
+        {
+            *out = Output::Done(done);
+            return;
+        }
         let rows = (start, end);
         match (self, out) {
-            (State::Count { seen, count }, Output::Whole(out)) => {
+            (State::Count { seen, count, .. }, Output::Whole(out)) => {
                 let nulls = values.logical_nulls().filter(|nulls| nulls.null_count() > 0);
                 if nulls.is_none() && seen.is_full_of_values() {
-                    let mut counts = Vec::with_capacity(end - start);
-                    seen.push_all(&vec![(); end - start], |(), left| {
-                        *count += i64::from(left.is_none());
-                        counts.push(*count);
-                    });
-                    out.append_slice(&counts);
+                    out.append_slice(&counts(seen, count, end - start));
                     return;
                 }
                 for row in start..end {
@@ -296,13 +378,7 @@ impl State {
             }
             (State::SumOfWhole { seen, sum, count }, Output::Whole(out)) => {
                 if let Some(rows) = plain::<Int64Type>(values, rows).filter(|_| seen.is_full_of_values()) {
-                    let mut sums = Vec::with_capacity(rows.len());
-                    seen.push_all(rows, |value, left| {
-                        *count += i64::from(left.is_none());
-                        *sum = sum.wrapping_add(value).wrapping_sub(left.unwrap_or_default());
-                        sums.push(*sum);
-                    });
-                    out.append_slice(&sums);
+                    out.append_slice(&sums_of_whole(seen, sum, count, rows));
                     return;
                 }
                 each::<Int64Type, Int64Type>(values, rows, out, |value| {
@@ -353,9 +429,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use datafusion::arrow::array::{Float64Array, Int64Array};
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     /// The figure of a window, by looking at all of its rows.
     fn naive(figure: Figure, window: &[Option<f64>]) -> Option<f64> {
@@ -384,6 +458,7 @@ mod tests {
         before: Option<usize>,
         batches: &[Vec<Option<f64>>],
         whole: bool,
+        pieces: bool,
     ) -> Vec<Option<f64>> {
         let mut state = figure.state(before);
         let mut found = Vec::new();
@@ -394,9 +469,13 @@ mod tests {
                 Arc::new(Float64Array::from(batch.clone()))
             };
             let mut out = state.output(batch.len());
-            // in two pieces, as around the end of a group
-            state.push(&values, 0, batch.len() / 2, &mut out);
-            state.push(&values, batch.len() / 2, batch.len(), &mut out);
+            if pieces {
+                // as around the end of a group
+                state.push(&values, 0, batch.len() / 2, &mut out);
+                state.push(&values, batch.len() / 2, batch.len(), &mut out);
+            } else {
+                state.push(&values, 0, batch.len(), &mut out);
+            }
             let out = out.finish();
             match out.data_type() {
                 DataType::Int64 => {
@@ -435,14 +514,18 @@ mod tests {
         #[test]
         fn as_a_naive_window(
             batches in prop::collection::vec(
-                prop::collection::vec(prop::option::weighted(0.8, -9..9_i32), 0..20), 0..5),
+                prop_oneof![
+                    prop::collection::vec(prop::option::weighted(0.8, -9..9_i32), 0..20),
+                    prop::collection::vec((-9..9_i32).prop_map(Some), 0..20),
+                ], 0..6),
             before in prop::option::of(0..12_usize),
+            pieces in any::<bool>(),
         ) {
             let batches: Vec<Vec<Option<f64>>> =
                 batches.iter().map(|b| b.iter().map(|v| v.map(f64::from)).collect()).collect();
             let rows: Vec<Option<f64>> = batches.iter().flatten().copied().collect();
             for (figure, whole) in ALL {
-                let found = run(figure, before, &batches, whole);
+                let found = run(figure, before, &batches, whole, pieces);
                 prop_assert_eq!(found.len(), rows.len());
                 for (row, value) in found.iter().enumerate() {
                     let start = before.map_or(0, |before| row.saturating_sub(before));
@@ -465,10 +548,10 @@ mod tests {
             Some(3.0),
             Some(4.0),
         ]];
-        let sums = run(Figure::Sum, Some(1), &rows, false);
+        let sums = run(Figure::Sum, Some(1), &rows, false, true);
         let text: Vec<String> = sums.iter().map(|v| format!("{:?}", v.unwrap())).collect();
         assert_eq!(text, ["1.0", "NaN", "NaN", "inf", "NaN", "-inf", "1e300", "7.0"]);
-        let var = run(Figure::Var, Some(1), &rows, false);
+        let var = run(Figure::Var, Some(1), &rows, false, true);
         assert_eq!(var[7], Some(0.5));
         assert!(var[1].unwrap().is_nan() && var[0].is_none());
     }

@@ -58,17 +58,22 @@ impl<T: Copy + Default> Ring<T> {
         self.missing == 0
     }
 
-    /// Takes rows in while all of those in it have a value, and tells of each with what leaves for it.
+    /// Whether a row leaves for each that comes in.
+    pub(super) fn is_filled(&self) -> bool {
+        self.rows == Some(self.values.len())
+    }
+
+    /// Takes rows in while all of those in it have a value, and tells of them run by run, each with the rows that leave
+    /// for it, one for one; or with none.
     #[inline]
-    pub(super) fn push_all(&mut self, mut rows: &[T], mut step: impl FnMut(T, Option<T>)) {
+    pub(super) fn push_all(&mut self, mut rows: &[T], mut step: impl FnMut(&[T], Option<&[T]>)) {
         let Some(window) = self.rows else {
-            rows.iter().for_each(|value| step(*value, None));
-            return;
+            return step(rows, None);
         };
         let room = window - self.values.len();
         if room > 0 {
             let (filling, rest) = rows.split_at(room.min(rows.len()));
-            filling.iter().for_each(|value| step(*value, None));
+            step(filling, None);
             self.values.extend_from_slice(filling);
             rows = rest;
         }
@@ -87,7 +92,7 @@ impl<T: Copy + Default> Ring<T> {
         let mut entering = rows;
         for left in leaving {
             let (these, rest) = entering.split_at(left.len());
-            these.iter().zip(left).for_each(|(value, left)| step(*value, Some(*left)));
+            step(these, Some(left));
             entering = rest;
         }
         if rows.len() >= window {
@@ -192,23 +197,33 @@ impl Sums {
             return None;
         }
         let before = self.sum.count;
-        let mut out = Vec::with_capacity(rows.len());
-        let (mut sum, mut error, mut count) = (self.sum.sum, self.sum.error, before);
-        self.seen.push_all(rows, |value, left| {
-            let (change, lost) = match left {
-                Some(left) => two_sum(value, -left),
+        let mut out: Vec<f64> = Vec::with_capacity(rows.len());
+        let mut state = (self.sum.sum, self.sum.error);
+        let mut growing = 0;
+        self.seen.push_all(rows, |rows, left| {
+            // in variables of its own, which stay in registers
+            let (mut sum, mut error) = state;
+            match left {
+                Some(left) => out.extend(rows.iter().zip(left).map(|(value, left)| {
+                    let (change, lost) = two_sum(*value, -left);
+                    let (total, more) = two_sum(sum, change);
+                    (sum, error) = (total, error + (lost + more));
+                    sum + error
+                })),
                 None => {
-                    count += 1;
-                    (value, 0.0)
+                    growing += rows.len();
+                    out.extend(rows.iter().map(|value| {
+                        let (total, more) = two_sum(sum, *value);
+                        (sum, error) = (total, error + more);
+                        sum + error
+                    }));
                 }
-            };
-            let (total, more) = two_sum(sum, change);
-            (sum, error) = (total, error + (lost + more));
-            out.push(sum + error);
+            }
+            state = (sum, error);
         });
-        (self.sum.sum, self.sum.error, self.sum.count) = (sum, error, count);
+        let count = before + growing as i64;
+        (self.sum.sum, self.sum.error, self.sum.count) = (state.0, state.1, count);
         if self.mean {
-            let growing = (count - before) as usize;
             let (filling, full) = out.split_at_mut(growing);
             filling.iter_mut().zip(before + 1..).for_each(|(figure, count)| *figure /= count as f64);
             full.iter_mut().for_each(|figure| *figure /= count as f64);
@@ -249,7 +264,10 @@ mod tests {
                 let found = match whole.filter(|_| at_once && ring.is_full_of_values()) {
                     Some(whole) => {
                         let mut found = Vec::new();
-                        ring.push_all(&whole, |value, left| found.push((Some(value), left)));
+                        ring.push_all(&whole, |rows, left| {
+                            let left = |at: usize| left.map(|left| left[at]);
+                            found.extend(rows.iter().enumerate().map(|(at, value)| (Some(*value), left(at))));
+                        });
                         found
                     }
                     None => piece.iter().map(|value| (*value, ring.push(*value))).collect(),

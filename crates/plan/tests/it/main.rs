@@ -19,6 +19,7 @@ mod sources;
 mod stores;
 mod text;
 mod tolerant;
+mod totals;
 mod write;
 
 use datafusion::arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};

@@ -75,6 +75,41 @@ fn graphs_are_drawn() {
     assert!(visualize(&call, dir.path().join("nowhere/graph.svg")).is_err());
 }
 
+/// Dask's annotations, and its keys: a call has a name and options of its own.
+#[test]
+fn calls_have_names_and_options() {
+    let runs = Arc::new(AtomicUsize::new(0));
+    let counted = runs.clone();
+    let flaky = delayed_try("flaky", move |x: &i64| match counted.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Err(std::io::Error::other("not yet")),
+        _ => Ok(x * 2),
+    });
+    let call = flaky.call(21).name("answer").retries(2).cpus(0.5).priority(1);
+    assert_eq!(engine().block_on(engine().compute(call)).unwrap(), 42);
+    assert_eq!(runs.load(Ordering::SeqCst), 3);
+    runs.store(0, Ordering::SeqCst);
+    let error = engine().block_on(engine().compute(flaky.call(21).name("answer").retries(1))).unwrap_err();
+    assert_eq!((error.kind(), error.task().unwrap().name.as_ref()), (ErrorKind::User, "answer"));
+    // an option that can never be met is refused
+    let error =
+        engine().block_on(engine().compute(flaky.call(1).resource("no such thing", 1.0))).unwrap_err();
+    assert!(error.to_string().contains("no such thing"), "{error}");
+}
+
+/// `is_dask_collection`: what is lazy is another type than what it gives.
+#[test]
+fn types_say_what_is_lazy() {
+    fn lazy<T: Clone + Send + Sync + 'static>(call: &Call<T>) -> Call<T> {
+        call.clone()
+    }
+    let call: Call<i64> = delayed("one", |x: &i64| x + 1).call(1);
+    let value: i64 = engine().block_on(engine().compute(lazy(&call))).unwrap();
+    let array = engine().array().ones::<f64>([3], chunks(2)).unwrap();
+    let sum: Call<_> = lazy(&array.sum(..).unwrap().to_call().unwrap());
+    let (sum, again) = engine().block_on(engine().compute_all((sum, call))).unwrap();
+    assert_eq!((value, sum.sum(), again), (2, 3.0, 2));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 

@@ -6,6 +6,7 @@ mod errors;
 mod expressions;
 mod helpers;
 mod more;
+mod names;
 mod namespaces;
 mod pandas;
 mod properties;

@@ -201,6 +201,46 @@ fn drawn_of_each_group() {
 }
 
 #[test]
+fn drawn_again_by_weight() {
+    for partitions in PARTITIONS {
+        // weights 0, 1, 2, 3; null for the group that is null
+        let f = numbers(4_000, partitions);
+        let weight = (col("n") % lit(4)).cast(DataType::Float64);
+        let how = |n| Draw::rows(n, seed(7)).weighted_by(weight.clone()).with_replacement();
+        let drawn = f.sample_with(&how(6_000)).unwrap();
+        assert_eq!(drawn.columns(), ["n", "g"]);
+        let some = counts(&drawn, "g");
+        assert_eq!(some.values().sum::<usize>(), 6_000);
+        assert!(!some.contains_key(&None), "{some:?}");
+        // one, two and three sixths of 6,000, with deviations of 29 to 39
+        let near = |g: i64, n: usize| (n - 160..n + 160).contains(&some[&Some(g)]);
+        assert!(near(1, 1_000) && near(2, 2_000) && near(3, 3_000), "{some:?}");
+        // each row of the heaviest group thrice, on average: a Poisson number, 0 for one row in twenty
+        let heavy = counts(&drawn.filter(col("g").eq(lit(3))).unwrap(), "n");
+        assert!((900..=990).contains(&heavy.len()) && heavy.values().all(|n| *n < 15), "{}", heavy.len());
+        let again = numbers(4_000, 8 - partitions).sample_with(&how(6_000));
+        assert_eq!(sorted(Ok(drawn)), sorted(again));
+        // of each group that has a weight
+        let each = f.group_by(["g"]).sample(&how(30)).unwrap();
+        assert_eq!(counts(&each, "g"), [1, 2, 3].map(|g| (Some(g), 30)).into());
+        let share = Draw::share(0.5, seed(7)).weighted_by("g").with_replacement();
+        assert_eq!(counts(&f.sample_with(&share).unwrap(), "n").values().sum::<usize>(), 2_000);
+        // nothing weighs anything; there is nothing
+        let none = Draw::rows(5, seed(7)).weighted_by(lit(0.0)).with_replacement();
+        assert_eq!(counts(&f.sample_with(&none).unwrap(), "n").len(), 0);
+        assert_eq!(counts(&f.filter(lit(false)).unwrap().sample_with(&how(5)).unwrap(), "n").len(), 0);
+        // one row has all the weight
+        let one = choose_one(&f, 17);
+        assert_eq!(counts(&one, "n"), [(Some(17), 50)].into());
+    }
+}
+
+fn choose_one(f: &DataFrame, n: i64) -> DataFrame {
+    let weight = when(col("n").eq(lit(n)), lit(2.5)).otherwise(lit(f64::INFINITY));
+    f.sample_with(&Draw::rows(50, seed(3)).weighted_by(weight).with_replacement()).unwrap()
+}
+
+#[test]
 fn drawn_by_weight() {
     for partitions in PARTITIONS {
         // weights 0, 1, 2, 3; null for the group that is null
@@ -224,7 +264,7 @@ fn drawn_by_weight() {
     let (rows, share) = (|| Draw::rows(1, seed(1)), |fraction| Draw::share(fraction, seed(1)));
     assert_eq!(error(&rows().weighted_by("z")), ErrorKind::UnknownColumn);
     assert_eq!(error(&rows().weighted_by("s")), ErrorKind::TypeMismatch);
-    assert_eq!(error(&rows().weighted_by("n").with_replacement()), ErrorKind::InvalidArgument);
+    assert_eq!(error(&rows().weighted_by("s").with_replacement()), ErrorKind::TypeMismatch);
     for fraction in [-0.1, f64::NAN, f64::INFINITY] {
         assert_eq!(error(&share(fraction)), ErrorKind::InvalidArgument);
         assert_eq!(error(&share(fraction).with_replacement()), ErrorKind::InvalidArgument);

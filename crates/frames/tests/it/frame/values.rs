@@ -94,6 +94,17 @@ fn whole_numbers() {
         f.select([(col("a") / col("b")).alias("t"), col("a").floor_div(col("b")).alias("f")]),
         "t|f\n3.5|3\n-|-\n-3.5|-4",
     );
+    // also where floating-point numbers have no ones any more
+    let wide = 9_007_199_254_740_993;
+    let large = frame(vec![("a", ints(&[Some(wide), Some(-wide), Some(i64::MAX)]))]);
+    check(large.select([col("a").floor_div(lit(1))]), &format!("a\n{wide}\n-{wide}\n{}", i64::MAX));
+    check(
+        f.select([col("a").floor_div(lit(-2)).alias("i"), col("a").floor_div(lit(2.5)).alias("f")]),
+        "i|f\n-4|2\n-|-\n3|-3",
+    );
+    for zero in [lit(0), lit(0.0)] {
+        assert!(run(f.select([col("a").floor_div(zero)]).unwrap().collect()).is_err());
+    }
     // overflow: arithmetic wraps, products do not
     let large = frame(vec![("a", ints(&[Some(i64::MAX), Some(2)]))]);
     check(large.select([col("a") + lit(1_i64)]), &format!("a\n{}\n3", i64::MIN));

@@ -3,12 +3,13 @@
 //! What a cell means is what DataFusion's reader makes of it: nothing is null, and whatever is not written in the usual way
 //! goes to the same parsers.
 
+use super::times;
 use datafusion::arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Float64Builder, Int32Builder, Int64Builder, StringBuilder,
     StringViewBuilder,
 };
 use datafusion::arrow::compute::kernels::cast_utils::Parser;
-use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, Int64Type, TimeUnit};
 use std::sync::Arc;
 
 /// A column that is being read.
@@ -19,6 +20,8 @@ pub(super) enum Cells {
     Float64(Float64Builder),
     Mask(BooleanBuilder),
     Day(Date32Builder),
+    /// Counts of a unit since 1970.
+    Time(TimeUnit, Int64Builder),
     Text(StringBuilder),
     View(StringViewBuilder),
 }
@@ -36,6 +39,7 @@ impl Cells {
             DataType::Float64 => Cells::Float64(Float64Builder::with_capacity(rows)),
             DataType::Boolean => Cells::Mask(BooleanBuilder::with_capacity(rows)),
             DataType::Date32 => Cells::Day(Date32Builder::with_capacity(rows)),
+            DataType::Timestamp(unit, None) => Cells::Time(*unit, Int64Builder::with_capacity(rows)),
             DataType::Utf8 => Cells::Text(StringBuilder::with_capacity(rows, rows * 8)),
             DataType::Utf8View => Cells::View(StringViewBuilder::with_capacity(rows)),
             _ => return None,
@@ -61,6 +65,7 @@ impl Cells {
             Cells::Float64(builder) => append!(builder, decimal(cell).or_else(|| Float64Type::parse(cell))),
             Cells::Mask(builder) => append!(builder, mask(cell)),
             Cells::Day(builder) => append!(builder, Date32Type::parse(cell)),
+            Cells::Time(unit, builder) => append!(builder, times::time(cell, *unit)),
             Cells::Text(builder) => append!(builder, Some(cell).filter(|cell| !cell.is_empty())),
             Cells::View(builder) => append!(builder, Some(cell).filter(|cell| !cell.is_empty())),
         }
@@ -74,6 +79,7 @@ impl Cells {
             Cells::Float64(builder) => Arc::new(builder.finish()),
             Cells::Mask(builder) => Arc::new(builder.finish()),
             Cells::Day(builder) => Arc::new(builder.finish()),
+            Cells::Time(unit, builder) => times::finish(builder, *unit),
             Cells::Text(builder) => Arc::new(builder.finish()),
             Cells::View(builder) => Arc::new(builder.finish()),
         }

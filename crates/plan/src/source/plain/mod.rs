@@ -2,16 +2,18 @@
 //!
 //! Most CSV files hold no quotes: every line is a row and every comma is between two cells. DataFusion's reader looks at
 //! each byte through the state machine that quotes need. A rule puts a reader of ours in its place, for local files,
-//! columns of numbers, texts, masks and days, and no options but header, delimiter and quote. It stops at the first batch
+//! columns of numbers, texts, masks, days and times, and no options but header, delimiter and quote. It stops at the first batch
 //! that is not plain (a quote, a lone carriage return, an empty line, a cell that does not fit its column, too many or
 //! too few cells, bytes that are no UTF-8), and DataFusion's reader goes on from the first row of that batch to the end
 //! of the file: its rows and its errors are those that count.
 //!
 //! - `cells`: one line into the columns of a batch.
+//! - `times`: points in time.
 //! - `reader`: a file, or a range of one, into batches.
 
 mod cells;
 mod reader;
+mod times;
 
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};

@@ -259,7 +259,7 @@ impl Iterator for PlainReader {
 mod tests {
     use super::*;
     use datafusion::arrow::compute::concat_batches;
-    use datafusion::arrow::datatypes::{DataType, Field};
+    use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
     use proptest::prelude::*;
     use std::io::Write;
 
@@ -272,6 +272,8 @@ mod tests {
             ("d", DataType::Date32),
             ("v", DataType::Utf8View),
             ("i", DataType::Int32),
+            ("m", DataType::Timestamp(TimeUnit::Microsecond, None)),
+            ("s", DataType::Timestamp(TimeUnit::Second, None)),
         ];
         Arc::new(Schema::new(fields.map(|(name, data_type)| Field::new(name, data_type, true)).to_vec()))
     }
@@ -341,8 +343,16 @@ mod tests {
         let mask = prop::sample::select(vec!["true", "FALSE", ""]);
         let day = prop::sample::select(vec!["2024-02-29", "1969-12-31", ""]);
         let end = if odd { vec!["\n", "\n", "\n", "\r\n", "\n\n", ",\n"] } else { vec!["\n", "\r\n"] };
-        (number, text, float, mask, day, "[a-z]{0,20}", prop::sample::select(end))
-            .prop_map(|(n, t, f, b, d, v, end)| format!("{n},{t},{f},{b},{d},{v},7{end}"))
+        let bad = if odd { "soon" } else { "" };
+        let time = prop::sample::select(vec![
+            "2024-02-29T01:02:03.5",
+            "1969-12-31 23:59:59Z",
+            "2024-01-01",
+            "",
+            bad,
+        ]);
+        (number, text, float, mask, day, "[a-z]{0,20}", time, prop::sample::select(end))
+            .prop_map(|(n, t, f, b, d, v, m, end)| format!("{n},{t},{f},{b},{d},{v},7,{m},{m}{end}"))
             .boxed()
     }
 
@@ -351,12 +361,12 @@ mod tests {
         fn as_arrow_reads(
             lines in any::<bool>().prop_flat_map(|odd| prop::collection::vec(line(odd), 0..30)),
             header in any::<bool>(),
-            wanted in prop::sample::subsequence(vec![0, 1, 2, 3, 4, 5, 6], 0..=7),
+            wanted in prop::sample::subsequence((0..9).collect::<Vec<_>>(), 0..=9),
             batch_rows in 1..12_usize,
             cuts in prop::collection::vec(any::<usize>(), 0..4),
             open in any::<bool>(),
         ) {
-            let mut text = if header { "n,t,f,b,d,v,i\n".to_owned() } else { String::new() };
+            let mut text = if header { "n,t,f,b,d,v,i,m,s\n".to_owned() } else { String::new() };
             text.extend(lines);
             if open {
                 text.truncate(text.trim_end().len());
@@ -369,35 +379,36 @@ mod tests {
     fn what_is_not_plain() {
         let each = |text: &[u8], quoted_lines: bool| {
             for batch_rows in [1, 2, 100] {
-                check(text, true, &[0, 1, 6], batch_rows, &[3, 17, 30, 44], quoted_lines);
+                check(text, true, &[0, 1, 6, 7], batch_rows, &[3, 17, 30, 44], quoted_lines);
             }
         };
-        let head = "n,t,f,b,d,v,i\n1,a,1,true,2024-01-01,x,1\n";
+        let head = "n,t,f,b,d,v,i,m,s\n1,a,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n";
         each(head.as_bytes(), false);
         each(b"", false);
-        each(b"n,t,f,b,d,v,i", false);
-        each(b"\"n\",t,f,b,d,v,i\n1,a,1,true,2024-01-01,x,1\n", false);
-        each(b"\nn,t,f,b,d,v,i\n1,a,1,true,2024-01-01,x,1\n", false);
+        each(b"n,t,f,b,d,v,i,m,s", false);
+        each(b"\"n\",t,f,b,d,v,i,m,s\n1,a,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n", false);
+        each(b"\nn,t,f,b,d,v,i,m,s\n1,a,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n", false);
         for line in [
-            "2,\"a\nb\",1,true,2024-01-01,x,1\n3,c,1,true,2024-01-01,x,1\n",
+            "2,\"a\nb\",1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n3,c,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n",
             "2,a,1,true,2024-01-01,x\n",
-            "2,a,1,true,2024-01-01,x,1,2\n",
-            "two,a,1,true,2024-01-01,x,1\n",
-            "2,a,1,true,2024-01-01,x,99999999999\n",
-            "\n\n2,a,1,true,2024-01-01,x,1\n",
-            "2,a\r3,1,true,2024-01-01,x,1\n",
-            "2,a,1,true,2024-01-01,x,+1\n",
-            "99999999999999999999,a,1,true,2024-01-01,x,1\n",
+            "2,a,1,true,2024-01-01,x,1,,,2\n",
+            "two,a,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n",
+            "2,a,1,true,2024-01-01,x,99999999999,,\n",
+            "\n\n2,a,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n",
+            "2,a\r3,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n",
+            "2,a,1,true,2024-01-01,x,+1,,\n",
+            "2,a,1,true,2024-01-01,x,1,2024-02-30T01:02:03,\n",
+            "99999999999999999999,a,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n",
         ] {
             each(format!("{head}{line}").as_bytes(), line.contains('"'));
         }
-        each(&[head.as_bytes(), b"2,\xff,1,true,2024-01-01,x,1\n"].concat(), false);
+        each(&[head.as_bytes(), b"2,\xff,1,true,2024-01-01,x,1,2024-02-29T01:02:03,\n"].concat(), false);
     }
 
     #[test]
     fn lines_longer_than_a_block() {
         let long = "x".repeat(BLOCK as usize + 10);
-        let text = format!("1,{long},1,,,y,1\n2,b,2,,,z,2\n");
+        let text = format!("1,{long},1,,,y,1,,\n2,b,2,,,z,2,,2024-01-01T00:00:00\n");
         check(text.as_bytes(), false, &[0, 1, 5], 10, &[5, 100, BLOCK as usize + 30], false);
     }
 }
