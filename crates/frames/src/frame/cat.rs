@@ -7,7 +7,7 @@
 use super::categories::{self, CATEGORIES};
 use super::check::invalid;
 use super::expr::Expr;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray, StringViewArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, DataFusionError, plan_err};
@@ -138,13 +138,32 @@ fn known(op: &Op, field: &Field) -> PlanResult<Vec<String>> {
     }
 }
 
+/// Whether the view of a text holds all of it.
+fn is_short(view: u128) -> bool {
+    view as u32 <= 12
+}
+
 fn codes_of(value: &ArrayRef, categories: &[String]) -> PlanResult<Int32Array> {
     // DataFusion's map hashes short texts faster than the standard library's
     let places: datafusion::common::HashMap<&str, i32> =
         categories.iter().map(String::as_str).zip(0..).collect();
     let code = |text: Option<&str>| text.and_then(|text| places.get(text)).copied().unwrap_or(-1);
     Ok(match value.data_type() {
-        DataType::Utf8View => Int32Array::from_iter_values(value.as_string_view().iter().map(code)),
+        DataType::Utf8View => {
+            // a text of up to 12 bytes is its view, which is looked up as a number
+            let known = StringViewArray::from_iter_values(categories);
+            let views = known.views().iter().copied().zip(0..);
+            let short: datafusion::common::HashMap<u128, i32> =
+                views.filter(|(view, _)| is_short(*view)).collect();
+            let texts = value.as_string_view();
+            let all = texts.null_count() == 0;
+            let codes = texts.views().iter().enumerate().map(|(row, view)| match is_short(*view) {
+                _ if !all && texts.is_null(row) => -1,
+                true => short.get(view).copied().unwrap_or(-1),
+                false => code(Some(texts.value(row))),
+            });
+            Int32Array::from_iter_values(codes)
+        }
         _ => {
             let texts = cast(value, &DataType::Utf8)?;
             Int32Array::from_iter_values(texts.as_string::<i32>().iter().map(code))
@@ -238,5 +257,34 @@ impl ScalarUDFImpl for Cat {
             }
         };
         Ok(ColumnarValue::Array(array))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Short and long texts, as views and not.
+        #[test]
+        fn codes_are_places_among_the_categories(
+            texts in prop::collection::vec(prop::option::weighted(0.8, "[ab]{0,2}(and more text)?"), 0..40),
+            categories in prop::collection::btree_set("[ab]{0,2}(and more text)?", 0..8),
+        ) {
+            let categories: Vec<String> = categories.into_iter().collect();
+            let wanted: Int32Array = texts
+                .iter()
+                .map(|text| text.as_ref().and_then(|text| categories.iter().position(|known| known == text)))
+                .map(|place| Some(place.map_or(-1, |place| place as i32)))
+                .collect();
+            let plain: ArrayRef = Arc::new(texts.iter().cloned().collect::<StringArray>());
+            let views: ArrayRef = Arc::new(texts.iter().cloned().collect::<StringViewArray>());
+            prop_assert_eq!(&codes_of(&plain, &categories).unwrap(), &wanted);
+            prop_assert_eq!(&codes_of(&views, &categories).unwrap(), &wanted);
+            let half = texts.len() / 2;
+            let rest = codes_of(&views.slice(half, texts.len() - half), &categories).unwrap();
+            prop_assert_eq!(rest, wanted.slice(half, texts.len() - half));
+        }
     }
 }

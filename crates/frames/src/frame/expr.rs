@@ -146,7 +146,9 @@ pub trait ExprMethods: Sealed + Sized {
 
     /// The square root, `NaN` of negative numbers. pandas: `np.sqrt(s)`.
     fn sqrt(self) -> Expr {
-        f::sqrt(self.to_expr())
+        let value = self.to_expr();
+        // DataFusion's is an error then
+        choose(value.clone().lt(lit(0)), lit(f64::NAN), Some(f::sqrt(value)))
     }
 
     /// The natural logarithm. pandas: `np.log(s)`.

@@ -10,8 +10,9 @@ use super::join::{self, Join, JoinKind};
 use super::span::Span;
 use super::{columns, rows};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, UnnestOptions};
 use datafusion::functions::datetime::expr_fn::date_bin;
+use datafusion::functions::expr_fn::to_local_time;
 use datafusion::functions_nested::range::gen_series;
 use datafusion::logical_expr::expr::AggregateFunction;
 use trefoil_plan::{DataFrame, Result, plan_error};
@@ -19,8 +20,8 @@ use trefoil_plan::{DataFrame, Result, plan_error};
 /// Rows grouped by time, waiting for an aggregation; from [`resample`](super::FrameMethods::resample).
 ///
 /// The result is sorted by the time column, which holds the start of each bin. Bins of a fixed length start
-/// at multiples of it since 1970 (weeks on Mondays), calendar ones with a month. In an empty bin counts are
-/// 0 and everything else is null (pandas: sums are 0).
+/// at multiples of it since 1970 (weeks on Mondays), calendar ones with a month; days and longer ones by the
+/// clock of the column's zone. In an empty bin counts are 0 and everything else is null (pandas: sums are 0).
 #[derive(Clone, Debug)]
 #[must_use = "a group does nothing until it is aggregated"]
 pub struct Resample {
@@ -133,7 +134,12 @@ impl Resample {
         let weeks = self.span.nanoseconds().is_some_and(|n| n % 604_800_000_000_000 == 0);
         let origin = if weeks { 4 * 86_400_000_000_000 } else { 0 };
         let origin = lit(ScalarValue::TimestampNanosecond(Some(origin), None));
-        let start = date_bin(stride.clone(), super::col(&self.time), origin).alias(&self.time);
+        // days and longer are those of the clock on the wall; shorter ones are the same everywhere
+        let zoned = matches!(field.data_type(), DataType::Timestamp(_, Some(_)));
+        let local = zoned && self.span.nanoseconds().is_none_or(|n| n % 86_400_000_000_000 == 0);
+        let time = super::col(&self.time);
+        let time = if local { to_local_time(vec![time]) } else { time };
+        let start = date_bin(stride.clone(), time, origin).alias(&self.time);
         let aggregations = outputs.into_iter().map(|(name, e)| e.unalias().alias(name));
         let binned = GroupBy::new(&kept, [start]).agg(aggregations)?;
 
@@ -145,7 +151,10 @@ impl Resample {
         )?;
         let series = gen_series(super::col("first"), super::col("last"), stride);
         let bins = check::project(op, &ends, vec![(BINS.to_owned(), series)])?;
-        let bins = bins.inner().clone().unnest_columns(&[BINS]).map_err(|e| plan_error(e, op))?;
+        // no rows, no bins
+        let some = UnnestOptions::new().with_preserve_nulls(false);
+        let bins = bins.inner().clone().unnest_columns_with_options(&[BINS], some);
+        let bins = bins.map_err(|e| plan_error(e, op))?;
         let bins = DataFrame::new(self.frame.session().clone(), bins);
         let (_, wanted) = check::find(op, &binned, &self.time)?;
         let bin = super::col(BINS).cast(wanted.data_type().clone());
@@ -158,6 +167,17 @@ impl Resample {
             })
             .collect::<Result<Vec<_>>>()?;
         let all = if filled.is_empty() { all } else { columns::with_columns(op, &all, filled)? };
+        let all = match local {
+            true => {
+                let instant = super::col(&self.time).cast(field.data_type().clone());
+                columns::with_columns(
+                    op,
+                    &all,
+                    vec![(self.time.clone(), check::resolve(op, &all, instant)?)],
+                )?
+            }
+            false => all,
+        };
         rows::sort(op, &all, [asc(&self.time)])
     }
 }

@@ -415,7 +415,7 @@ impl Rolling {
     /// The sample standard deviation. Where it should be 0 it may be some 1e-8 of the values: what leaves the
     /// window is subtracted. pandas: `.std()`.
     pub fn std(&self) -> Expr {
-        self.var().sqrt()
+        datafusion::functions::expr_fn::sqrt(self.var())
     }
 
     /// The median. pandas: `.median()`.

@@ -272,7 +272,7 @@ ELSEWHERE = {
     "kwargs": "options of the verb",
     "autocorr": "`with_column(\"b\", col(\"a\").shift(1))`, then `corr`", "is_monotonic_decreasing": "`divisions(\"a\").await` of a sorted frame",
     "as_ordered": "the order of `set_categories(names)` is that of `codes()`", "as_unordered": "the order is there or not looked at", "ordered": "always in the order of the list",
-    "remove_unused_categories": "`categorize().await` again", "to_period": "`dt().floor(\"1mo\")`", "to_timestamp": "`cast(DataType::Timestamp(..))`",
+    "remove_unused_categories": "`categorize().await` again", "to_period": "`dt().strftime(\"%Y-%m\")`", "to_timestamp": "`cast(DataType::Timestamp(..))`",
     "normalize": "no Unicode normalization", 
     "from_dask_array": "`session.frame_from_columns([(\"a\", array)])`", "from_graph": "`session.frame_from_refs(refs).await`", "read_fwf": "`read_csv` of one column, then `str().slice(..)`",
     "read_hdf": "no HDF5", "read_orc": "no ORC", "read_sql": "no database source", "read_sql_query": "no database source", "read_sql_table": "no database source",

@@ -94,6 +94,9 @@ fn whole_numbers() {
         f.select([(col("a") / col("b")).alias("t"), col("a").floor_div(col("b")).alias("f")]),
         "t|f\n3.5|3\n-|-\n-3.5|-4",
     );
+    // `%` has the sign of the left side; theirs has that of the right one
+    let theirs = col("a") - col("a").floor_div(col("b")) * col("b");
+    check(f.select([(col("a") % col("b")).alias("o"), theirs.alias("t")]), "o|t\n1|1\n-|-\n-1|1");
     // also where floating-point numbers have no ones any more
     let wide = 9_007_199_254_740_993;
     let large = frame(vec![("a", ints(&[Some(wide), Some(-wide), Some(i64::MAX)]))]);
@@ -113,6 +116,35 @@ fn whole_numbers() {
     // rounding: halves away from zero
     let halves = frame(vec![("x", floats(&[Some(0.5), Some(1.5), Some(-2.5)]))]);
     check(halves.select([col("x").round(0)]), "x\n1.0\n2.0\n-3.0");
+}
+
+/// The bins of a frame in a zone; hours are the same everywhere.
+#[test]
+fn days_are_those_of_the_zone() {
+    // midnight, 3 and 4 o'clock on the day when clocks go forward, midnight after it
+    let f = frame(vec![
+        ("t", ints(&[Some(1_711_839_600), Some(1_711_846_800), Some(1_711_850_400), Some(1_711_922_400)])),
+        ("v", ints(&[Some(1), Some(2), Some(3), Some(4)])),
+    ]);
+    let zone = DataType::Timestamp(TimeUnit::Second, Some("Europe/Paris".into()));
+    let f = f.with_column("t", col("t").cast(zone.clone())).unwrap();
+    let days = f.resample("t", "1d").sum(["v"]).unwrap();
+    assert_eq!(days.dtypes()[0].1, zone);
+    check(Ok(days), "t|v\n2024-03-31T00:00:00+01:00|6\n2024-04-01T00:00:00+02:00|4");
+    check(
+        f.resample("t", "12h").sum(["v"]),
+        "t|v\n2024-03-30T13:00:00+01:00|1\n2024-03-31T01:00:00+01:00|5\n2024-03-31T14:00:00+02:00|4",
+    );
+    // no rows, no bins
+    check(f.filter(lit(false)).unwrap().resample("t", "1d").sum(["v"]), "t|v");
+    let month = f.resample("t", "1mo").sum(["v"]);
+    check(month, "t|v\n2024-03-01T00:00:00+01:00|6\n2024-04-01T00:00:00+02:00|4");
+}
+
+#[test]
+fn roots_of_negative_numbers() {
+    let f = frame(vec![("x", floats(&[Some(4.0), Some(-1.0), None, Some(-0.0)]))]);
+    check(f.select([col("x").sqrt()]), "x\n2.0\nNaN\n-\n-0.0");
 }
 
 #[test]
