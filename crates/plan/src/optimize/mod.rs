@@ -29,6 +29,7 @@ mod late_scan;
 mod options;
 mod replace;
 mod running;
+mod scans;
 mod search;
 mod selectivity;
 mod shared;
@@ -42,6 +43,7 @@ use join_order::JoinOrder;
 use kernels::Kernels;
 use late_scan::LateScan;
 use running::RowFilters;
+use scans::FilteredScans;
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -64,6 +66,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     }
     rules.push(Arc::new(Kernels));
     rules.push(Arc::new(Groups));
+    rules.push(Arc::new(FilteredScans));
     rules.insert(before.unwrap_or(rules.len()), Arc::new(CommonPlans));
     rules
 }

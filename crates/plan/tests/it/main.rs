@@ -14,6 +14,7 @@ mod memory;
 mod observe;
 mod optimize;
 mod runtimes;
+mod scans;
 mod sorting;
 mod sources;
 mod stores;

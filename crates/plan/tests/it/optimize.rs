@@ -101,7 +101,8 @@ fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 7] = [
+const OFF: [(&str, &str); 8] = [
+    ("trefoil.filtered_scans", "false"),
     ("trefoil.join_order", "false"),
     ("trefoil.late_scan_percent", "0"),
     ("trefoil.row_filters", "false"),
@@ -120,6 +121,7 @@ fn check(tables: &[Vec<Row>; 4]) {
         open(dir.path(), 1, "64MiB", &[]),
         open(dir.path(), 2, "8MiB", &late),
         open(dir.path(), 5, "64MiB", &[("datafusion.execution.batch_size", "3")]),
+        open(dir.path(), 2, "64MiB", &[("trefoil.filtered_scans", "false")]),
     ];
     for query in QUERIES {
         let expect = answer(&plain, query);
