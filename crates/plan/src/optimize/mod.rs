@@ -11,8 +11,9 @@
 //! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name, and
 //! [`RowFilters`] drops the rows that they rule out where they are read.
 //!
-//! Last, when nobody looks for DataFusion's expressions and operators any more, [`Kernels`] puts faster expressions in
-//! and [`Groups`] finds the groups of aggregates by packed keys.
+//! Last, when nobody looks for DataFusion's expressions and operators any more, [`GroupingSets`] makes the groups of
+//! several sets of those of all columns, [`Kernels`] puts faster expressions in and [`Groups`] finds the groups of
+//! aggregates by packed keys.
 //!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
@@ -27,11 +28,13 @@ mod join_order;
 mod kernels;
 mod late_scan;
 mod options;
+mod outer;
 mod replace;
 mod running;
 mod scans;
 mod search;
 mod selectivity;
+mod sets;
 mod shared;
 
 pub(crate) use options::OptimizeOptions;
@@ -43,7 +46,11 @@ use join_order::JoinOrder;
 use kernels::Kernels;
 use late_scan::LateScan;
 use running::RowFilters;
+<<<<<<< HEAD
 use scans::FilteredScans;
+=======
+use sets::GroupingSets;
+>>>>>>> w-sql
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -64,6 +71,7 @@ pub(crate) fn rules() -> Vec<Rule> {
         rules[at] = Arc::new(RunningFilters::new());
         rules.insert(at + 1, Arc::new(RowFilters));
     }
+    rules.push(Arc::new(GroupingSets));
     rules.push(Arc::new(Kernels));
     rules.push(Arc::new(Groups));
     rules.push(Arc::new(FilteredScans));

@@ -23,7 +23,7 @@ pub(crate) use open::directory;
 pub(crate) use parquet::FilteredParquet;
 pub(crate) use plain::PlainFiles;
 pub use stated::PATH_OPTION;
-pub(crate) use stores::{Stores, only_local};
+pub(crate) use stores::{Address, Stores, address};
 
 use crate::frame::DataFrame;
 use crate::session::Session;
