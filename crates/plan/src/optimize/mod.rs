@@ -46,11 +46,8 @@ use join_order::JoinOrder;
 use kernels::Kernels;
 use late_scan::LateScan;
 use running::RowFilters;
-<<<<<<< HEAD
 use scans::FilteredScans;
-=======
 use sets::GroupingSets;
->>>>>>> w-sql
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;

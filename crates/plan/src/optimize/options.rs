@@ -23,13 +23,10 @@ extensions_options! {
         pub packed_groups: bool, default = true
         /// Those that are merged from partial ones, too.
         pub packed_final_groups: bool, default = false
-<<<<<<< HEAD
         /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
         pub filtered_scans: bool, default = true
-=======
         /// Groups by all columns before it groups by sets of them.
         pub grouping_sets: bool, default = true
->>>>>>> w-sql
         /// Runs equal parts of a plan once.
         pub share_plans: bool, default = true
     }
