@@ -232,8 +232,16 @@ impl Column {
         self.ids_from = 0;
         let hybrid = match page.encoding {
             Encoding::PLAIN => {
-                if self.values.width().is_none() {
-                    starts_of(bytes, page.values, held, &mut self.starts)?;
+                let needed = match self.values.width() {
+                    None => {
+                        starts_of(bytes, page.values, held, &mut self.starts)?;
+                        0
+                    }
+                    Some(0) => held.div_ceil(8),
+                    Some(width) => held.saturating_mul(width),
+                };
+                if needed > bytes.len().saturating_sub(page.values) {
+                    return Err(broken("a page has fewer values than rows".into()));
                 }
                 let places = page.valid.as_deref().map(places_of);
                 self.state = State::Unpacked(page, Form::Plain { places });
@@ -255,10 +263,11 @@ impl Column {
                 let (mut hybrid, mut ids) = (hybrid, Vec::with_capacity(held));
                 hybrid.read(bytes, held, &mut ids)?;
                 check(&ids, self.values.dictionary_len())?;
-                let mut ids = ids.into_iter();
-                self.ids.extend(valid.iter().map(|valid| match valid {
-                    0 => NULL,
-                    _ => ids.next().unwrap_or(NULL),
+                let mut next = 0;
+                self.ids.extend(valid.iter().map(|valid| {
+                    let id = ids.get(next).copied().unwrap_or(NULL);
+                    next += *valid as usize;
+                    if *valid == 0 { NULL } else { id }
                 }));
                 State::Unpacked(page, Form::AllIds)
             }

@@ -2,7 +2,7 @@
 
 use super::broken;
 use super::pages::Body;
-use super::values::{NULL, Place, Plain, Rows, Values};
+use super::values::{NULL, Place, Plain, Rows, Values, present};
 use datafusion::arrow::array::{
     ArrayData, ArrayRef, BooleanArray, BooleanBufferBuilder, NullBufferBuilder, make_array,
 };
@@ -190,29 +190,15 @@ impl<P: Number> Values for Numbers<P> {
                 extend(&mut values, ids, first, rows, entry);
             }
             Dictionary::Written(body, _) => {
-                let (bytes, width) = (body.bytes(), self.number.width());
-                let entry = |id: u32| {
-                    let at = (id as usize).saturating_mul(width);
-                    bytes
-                        .get(at..at.saturating_add(width))
-                        .map_or_else(Default::default, |bytes| self.number.of(bytes))
-                };
+                let entry = written(&self.number, body.bytes());
                 extend(&mut values, ids, first, rows, entry);
             }
         }
         let gathered = self.place(place);
         gathered.values = values;
-        match rows {
-            _ if !nulls => gathered.nulls.append_n_non_nulls(rows.len()),
-            Rows::Range(from, to) => {
-                ids[from.wrapping_sub(first)..to.wrapping_sub(first)]
-                    .iter()
-                    .for_each(|id| gathered.nulls.append(*id != NULL));
-            }
-            Rows::Some(rows) => {
-                rows.iter()
-                    .for_each(|row| gathered.nulls.append(ids[(*row as usize).wrapping_sub(first)] != NULL));
-            }
+        match nulls {
+            true => gathered.nulls.append_buffer(&present(ids, first, rows)),
+            false => gathered.nulls.append_n_non_nulls(rows.len()),
         }
         Ok(())
     }
@@ -224,32 +210,20 @@ impl<P: Number> Values for Numbers<P> {
             Rows::Some(rows) => rows.last().map(|row| *row as usize),
         };
         let Some(last) = last else { return Ok(()) };
-        let short = || broken("a page has fewer values than rows".into());
-        if page.places.is_some() {
-            for at in 0..rows.len() {
-                let row = match rows {
-                    Rows::Range(from, _) => from + at,
-                    Rows::Some(rows) => rows[at] as usize,
-                };
-                let value = page.value(row);
-                let number = match value {
-                    usize::MAX => None,
-                    value => {
-                        let bytes = page.bytes.get(value * width..(value + 1) * width).ok_or_else(short)?;
-                        Some(self.number.of(bytes))
-                    }
-                };
-                let gathered = self.place(place);
-                gathered.nulls.append(number.is_some());
-                gathered.values.push(number.unwrap_or_default());
-            }
+        let mut values = std::mem::take(&mut self.place(place).values);
+        if let Some(places) = page.places {
+            // The values of the page are the entries, and the places the ids; `Column` has seen that all are there.
+            let first = 0_usize.wrapping_sub(page.begin);
+            extend(&mut values, places, first, rows, written(&self.number, page.bytes));
+            let gathered = self.place(place);
+            gathered.values = values;
+            gathered.nulls.append_buffer(&present(places, first, rows));
             return Ok(());
         }
         let last = page.value(last);
         if last.saturating_add(1).saturating_mul(width) > page.bytes.len() {
-            return Err(short());
+            return Err(broken("a page has fewer values than rows".into()));
         }
-        let mut values = std::mem::take(&mut self.place(place).values);
         match rows {
             Rows::Range(from, _) => {
                 let held = &page.bytes[page.value(from) * width..(last + 1) * width];
@@ -277,6 +251,15 @@ impl<P: Number> Values for Numbers<P> {
             self.usual = self.usual.max(values.len());
         }
         self.array(values, nulls.finish())
+    }
+}
+
+/// Reads entries where they are written.
+fn written<P: Number>(number: &P, bytes: &[u8]) -> impl Fn(u32) -> P::Native {
+    let width = number.width();
+    move |id| {
+        let at = (id as usize).saturating_mul(width);
+        bytes.get(at..at.saturating_add(width)).map_or_else(Default::default, |bytes| number.of(bytes))
     }
 }
 

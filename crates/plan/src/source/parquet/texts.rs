@@ -6,7 +6,7 @@
 
 use super::broken;
 use super::pages::Body;
-use super::values::{NULL, Place, Plain, Rows, Values};
+use super::values::{NULL, Place, Plain, Rows, Values, present};
 use datafusion::arrow::array::builder::make_view;
 use datafusion::arrow::array::{
     Array, ArrayRef, GenericByteViewArray, NullBufferBuilder, UInt32Array, new_empty_array,
@@ -149,12 +149,8 @@ impl<T: ByteViewType> Values for Texts<T> {
             nulls.append_n_non_nulls(rows.len());
             return Ok(());
         }
-        for id in &mut taken[begin..] {
-            nulls.append(*id != NULL);
-            if *id == NULL {
-                *id = 0;
-            }
-        }
+        nulls.append_buffer(&present(ids, first, rows));
+        taken[begin..].iter_mut().filter(|id| **id == NULL).for_each(|id| *id = 0);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use super::pages::Body;
 use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::buffer::{BooleanBuffer, NullBuffer};
 use datafusion::common::Result;
 
 /// Where rows are gathered.
@@ -33,6 +34,19 @@ impl Rows<'_> {
             Self::Some(rows) => rows.len(),
         }
     }
+}
+
+/// Which rows are not null, by their ids as [`Values::take_ids`] gets them.
+pub(super) fn present(ids: &[u32], first: usize, rows: Rows<'_>) -> NullBuffer {
+    NullBuffer::new(match rows {
+        Rows::Range(from, to) => {
+            let ids = &ids[from.wrapping_sub(first)..to.wrapping_sub(first)];
+            BooleanBuffer::collect_bool(ids.len(), |at| ids[at] != NULL)
+        }
+        Rows::Some(rows) => {
+            BooleanBuffer::collect_bool(rows.len(), |at| ids[(rows[at] as usize).wrapping_sub(first)] != NULL)
+        }
+    })
 }
 
 /// Values as a page has them, one behind the other.
