@@ -8,8 +8,9 @@ use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use std::sync::Arc;
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -19,10 +20,11 @@ pub(crate) struct FilteredScans;
 
 impl PhysicalOptimizerRule for FilteredScans {
     fn optimize(&self, plan: Plan, config: &ConfigOptions) -> Result<Plan> {
-        if !OptimizeOptions::of(config).filtered_scans {
+        let options = OptimizeOptions::of(config);
+        if !options.filtered_scans {
             return Ok(plan);
         }
-        Ok(replaced(&plan, &other)?.unwrap_or(plan))
+        Ok(replaced(&plan, &|plan| other(plan, options.row_filters))?.unwrap_or(plan))
     }
 
     fn name(&self) -> &str {
@@ -34,9 +36,9 @@ impl PhysicalOptimizerRule for FilteredScans {
     }
 }
 
-fn other(plan: &Plan) -> Result<Option<Plan>> {
+fn other(plan: &Plan, running: bool) -> Result<Option<Plan>> {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
-        return Ok(FilteredParquet::of(scan).map(|scan| Arc::new(scan) as Plan));
+        return Ok(FilteredParquet::of(scan, running).map(|scan| Arc::new(scan) as Plan));
     }
     if let Some(running) = plan.downcast_ref::<RunningFilterExec>() {
         // The scan applies those filters, and others.
@@ -46,11 +48,22 @@ fn other(plan: &Plan) -> Result<Option<Plan>> {
     let Some(filter) = plan.downcast_ref::<FilterExec>().filter(|filter| filter.fetch().is_none()) else {
         return Ok(None);
     };
-    let scan = filter.input().downcast_ref::<DataSourceExec>().and_then(FilteredParquet::in_scan);
+    // A small file is read in one piece, and its batches are dealt to the workers: fewer of them by then.
+    let dealt = filter.input().downcast_ref::<RepartitionExec>();
+    let dealt = dealt.filter(|dealt| {
+        matches!(dealt.partitioning(), Partitioning::RoundRobinBatch(_)) && !dealt.preserve_order()
+    });
+    let below = dealt.map_or(filter.input(), |dealt| dealt.input());
+    let scan = below.downcast_ref::<DataSourceExec>().and_then(FilteredParquet::in_scan);
     let Some((config, source)) = scan else { return Ok(None) };
     let places = filter.projection().as_ref().map(|places| places.to_vec());
     let scan = source.filtered(config, filter.predicate(), places.as_deref())?;
     // Operators above know the columns by name and place.
     let same = |scan: &DataSourceExec| scan.schema().fields() == plan.schema().fields();
-    Ok(scan.filter(same).map(|scan| Arc::new(scan) as Plan))
+    let Some(scan) = scan.filter(same) else { return Ok(None) };
+    let scan = Arc::new(scan) as Plan;
+    Ok(Some(match dealt {
+        Some(dealt) => Arc::new(RepartitionExec::try_new(scan, dealt.partitioning().clone())?),
+        None => scan,
+    }))
 }

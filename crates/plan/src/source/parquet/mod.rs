@@ -72,12 +72,15 @@ pub(crate) struct FilteredParquet {
     parquet: ParquetSource,
     /// Over the columns of the files.
     exact: Vec<Arc<dyn PhysicalExpr>>,
+    /// Whether filters that are filled while the query runs drop rows, too.
+    running: bool,
     batch_rows: usize,
 }
 
 impl FilteredParquet {
-    /// The scan with this source in the place of DataFusion's; none if it is one for DataFusion.
-    pub(crate) fn of(scan: &DataSourceExec) -> Option<DataSourceExec> {
+    /// The scan with this source in the place of DataFusion's; none if it is one for DataFusion. With `running` the filters
+    /// that joins and sorts fill while the query runs drop rows, too.
+    pub(crate) fn of(scan: &DataSourceExec, running: bool) -> Option<DataSourceExec> {
         let config = scan.data_source().downcast_ref::<FileScanConfig>()?;
         let parquet = config.file_source.downcast_ref::<ParquetSource>()?;
         let table = parquet.table_schema();
@@ -95,7 +98,7 @@ impl FilteredParquet {
         if special || !known {
             return None;
         }
-        let source = Self { parquet: parquet.clone(), exact: Vec::new(), batch_rows: 0 };
+        let source = Self { parquet: parquet.clone(), exact: Vec::new(), running, batch_rows: 0 };
         Some(source.placed(config))
     }
 
@@ -139,7 +142,7 @@ impl FilteredParquet {
             let Some(narrow) = narrow.downcast_ref::<ParquetSource>() else { return Ok(None) };
             parquet = narrow.clone();
         }
-        Ok(Some(Self { parquet, exact, batch_rows: self.batch_rows }.placed(config)))
+        Ok(Some(Self { parquet, exact, ..self.clone() }.placed(config)))
     }
 
     fn placed(self, config: &FileScanConfig) -> DataSourceExec {
@@ -167,8 +170,10 @@ impl FilteredParquet {
         let knows = |part: &Arc<dyn PhysicalExpr>| {
             collect_columns(part).iter().all(|column| kinds::knows(schema.field(column.index()).data_type()))
         };
-        let running =
-            parts.iter().filter(|part| part.is::<DynamicFilterPhysicalExpr>() && knows(part)).cloned();
+        let running = parts
+            .iter()
+            .filter(|part| self.running && part.is::<DynamicFilterPhysicalExpr>() && knows(part))
+            .cloned();
         (running.collect(), (!parts.is_empty()).then(|| conjunction(parts.clone())))
     }
 
@@ -274,6 +279,12 @@ impl FileSource for FilteredParquet {
         self.parquet.fmt_extra(t, f)?;
         if !self.exact.is_empty() {
             write!(f, ", where={}", conjunction(self.exact.iter().cloned()))?;
+        }
+        for (at, filter) in self.handed_down().0.iter().enumerate() {
+            let columns = collect_columns(filter);
+            let mut names: Vec<&str> = columns.iter().map(Column::name).collect();
+            names.sort_unstable();
+            write!(f, "{}keys of {}", if at == 0 { ", running filters=" } else { "; " }, names.join(", "))?;
         }
         Ok(())
     }
