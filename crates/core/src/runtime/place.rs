@@ -89,6 +89,7 @@ impl Engine {
         if is_lent() {
             match self.begin_here(future)? {
                 (Light::Done(output), _) => return Ok(output),
+                (Light::Heavy(rest), spent) if spent >= LIGHT => return self.on_cpu(rest).await,
                 (Light::Heavy(rest), spent) => (future, used) = (rest, spent),
             }
         }

@@ -1,7 +1,7 @@
 //! `LATERAL` sub-queries that DataFusion does not take apart: a rule for the logical plan.
 //!
 //! A sub-query that refers to columns of the tables before it means one run of it for each of their rows. DataFusion
-//! joins such a sub-query where it only compares and aggregates. [`Laterals`] does the rest as Neumann and Kemper's
+//! joins such a sub-query where it only compares and aggregates a table. [`Laterals`] does the rest as Neumann and Kemper's
 //! "Unnesting Arbitrary Queries" (2015) does: the sub-query runs once, over the *domain*, all different values of the
 //! columns that it refers to, and its rows are joined back to those they belong to.
 //!
@@ -25,21 +25,26 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use dependent::{Domain, equal, refers};
 use std::sync::Arc;
 
-/// The rule; it stands right behind DataFusion's.
+/// The rule; it stands around DataFusion's, which takes filters out of joins that must keep them, and so only gets what
+/// filters and aggregates.
 #[derive(Debug)]
-pub(crate) struct Laterals;
+pub(crate) struct Laterals {
+    /// Whether it leaves plain sub-queries to DataFusion.
+    before: bool,
+}
 
 impl Laterals {
     /// DataFusion's rules with ours in its place.
     pub(crate) fn add_to(rules: &mut Vec<Arc<dyn OptimizerRule + Send + Sync>>) {
-        let behind = rules.iter().position(|rule| rule.name() == "decorrelate_lateral_join");
-        rules.insert(behind.map_or(0, |at| at + 1), Arc::new(Self));
+        let at = rules.iter().position(|rule| rule.name() == "decorrelate_lateral_join").unwrap_or(0);
+        rules.insert((at + 1).min(rules.len()), Arc::new(Self { before: false }));
+        rules.insert(at, Arc::new(Self { before: true }));
     }
 }
 
 impl OptimizerRule for Laterals {
     fn name(&self) -> &str {
-        "laterals"
+        if self.before { "laterals" } else { "plain_laterals" }
     }
 
     fn apply_order(&self) -> Option<ApplyOrder> {
@@ -50,6 +55,9 @@ impl OptimizerRule for Laterals {
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Join(join) = &plan else { return Ok(Transformed::no(plan)) };
         let Some(subquery) = subquery(&join.right) else { return Ok(Transformed::no(plan)) };
+        if self.before && is_plain(&subquery.subquery) {
+            return Ok(Transformed::no(plan));
+        }
         let outer = outer_columns(&subquery.subquery, join.left.schema())?;
         if outer.is_empty() {
             return Ok(Transformed::no(plan));
@@ -138,6 +146,19 @@ fn renamed(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
         })
         .collect();
     Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(plan))?))
+}
+
+/// Whether a plan filters, computes and aggregates a table, and nothing else.
+fn is_plain(plan: &LogicalPlan) -> bool {
+    let here = matches!(
+        plan,
+        LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::Aggregate(_)
+            | LogicalPlan::TableScan(_)
+    );
+    here && plan.inputs().into_iter().all(is_plain)
 }
 
 /// Whether a plan makes its rows of one row, each from what is there alone.
