@@ -3,76 +3,19 @@
 //!
 //! The generator writes CSV, which trefoil turns into Parquet with Snappy, as `tpch` writes it.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use tpcdsgen::config::{SessionBuilder, Table};
-use tpcdsgen::csv::*;
-use tpcdsgen::row::*;
 use trefoil_plan::Session;
 use trefoil_sql::SqlSession;
 
 use crate::Result;
 
-const SCHEMA: &str = include_str!("../../sql/tests/data/tpcds/schema.txt");
-const TEXTS: &str = include_str!("../../sql/tests/data/tpcds/queries.sql");
+#[path = "../../sql/tests/it/tpcds_tables.rs"]
+mod tpcds_tables;
 
-/// Names and texts.
-pub(crate) fn queries() -> Vec<(String, String)> {
-    let parts = TEXTS.split("-- d").skip(1).filter_map(|part| {
-        let (title, text) = part.split_once('\n')?;
-        Some((format!("d{}", title.get(..2)?), text.trim().trim_end_matches(';').to_owned()))
-    });
-    parts.collect()
-}
-
-macro_rules! tables {
-    ($($name:literal $table:ident $generator:ident $csv:ident;)*) => {
-        const TABLES: &[&str] = &[$($name),*];
-
-        fn rows(name: &str, scale: f64, file: &mut impl Write) -> Result<()> {
-            match name {
-                $($name => {
-                    let session = SessionBuilder::new()
-                        .with_scale_factor(scale)
-                        .build()
-                        .map_err(|error| format!("scale {scale}: {error}"))?;
-                    let count = session.get_scaling().get_row_count(Table::$table);
-                    writeln!(file, "{}", $csv::header())?;
-                    for row in $generator::new(session, count) {
-                        writeln!(file, "{}", $csv::new(&row))?;
-                    }
-                    Ok(())
-                })*
-                other => Err(format!("TPC-DS has no table `{other}`").into()),
-            }
-        }
-    };
-}
-
-tables! {
-    "call_center" CallCenter CallCenterRowGenerator CallCenterCsv;
-    "catalog_returns" CatalogReturns CatalogReturnsRowGenerator CatalogReturnsCsv;
-    "catalog_sales" CatalogSales CatalogSalesRowGenerator CatalogSalesCsv;
-    "customer" Customer CustomerRowGenerator CustomerCsv;
-    "customer_address" CustomerAddress CustomerAddressRowGenerator CustomerAddressCsv;
-    "customer_demographics" CustomerDemographics CustomerDemographicsRowGenerator CustomerDemographicsCsv;
-    "date_dim" DateDim DateDimRowGenerator DateDimCsv;
-    "household_demographics" HouseholdDemographics HouseholdDemographicsRowGenerator HouseholdDemographicsCsv;
-    "inventory" Inventory InventoryRowGenerator InventoryCsv;
-    "item" Item ItemRowGenerator ItemCsv;
-    "promotion" Promotion PromotionRowGenerator PromotionCsv;
-    "reason" Reason ReasonRowGenerator ReasonCsv;
-    "ship_mode" ShipMode ShipModeRowGenerator ShipModeCsv;
-    "store" Store StoreRowGenerator StoreCsv;
-    "store_returns" StoreReturns StoreReturnsRowGenerator StoreReturnsCsv;
-    "store_sales" StoreSales StoreSalesRowGenerator StoreSalesCsv;
-    "time_dim" TimeDim TimeDimRowGenerator TimeDimCsv;
-    "warehouse" Warehouse WarehouseRowGenerator WarehouseCsv;
-    "web_returns" WebReturns WebReturnsRowGenerator WebReturnsCsv;
-    "web_sales" WebSales WebSalesRowGenerator WebSalesCsv;
-}
+pub(crate) use tpcds_tables::queries;
+use tpcds_tables::{TABLES, create, write};
 
 /// The tables and their files; those that are not there are made.
 pub(crate) fn tables(dir: &Path, scale: f64, say: impl Fn(&str)) -> Result<Vec<(&'static str, PathBuf)>> {
@@ -91,16 +34,8 @@ pub(crate) fn tables(dir: &Path, scale: f64, say: impl Fn(&str)) -> Result<Vec<(
 
 fn make(name: &str, scale: f64, dir: &Path, path: &Path) -> Result<()> {
     let csv = dir.join(format!("{name}.csv"));
-    let mut file = BufWriter::new(File::create(&csv)?);
-    rows(name, scale, &mut file)?;
-    file.flush()?;
-    let start = format!("{name}: ");
-    let columns = SCHEMA.lines().find_map(|line| line.strip_prefix(&*start));
-    let columns = columns.ok_or_else(|| format!("no columns of `{name}`"))?;
-    let text = format!(
-        "CREATE EXTERNAL TABLE {name} ({columns}) STORED AS CSV LOCATION '{}' OPTIONS ('format.has_header' 'true')",
-        csv.display()
-    );
+    write(name, scale, &csv)?;
+    let text = create(name, &csv);
     let session = Session::local()?;
     let unfinished = dir.join(format!("{name}.unfinished.parquet"));
     session.block_on(async {
@@ -122,7 +57,7 @@ mod tests {
         assert!(queries.len() >= 25, "{}", queries.len());
         assert!(queries.iter().all(|(_, text)| text.starts_with("SELECT") || text.starts_with("WITH")));
         for name in TABLES {
-            assert!(SCHEMA.contains(&format!("{name}: ")), "{name}");
+            assert!(tpcds_tables::columns(name).is_some(), "{name}");
         }
     }
 }

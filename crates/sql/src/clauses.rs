@@ -303,14 +303,17 @@ impl VisitorMut for Sides {
     }
 }
 
-/// What is sorted as a whole is sorted in each of its parts: `SORT BY` and `CLUSTER BY` become `ORDER BY`.
+/// What is sorted as a whole is sorted in each of its parts: `SORT BY` and `CLUSTER BY` become `ORDER BY`. And rows in one
+/// order are together with their like, which is what `DISTRIBUTE BY` asks for.
 fn sorted(select: &mut Select, order_by: &mut Option<OrderBy>) {
     let mut keys = std::mem::take(&mut select.sort_by);
-    keys.extend(std::mem::take(&mut select.cluster_by).into_iter().map(|expr| OrderByExpr {
-        expr,
-        options: OrderByOptions::default(),
-        with_fill: None,
-    }));
+    let distributed = std::mem::take(&mut select.distribute_by);
+    let together = std::mem::take(&mut select.cluster_by).into_iter();
+    let together = together.chain(distributed.into_iter().filter(|_| keys.is_empty()));
+    let together: Vec<OrderByExpr> = together
+        .map(|expr| OrderByExpr { expr, options: OrderByOptions::default(), with_fill: None })
+        .collect();
+    keys.extend(together);
     if !keys.is_empty() && order_by.is_none() {
         *order_by = Some(OrderBy { kind: OrderByKind::Expressions(keys), interpolate: None });
     }

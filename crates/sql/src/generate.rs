@@ -232,12 +232,13 @@ impl RelationPlanner for SparkRelations {
             TableFactor::Table { ref name, args: Some(ref args), ref alias, .. }
                 if is_generator(&name.to_string()) =>
             {
-                let arguments = args.args.iter().map(argument).collect::<Result<Vec<_>>>()?;
-                let input = LogicalPlanBuilder::empty(true).build()?;
-                let function = name.to_string().to_lowercase();
-                let columns = alias.iter().flat_map(|a| &a.columns).map(|c| c.name.value.clone()).collect();
-                let table = alias.as_ref().map_or_else(|| function.clone(), |a| a.name.value.clone());
-                planned(generate(input, &function, arguments, &table, columns, context)?, None)
+                planned(call_of(name, &args.args, alias, context)?, None)
+            }
+            // `LATERAL explode(x)`: the columns of the tables before it are outside of it.
+            TableFactor::Function { lateral: true, ref name, ref args, ref alias, .. }
+                if is_generator(&name.to_string()) =>
+            {
+                planned(call_of(name, args, alias, context)?, None)
             }
             TableFactor::Table { ref name, args: Some(ref args), ref alias, .. }
                 if name.to_string().eq_ignore_ascii_case("range") && args.args.len() < 5 =>
@@ -303,6 +304,21 @@ fn argument(argument: &FunctionArg) -> Result<ast::Expr> {
         | FunctionArg::ExprNamed { arg: FunctionArgExpr::Expr(expr), .. } => Ok(expr.clone()),
         other => Err(condition::unsupported(format!("the argument `{other}` of a generator."))),
     }
+}
+
+/// A generator that stands alone in FROM.
+fn call_of(
+    name: &ObjectName,
+    arguments: &[FunctionArg],
+    alias: &Option<TableAlias>,
+    context: &mut dyn RelationPlannerContext,
+) -> Result<LogicalPlan> {
+    let arguments = arguments.iter().map(argument).collect::<Result<Vec<_>>>()?;
+    let input = LogicalPlanBuilder::empty(true).build()?;
+    let function = name.to_string().to_lowercase();
+    let columns = alias.iter().flat_map(|a| &a.columns).map(|c| c.name.value.clone()).collect();
+    let table = alias.as_ref().map_or_else(|| function.clone(), |a| a.name.value.clone());
+    generate(input, &function, arguments, &table, columns, context)
 }
 
 fn all_columns(plan: &LogicalPlan) -> Vec<Expr> {
@@ -521,7 +537,7 @@ fn pivot(
     aggregated.project(out)?.build()
 }
 
-/// One row for each of the named columns: its name and its value.
+/// One row for each of the named columns, or groups of them: its name and its values.
 fn unpivot(
     input: LogicalPlan,
     value: &ast::Expr,
@@ -531,20 +547,39 @@ fn unpivot(
     context: &mut dyn RelationPlannerContext,
 ) -> Result<LogicalPlan> {
     let schema = std::sync::Arc::clone(input.schema());
-    let ast::Expr::Identifier(value) = value else {
-        return Err(condition::unsupported("UNPIVOT of several columns at once."));
+    let parts = |expr: &ast::Expr| match expr {
+        ast::Expr::Tuple(parts) => parts.clone(),
+        ast::Expr::Nested(one) => vec![one.as_ref().clone()],
+        one => vec![one.clone()],
     };
+    let plain = |expr: &ast::Expr| match expr {
+        ast::Expr::Identifier(ident) => ident.value.clone(),
+        other => other.to_string(),
+    };
+    let values: Vec<String> = parts(value).iter().map(plain).collect();
     let mut rows = Vec::new();
     let mut used = Vec::new();
     for column in columns {
-        let label = match (&column.alias, &column.expr) {
-            (Some(alias), _) => alias.value.clone(),
-            (None, ast::Expr::Identifier(ident)) => ident.value.clone(),
-            (None, other) => other.to_string(),
+        let parts = parts(&column.expr);
+        let label = match &column.alias {
+            Some(alias) => alias.value.clone(),
+            None => parts.iter().map(plain).collect::<Vec<_>>().join("_"),
         };
-        let expr = context.sql_to_expr(column.expr, &schema)?;
-        used.extend(expr.column_refs().into_iter().cloned());
-        rows.push(call("named_struct", vec![lit("name"), lit(label), lit("value"), expr])?);
+        if parts.len() != values.len() {
+            return Err(condition::error(
+                trefoil_core::ErrorKind::InvalidArgument,
+                "UNPIVOT_VALUE_SIZE_MISMATCH",
+                "428C4",
+                format!("UNPIVOT makes {} columns, `{label}` has {}.", values.len(), parts.len()),
+            ));
+        }
+        let mut row = vec![lit("name"), lit(label)];
+        for (at, part) in parts.into_iter().enumerate() {
+            let expr = context.sql_to_expr(part, &schema)?;
+            used.extend(expr.column_refs().into_iter().cloned());
+            row.extend([lit(format!("value{at}")), expr]);
+        }
+        rows.push(call("named_struct", row)?);
     }
     let kept: Vec<Expr> =
         schema.columns().into_iter().filter(|column| !used.contains(column)).map(Expr::Column).collect();
@@ -558,11 +593,16 @@ fn unpivot(
     };
     let mut out = kept;
     out.push(field("name").alias(name.value.clone()));
-    out.push(field("value").alias(value.value.clone()));
+    let places = values.iter().enumerate().map(|(at, name)| (format!("value{at}"), name));
+    out.extend(places.clone().map(|(place, name)| field(&place).alias(name.clone())));
+    let there = places.map(|(place, _)| field(&place).is_not_null()).reduce(Expr::or);
     let unnested = LogicalPlanBuilder::from(input).project(with)?.unnest_column_with_options(
         Column::from_name(COLUMN),
         UnnestOptions::new().with_preserve_nulls(false),
     )?;
-    let unnested = if keep_nulls { unnested } else { unnested.filter(field("value").is_not_null())? };
+    let unnested = match there {
+        Some(there) if !keep_nulls => unnested.filter(there)?,
+        _ => unnested,
+    };
     unnested.project(out)?.build()
 }

@@ -2,6 +2,7 @@
 
 use crate::functions;
 use crate::generate::SparkRelations;
+use crate::lateral::Laterals;
 use crate::planner::{SparkPlanner, SparkTypes};
 use crate::settings::SparkSettings;
 use crate::statements::SparkState;
@@ -43,6 +44,9 @@ fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     );
     builder.window_functions().get_or_insert_with(Vec::new).push(functions::counter::counter_diff());
     builder.higher_order_functions().get_or_insert_with(Vec::new).extend(functions::lambda::all());
+    if let Some(optimizer) = builder.optimizer() {
+        Laterals::add_to(&mut optimizer.rules);
+    }
     builder.relation_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkRelations));
     if let Some(config) = builder.config() {
         config.set_extension(Arc::new(SparkState::default()));

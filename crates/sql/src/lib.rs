@@ -16,8 +16,8 @@
 //! DataFusion's own SQL.
 //!
 //! A clause is honoured or refused with an error that names it, never parsed and ignored. Refused are
-//! `VERSION AS OF` and `TIMESTAMP AS OF`, `GROUP BY .. WITH ROLLUP` (write
-//! `GROUP BY ROLLUP(..)`), optimizer hints, `FOR UPDATE`, and whatever else DataFusion would pass over.
+//! `VERSION AS OF` and `TIMESTAMP AS OF` of tables that are not Delta's, most optimizer hints, `FOR UPDATE`, and whatever
+//! else DataFusion would pass over.
 //!
 //! ```
 //! use trefoil_plan::Session;
@@ -50,6 +50,7 @@ mod generate;
 mod hints;
 mod install;
 mod interval;
+mod lateral;
 mod names;
 mod native;
 mod outside;
@@ -68,6 +69,7 @@ mod stars;
 mod statements;
 mod tables;
 mod tokens;
+mod travel;
 mod using;
 mod value;
 

@@ -120,10 +120,12 @@ impl Visitor for Ignored {
                 "an optimizer hint",
                 "leave it out; the planner chooses the join by size",
             ),
-            (!select.distribute_by.is_empty(), "DISTRIBUTE BY", "write the hint /*+ REPARTITION(column) */"),
             (
-                !(self.spark || select.sort_by.is_empty() && select.cluster_by.is_empty()),
-                "SORT BY / CLUSTER BY",
+                !(self.spark
+                    || select.sort_by.is_empty()
+                        && select.cluster_by.is_empty()
+                        && select.distribute_by.is_empty()),
+                "SORT BY / CLUSTER BY / DISTRIBUTE BY",
                 "write ORDER BY",
             ),
             (select.select_modifiers.is_some(), "a modifier of SELECT", ""),
@@ -154,7 +156,7 @@ impl Visitor for Ignored {
                         TableVersion::ForSystemTimeAsOf(_) => "FOR SYSTEM_TIME AS OF",
                         _ => "a table version",
                     };
-                    return ControlFlow::Break((clause.into(), "tables have one version only"));
+                    return ControlFlow::Break((clause.into(), "only Delta tables have versions"));
                 }
                 first([
                     (sample.is_some() && !self.spark, "TABLESAMPLE", SAMPLE),

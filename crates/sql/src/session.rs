@@ -4,7 +4,9 @@ use crate::dialect::TrefoilDialect;
 use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlReturn, WindowFn};
 use crate::hints::Hints;
 use crate::parameters::Parameters;
-use crate::{condition, hints, install, place, planner, refuse, repair, rewrite, stars, statements, tokens};
+use crate::{
+    condition, hints, install, place, planner, refuse, repair, rewrite, stars, statements, tokens, travel,
+};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::ScalarValue;
@@ -277,7 +279,11 @@ pub(crate) async fn query(
     }
     let tokens = statements::table_query(statements::expand(session, tokens)?);
     let tokens = statements::explained(statements::bare_values(tokens))?;
+    let travels = tokens.iter().any(|token| travel::may_begin(&token.token));
     let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
+    if travels && let Some(inner) = inner(&mut statement) {
+        travel::resolve(session, inner).await?;
+    }
     refuse::check(&statement, true)?;
     let setting = setting(&statement);
     if let Some(inner) = inner(&mut statement) {
@@ -311,7 +317,10 @@ async fn carry_out(session: &Session, statement: Statement, text: &str) -> Resul
             session.create_table(*create).await?;
             session.frame_from_batches(vec![RecordBatch::new_empty(Arc::new(Schema::empty()))])
         }
-        Done::Lazy(frame) => Ok(DataFrame::new(session.clone(), *frame).with_text(text)),
+        Done::Lazy(planned) => {
+            let (state, plan) = *planned;
+            Ok(DataFrame::planned(session.clone(), state, plan).with_text(text))
+        }
         Done::Answer(batches) => session.frame_from_batches(batches),
     }
 }
@@ -335,7 +344,7 @@ fn pair(name: String, value: String) -> Result<RecordBatch> {
 }
 
 enum Done {
-    Lazy(Box<datafusion::dataframe::DataFrame>),
+    Lazy(Box<(SessionState, LogicalPlan)>),
     Answer(Vec<RecordBatch>),
     /// A table of rows, which go to the engine's store and not to DataFusion's.
     Create(Box<CreateMemoryTable>),
@@ -428,7 +437,7 @@ async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
         }
     };
     if !at_once {
-        return Ok(Done::Lazy(Box::new(frame)));
+        return Ok(Done::Lazy(Box::new(frame.into_parts())));
     }
     let schema = Arc::new(frame.schema().as_arrow().clone());
     let mut batches = frame.collect().await?;

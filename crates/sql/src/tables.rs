@@ -263,6 +263,14 @@ async fn declared(session: &Session, words: &Words<'_>, open: usize) -> Result<S
     Ok(frame.schema())
 }
 
+/// Where the rows of a table made with `USING delta` are.
+pub(crate) fn delta_path(session: &Session, name: &str) -> Option<String> {
+    let state = state(session);
+    let tables = lock(&state.file_tables);
+    let table = tables.get(name).or_else(|| tables.get(&name.to_lowercase()))?;
+    (table.format == Format::Delta).then(|| table.path.to_string_lossy().into_owned())
+}
+
 fn warehouse(session: &Session) -> PathBuf {
     let state = session.context().state();
     let settings = state.config().options().extensions.get::<SparkSettings>();

@@ -22,6 +22,7 @@ mod prioritised;
 mod replay;
 mod wait;
 
+use home::at_home;
 pub(crate) use home::{Home, settle, thread_home};
 pub(crate) use managed::Wait;
 pub(crate) use park::Parker;

@@ -34,6 +34,28 @@ const MAX_INLINE_DEPTH: usize = 128;
 
 thread_local! {
     static RUNTIME_THREAD: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread does nothing but drive one future to its end.
+    static LENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread is nobody's worker and sits in [`block_on`]: what it waits for may run on it.
+pub(super) fn is_lent() -> bool {
+    LENT.get()
+}
+
+/// Sets [`is_lent`] until it is dropped.
+struct Lent(bool);
+
+impl Lent {
+    fn enter() -> Self {
+        Self(LENT.replace(true))
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        LENT.set(self.0);
+    }
 }
 
 /// Called on every thread of our tokio runtimes.
@@ -202,6 +224,11 @@ fn drive<F: Future>(future: F, deadline: Option<Instant>) -> Option<F::Output> {
     match worker_pool() {
         Some(pool) => pool.blocking(drive),
         None if RUNTIME_THREAD.get() => tokio::task::block_in_place(drive),
-        None => drive(),
+        // A wait with an end must be able to look at the clock.
+        None if deadline.is_some() => drive(),
+        None => {
+            let _lent = Lent::enter();
+            drive()
+        }
     }
 }

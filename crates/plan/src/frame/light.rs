@@ -12,8 +12,11 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame as Inner;
 use datafusion::datasource::source_as_provider;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::SessionConfig;
 use std::any::Any;
+use std::sync::{Arc, OnceLock};
 use trefoil_core::Partition;
 
 /// Values, rows times columns of all operators: a few milliseconds.
@@ -21,13 +24,77 @@ const MOST: usize = 250_000;
 
 /// The frame, in one partition if it is light, and whether it is.
 pub(super) fn light(session: &Session, frame: Inner) -> (Inner, bool) {
-    let mut values = 0;
-    if rows(session, frame.logical_plan(), &mut values).is_none() {
+    if !is_light_plan(session, frame.logical_plan()) {
         return (frame, false);
     }
     let (mut state, plan) = frame.into_parts();
-    state.config_mut().options_mut().execution.target_partitions = 1;
+    make_light(&mut state);
     (Inner::new(state, plan), true)
+}
+
+fn is_light_plan(session: &Session, plan: &LogicalPlan) -> bool {
+    rows(session, plan, &mut 0).is_some()
+}
+
+fn make_light(state: &mut SessionState) {
+    let config = state.config_mut();
+    config.options_mut().execution.target_partitions = 1;
+    config.set_extension(Arc::new(Mark));
+}
+
+/// In the configuration of light queries.
+struct Mark;
+
+/// Whether the query with this state is light.
+pub(super) fn is_light(state: &SessionState) -> bool {
+    state.config().get_extension::<Mark>().is_some()
+}
+
+/// A light plan, with the state that runs it.
+pub(super) struct Light {
+    state: SessionState,
+    plan: LogicalPlan,
+    /// That of the session, for what is made of it: it may be heavy.
+    config: SessionConfig,
+    inner: OnceLock<Inner>,
+}
+
+impl Light {
+    /// Plan and state again, if it is not light.
+    pub(super) fn new(
+        session: &Session,
+        mut state: SessionState,
+        plan: LogicalPlan,
+    ) -> Result<Self, Box<(SessionState, LogicalPlan)>> {
+        if !is_light_plan(session, &plan) {
+            return Err(Box::new((state, plan)));
+        }
+        let config = state.config().clone();
+        make_light(&mut state);
+        Ok(Self { state, plan, config, inner: OnceLock::new() })
+    }
+
+    pub(super) fn plan(&self) -> &LogicalPlan {
+        &self.plan
+    }
+
+    pub(super) fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// The frame of DataFusion, with the session's own configuration.
+    pub(super) fn inner(&self) -> &Inner {
+        self.inner.get_or_init(|| {
+            let mut state = self.state.clone();
+            *state.config_mut() = self.config.clone();
+            Inner::new(state, self.plan.clone())
+        })
+    }
+
+    /// A frame that runs as this one does.
+    pub(super) fn frame(&self) -> Inner {
+        Inner::new(self.state.clone(), self.plan.clone())
+    }
 }
 
 /// At most so many rows come out of `plan`; `values` is what it and all below hand on. None if that is not known.
@@ -101,7 +168,6 @@ mod tests {
     use crate::DataFrame;
     use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
     use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
-    use std::sync::Arc;
 
     fn rows_of(count: i64) -> Vec<RecordBatch> {
         let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..count));

@@ -19,6 +19,9 @@ pub use write::{WriteMode, WriteOptions};
 use crate::session::Session;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use light::Light;
 use std::fmt;
 use std::sync::Arc;
 use trefoil_core::{Label, Result};
@@ -44,15 +47,42 @@ use trefoil_core::{Label, Result};
 #[must_use = "a frame is lazy: it does nothing until it is collected, shown or written"]
 pub struct DataFrame {
     session: Session,
-    inner: datafusion::dataframe::DataFrame,
+    plan: Planned,
     /// What the user wrote, for reports.
     text: Option<Arc<str>>,
+}
+
+/// What a frame computes, and the state that it was planned with.
+#[derive(Clone)]
+enum Planned {
+    Frame(datafusion::dataframe::DataFrame),
+    /// Shared by those who run it: a copy of a state copies the names of all functions.
+    Light(Arc<Light>),
 }
 
 impl DataFrame {
     /// A frame of `session` from a frame of DataFusion, which must come from the session's context.
     pub fn new(session: Session, inner: datafusion::dataframe::DataFrame) -> DataFrame {
-        DataFrame { session, inner, text: None }
+        DataFrame { session, plan: Planned::Frame(inner), text: None }
+    }
+
+    /// As [`DataFrame::new`], from a plan and the state that planned it. Small queries begin sooner so.
+    pub fn planned(session: Session, state: SessionState, plan: LogicalPlan) -> DataFrame {
+        let plan = match Light::new(&session, state, plan) {
+            Ok(light) => Planned::Light(Arc::new(light)),
+            Err(parts) => {
+                let (state, plan) = *parts;
+                Planned::Frame(datafusion::dataframe::DataFrame::new(state, plan))
+            }
+        };
+        DataFrame { session, plan, text: None }
+    }
+
+    fn logical_plan(&self) -> &LogicalPlan {
+        match &self.plan {
+            Planned::Frame(inner) => inner.logical_plan(),
+            Planned::Light(light) => light.plan(),
+        }
     }
 
     /// The same frame, called by the text it was made of in status, tables and traces.
@@ -66,8 +96,7 @@ impl DataFrame {
         match &self.text {
             Some(text) => Arc::clone(text).into(),
             None => {
-                let root: String =
-                    self.inner.logical_plan().display().to_string().chars().take(200).collect();
+                let root: String = self.logical_plan().display().to_string().chars().take(200).collect();
                 format!("{operation}: {root}").into()
             }
         }
@@ -75,7 +104,10 @@ impl DataFrame {
 
     /// The DataFusion frame inside.
     pub fn inner(&self) -> &datafusion::dataframe::DataFrame {
-        &self.inner
+        match &self.plan {
+            Planned::Frame(inner) => inner,
+            Planned::Light(light) => light.inner(),
+        }
     }
 
     /// The session this frame belongs to.
@@ -85,12 +117,12 @@ impl DataFrame {
 
     /// The names and types of the columns.
     pub fn schema(&self) -> SchemaRef {
-        Arc::new(self.inner.schema().as_arrow().clone())
+        Arc::new(self.logical_plan().schema().as_arrow().clone())
     }
 
     /// The names of the columns, in order.
     pub fn columns(&self) -> Vec<String> {
-        self.inner.schema().fields().iter().map(|field| field.name().clone()).collect()
+        self.logical_plan().schema().fields().iter().map(|field| field.name().clone()).collect()
     }
 
     /// Computes all rows. At least one batch comes back, without rows if there are none.
@@ -99,7 +131,11 @@ impl DataFrame {
     /// Whatever the query fails with: [`ErrorKind`](trefoil_core::ErrorKind) `MalformedData` for broken
     /// input (with file and line), `OutOfMemory`, `TypeMismatch`, `ShutDown` and so on.
     pub async fn collect(&self) -> Result<Vec<RecordBatch>> {
-        let partitions = self.run("collect", run::partitions).await?;
+        const OPERATION: &str = "collect";
+        let partitions = match &self.plan {
+            Planned::Light(light) => self.run_light(OPERATION, Arc::clone(light)).await?,
+            Planned::Frame(_) => self.run(OPERATION, run::partitions).await?,
+        };
         let mut batches: Vec<RecordBatch> =
             partitions.into_iter().flatten().filter(|batch| batch.num_rows() > 0).collect();
         if batches.is_empty() {
@@ -127,7 +163,7 @@ impl DataFrame {
 impl fmt::Debug for DataFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns: Vec<String> = self
-            .inner
+            .logical_plan()
             .schema()
             .fields()
             .iter()

@@ -1,8 +1,8 @@
 //! Running a frame: on the CPU runtime, or on the control runtime if it is light, with a second plan if memory is short, with a second look at the
 //! files if their bytes are malformed.
 
-use super::DataFrame;
-use super::light::light;
+use super::light::{Light, is_light, light};
+use super::{DataFrame, Planned};
 use crate::error::{is_malformed, is_out_of_memory};
 use crate::memory::BudgetPool;
 use crate::observe::Watch;
@@ -15,14 +15,13 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame as Inner;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as PlanResult};
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, SessionStateBuilder, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use futures::StreamExt;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::task::{JoinSet, yield_now};
@@ -44,17 +43,48 @@ impl DataFrame {
         T: Send + 'static,
         F: Future<Output = PlanResult<T>> + Send,
     {
-        let engine = self.session().engine();
-        let plan = self.inner().logical_plan().clone();
-        let (inner, prompt) = match GATHERS.contains(&operation) {
-            true => light(self.session(), self.inner().clone()),
-            false => (self.inner().clone(), false),
+        let (inner, prompt) = match (&self.plan, GATHERS.contains(&operation)) {
+            (Planned::Light(light), true) => (light.frame(), true),
+            (_, true) => light(self.session(), self.inner().clone()),
+            (_, false) => (self.inner().clone(), false),
         };
+        self.watched(operation, prompt, async move { with_second_plan(inner, work).await }).await
+    }
+
+    /// The rows of a light frame: as [`DataFrame::run`] with [`partitions`], without copies of the state.
+    pub(super) async fn run_light(
+        &self,
+        operation: &'static str,
+        light: Arc<Light>,
+    ) -> Result<Vec<Vec<RecordBatch>>> {
+        let query = async move {
+            match rows(light.state(), light.plan()).await {
+                Err(error) if is_out_of_memory(&error) => match second_plan(light.frame()) {
+                    Some(second) => {
+                        settle().await;
+                        partitions(second).await
+                    }
+                    None => Err(error),
+                },
+                result => result,
+            }
+        };
+        self.watched(operation, true, query).await
+    }
+
+    /// Runs a query under watch, and translates its error.
+    async fn watched<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        prompt: bool,
+        query: impl Future<Output = PlanResult<T>> + Send + 'static,
+    ) -> Result<T> {
+        let engine = self.session().engine();
+        let plan = self.logical_plan().clone();
         let watch = Watch::begin(engine, self.label(operation));
         let over = watch.clone();
         let query = over.over(async move {
-            let result = with_second_plan(inner, work).await;
-            match result {
+            match query.await {
                 Err(error) if is_malformed(&error) => {
                     Err(diagnose::in_plan(&plan, operation).map_or(Failure::Query(error), Failure::Found))
                 }
@@ -158,13 +188,27 @@ pub(super) fn has_second_plan(plan: &LogicalPlan) -> bool {
 /// instead of being gathered until the system kills the process. When they are handed out they are the
 /// caller's.
 pub(super) async fn partitions(frame: Inner) -> PlanResult<Vec<Vec<RecordBatch>>> {
-    let context = Arc::new(frame.task_ctx());
-    let plan = frame.create_physical_plan().await?;
+    let (state, plan) = frame.into_parts();
+    rows(&state, &plan).await
+}
+
+/// As [`partitions`].
+async fn rows(state: &SessionState, plan: &LogicalPlan) -> PlanResult<Vec<Vec<RecordBatch>>> {
+    let context = Arc::new(context(state));
+    let plan = state.create_physical_plan(plan).await?;
     // What is in the store is charged there already, and comes out without a copy.
     let free = Arc::new(AtomicUsize::new(stored_bytes(&plan)));
+    let mut streams = execute_stream_partitioned(plan, Arc::clone(&context))?;
+    let charge = || MemoryConsumer::new("collected rows").register(context.memory_pool());
+    if streams.len() == 1
+        && let Some(stream) = streams.pop()
+    {
+        // No other thread needs to be woken for one reader.
+        return Ok(vec![gather(stream, charge(), free).await?.0]);
+    }
     let mut readers = JoinSet::new();
-    for (index, stream) in execute_stream_partitioned(plan, Arc::clone(&context))?.into_iter().enumerate() {
-        let charge = MemoryConsumer::new("collected rows").register(context.memory_pool());
+    for (index, stream) in streams.into_iter().enumerate() {
+        let charge = charge();
         let gathering = gather(stream, charge, Arc::clone(&free));
         readers.spawn(async move { (index, gathering.await) });
     }
@@ -175,6 +219,24 @@ pub(super) async fn partitions(frame: Inner) -> PlanResult<Vec<Vec<RecordBatch>>
     }
     all.sort_by_key(|(index, _)| *index);
     Ok(all.into_iter().map(|(_, (batches, _))| batches).collect())
+}
+
+/// What the operators of a plan run with. The operators of light plans are known, and ask for no function by name: so
+/// the names of hundreds of functions are not copied.
+fn context(state: &SessionState) -> TaskContext {
+    if !is_light(state) {
+        return TaskContext::from(state);
+    }
+    TaskContext::new(
+        None,
+        state.session_id().to_owned(),
+        state.config().clone(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        HashMap::new(),
+        Arc::clone(state.runtime_env()),
+    )
 }
 
 /// The reservation comes back with the batches, so that it lives until all partitions are there.

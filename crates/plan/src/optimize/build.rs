@@ -258,14 +258,18 @@ impl<'a> Builder<'a> {
         Ok(Part { plan: Arc::new(join), ..part })
     }
 
-    /// One table for all threads, or one for each and rows exchanged. Building one table is the work of one
-    /// thread; exchanging is the work of all, but for both sides, and every column.
     fn mode(&self, build: f64, probe: f64) -> PartitionMode {
-        let spare = self.partitions.saturating_sub(2) as f64;
-        match build * spare <= probe {
-            true => PartitionMode::CollectLeft,
-            false => PartitionMode::Partitioned,
-        }
+        mode(build, probe, self.partitions)
+    }
+}
+
+/// One table for all threads, or one for each and rows exchanged. Building one table is the work of one
+/// thread; exchanging is the work of all, but for both sides, and every column.
+pub(super) fn mode(build: f64, probe: f64, partitions: usize) -> PartitionMode {
+    let spare = partitions.saturating_sub(2) as f64;
+    match build * spare <= probe {
+        true => PartitionMode::CollectLeft,
+        false => PartitionMode::Partitioned,
     }
 }
 

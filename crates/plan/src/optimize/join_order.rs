@@ -1,15 +1,18 @@
 //! The rule that orders joins by estimated cost.
 //!
 //! Only inner joins move; semi- and anti-joins are done at a table if that is guessed to leave out at least half
-//! of its rows, else last. Where a table has no statistics the plan stays as it is.
+//! of its rows, else last. Where a table has no statistics the plan stays as it is. What else joins gets its sides
+//! from [`outer`].
 
 use super::OptimizeOptions;
 use super::build::{Builder, Placed};
 use super::estimate::{Estimate, estimate};
 use super::graph::{Graph, Semi, is_movable};
+use super::outer;
 use super::search::{Sizes, search};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::{ExecutionPlan, replace_children_if_necessary};
 use std::sync::Arc;
@@ -26,10 +29,22 @@ impl PhysicalOptimizerRule for JoinOrder {
         plan: Arc<dyn ExecutionPlan>,
         config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if !OptimizeOptions::of(config).join_order {
+        let options = OptimizeOptions::of(config);
+        if !options.join_order {
             return Ok(plan);
         }
-        reorder(plan, config.execution.target_partitions)
+        let partitions = config.execution.target_partitions;
+        let plan = reorder(plan, partitions)?;
+        if !options.outer_sides {
+            return Ok(plan);
+        }
+        let sided = |plan| {
+            Ok(match outer::sided(&plan, partitions)? {
+                Some(sided) => Transformed::yes(sided),
+                None => Transformed::no(plan),
+            })
+        };
+        plan.transform_up(sided).data()
     }
 
     fn name(&self) -> &str {

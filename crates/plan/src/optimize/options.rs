@@ -8,9 +8,8 @@ extensions_options! {
     pub(crate) struct OptimizeOptions {
         /// Orders inner joins by estimated cost.
         pub join_order: bool, default = true
-        /// Lets a scan filter rows before it decodes other columns if the filter is estimated to keep at most
-        /// this many percent of them; 0 turns it off.
-        pub late_scan_percent: usize, default = 0
+        /// Chooses the hashed side of other joins by estimated rows, if `join_order` is on.
+        pub outer_sides: bool, default = true
         /// Drops rows that joins rule out while they run where they are read.
         pub row_filters: bool, default = true
         /// Calculates decimals in 64 bits where their digits fit.
@@ -21,6 +20,10 @@ extensions_options! {
         pub packed_groups: bool, default = true
         /// Those that are merged from partial ones, too.
         pub packed_final_groups: bool, default = false
+        /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
+        pub filtered_scans: bool, default = true
+        /// Groups by all columns before it groups by sets of them.
+        pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.
         pub share_plans: bool, default = true
     }

@@ -55,12 +55,19 @@ const SETTINGS: [&str; 14] = [
 
 /// A place in a store.
 #[derive(Clone, Debug)]
-pub(super) struct Address {
+pub(crate) struct Address {
     pub(super) kind: Kind,
     /// Scheme and bucket, or host: `s3://bucket`.
-    pub(super) origin: Url,
+    pub(crate) origin: Url,
     /// The name of the object, directory or pattern, without a slash at its start.
-    pub(super) path: String,
+    pub(crate) path: String,
+}
+
+impl Address {
+    /// Whether it is on a web server, which is only read.
+    pub(crate) fn is_web(&self) -> bool {
+        self.kind == Kind::Http
+    }
 }
 
 /// The address of a path that is not on this machine; none for one that is.
@@ -68,7 +75,7 @@ pub(super) struct Address {
 /// # Errors
 /// [`ErrorKind::Unsupported`] for a kind of store that is not known, whose feature is off, or a query in the address;
 /// [`ErrorKind::InvalidArgument`] for an address that cannot be read.
-pub(super) fn address(operation: &'static str, path: &str) -> Result<Option<Address>> {
+pub(crate) fn address(operation: &'static str, path: &str) -> Result<Option<Address>> {
     let Some((scheme, rest)) = path.split_once("://") else { return Ok(None) };
     if scheme.contains(['/', '\\']) || scheme == "file" {
         return Ok(None);
@@ -109,7 +116,7 @@ fn known(operation: &'static str, scheme: &str) -> Result<&'static About> {
     let unsupported = |message: String| Error::new(ErrorKind::Unsupported, operation, message);
     match KINDS.iter().find(|(_, schemes, ..)| schemes.contains(&scheme)) {
         Some((_, _, feature, false, _)) => Err(unsupported(format!(
-            "cannot read `{scheme}:` addresses: trefoil was built without its feature `{feature}`"
+            "`{scheme}:` addresses are not known: trefoil was built without its feature `{feature}`"
         ))
         .with_help(format!("build it with `features = [\"{feature}\"]`"))),
         Some(about) => Ok(about),
@@ -121,22 +128,6 @@ fn known(operation: &'static str, scheme: &str) -> Result<&'static About> {
                 None => error.with_help("known are s3, gs, az, http and https, and files of this machine"),
             })
         }
-    }
-}
-
-/// Refuses a path in a store, for what only writes or reads files of this machine.
-///
-/// # Errors
-/// [`ErrorKind::Unsupported`] for a path with a scheme other than `file`.
-pub(crate) fn only_local(operation: &'static str, path: &str) -> Result<()> {
-    match path.split_once("://") {
-        Some((scheme, _)) if scheme != "file" && !scheme.contains(['/', '\\']) => Err(Error::new(
-            ErrorKind::Unsupported,
-            operation,
-            format!("`{path}` is not on this machine: files in stores are read, not written"),
-        )
-        .with_help("write to a directory and copy its files, or use the statement COPY .. TO")),
-        _ => Ok(()),
     }
 }
 

@@ -44,6 +44,39 @@ fn versions() {
 }
 
 #[test]
+fn versions_of_a_moment() {
+    let session = session();
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("history");
+    std::fs::create_dir_all(copy.join("_delta_log")).unwrap();
+    // Without a commit time of their own, the times of the files count.
+    for version in 0..5_u64 {
+        let name = format!("_delta_log/{version:020}.json");
+        std::fs::copy(format!("{}/{name}", table("history")), copy.join(&name)).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400 * (version + 1));
+        std::fs::File::options().write(true).open(copy.join(&name)).unwrap().set_modified(time).unwrap();
+    }
+    let at = |behind: &str| format!("{}@{behind}", copy.display());
+    let columns = |behind: &str| {
+        let frame = session.block_on(session.read_delta(at(behind)));
+        frame.map(|frame| frame.columns().len())
+    };
+    // The fifth column came with version 3, on the fourth day.
+    let check = |behind: &str, expect: usize| assert_eq!(columns(behind).unwrap(), expect, "{behind}");
+    check("19700102000000000", 4);
+    check("19700104235959999", 4);
+    check("19700105000000000", 5);
+    check("19700106000000000", 5);
+    let refused = |behind: &str, part: &str| {
+        let error = columns(behind).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound, "{behind}: {error}");
+        assert!(error.to_string().contains(part), "{behind}: {error}");
+    };
+    refused("19700101000000000", "out of range");
+    refused("19700106000000001", "the newest is of 1970-01-06T00:00:00");
+}
+
+#[test]
 fn columns_and_filters() {
     let session = session();
     let frame = read(&session, "history");

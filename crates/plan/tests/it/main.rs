@@ -1,6 +1,7 @@
 //! Integration tests of the relational kernel, one binary.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod array_joins;
 #[cfg(feature = "avro")]
 mod avro;
 mod border;
@@ -14,6 +15,7 @@ mod memory;
 mod observe;
 mod optimize;
 mod runtimes;
+mod scans;
 mod sorting;
 mod sources;
 mod stores;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, Session};
 
 /// Every shape that the graph of joins takes apart, and some that it must leave alone.
-const QUERIES: [&str; 29] = [
+const QUERIES: [&str; 46] = [
     "SELECT * FROM a, b WHERE a.k = b.k",
     "SELECT * FROM a, b, c WHERE a.k = b.k AND b.v = c.k",
     "SELECT c.w, a.v FROM a, b, c WHERE a.k = b.k AND b.k = c.k AND a.v > 2",
@@ -38,6 +38,23 @@ const QUERIES: [&str; 29] = [
     "SELECT k, count(DISTINCT v) AS n FROM b GROUP BY k UNION ALL SELECT k, count(v) AS n FROM b GROUP BY k",
     "WITH g AS (SELECT b.v AS i, max(a.w) AS m FROM a, b WHERE a.k = b.k GROUP BY b.v) SELECT x.m, y.i FROM g x, g y, c WHERE x.i = c.k AND y.i = c.v",
     "SELECT a.k, a.k AS again, b.k AS more FROM a, b, c WHERE a.k = b.k AND b.v = c.v AND a.v = 3",
+    "SELECT * FROM b LEFT JOIN a ON a.k = b.k AND a.v > b.v",
+    "SELECT * FROM a LEFT JOIN b ON a.k = b.k LEFT JOIN d ON d.v = b.v WHERE a.w > 1",
+    "SELECT * FROM (SELECT k, max(v) AS m FROM b GROUP BY k) g RIGHT JOIN c ON g.k = c.k",
+    "SELECT b.k, x.w FROM b FULL JOIN (SELECT a.v, c.w FROM a, c WHERE a.k = c.k) x ON x.v = b.v",
+    "SELECT * FROM (SELECT k, v FROM b GROUP BY k, v) g WHERE k NOT IN (SELECT k FROM d WHERE k IS NOT NULL)",
+    "SELECT k, v FROM b EXCEPT SELECT k, v FROM d",
+    "SELECT k FROM b INTERSECT SELECT v FROM a",
+    "SELECT k, v, sum(w) AS s, count(*) AS n, avg(w) AS m, grouping(k) AS g FROM b GROUP BY ROLLUP (k, v)",
+    "SELECT k, v, w, min(v) AS m, count(w) FILTER (WHERE v > 2) AS n FROM b GROUP BY CUBE (k, v, w)",
+    "SELECT k + 1 AS x, v, count(DISTINCT w) AS n, sum(w) AS s FROM b GROUP BY GROUPING SETS ((k + 1, v), (v), ())",
+    "SELECT k, v, sum(w) AS s FROM b GROUP BY GROUPING SETS ((k), (v))",
+    "SELECT k, v, max(w) AS s FROM b GROUP BY GROUPING SETS ((k, v), (k), (k), (v)) HAVING max(w) > 1",
+    "SELECT k, v FROM b WHERE w > 99 GROUP BY ROLLUP (k, v)",
+    "SELECT CAST(k AS VARCHAR) AS t, sum(w) AS s FROM b GROUP BY CAST(k AS VARCHAR)",
+    "SELECT 'a longer text ' || CAST(k AS VARCHAR) AS t, CAST(v AS VARCHAR) AS u, count(*) AS n FROM b GROUP BY 1, 2",
+    "SELECT repeat('x', k) AS t, CAST(v AS INT) AS u, CAST(w AS SMALLINT) AS x, sum(v) AS s FROM b GROUP BY 1, 2, 3",
+    "SELECT t, u, max(w) AS m FROM (SELECT CAST(k - 2147483648 AS INT) AS t, CAST(v AS INT) AS u, w FROM b) x GROUP BY ROLLUP (t, u)",
 ];
 
 type Row = (Option<i64>, Option<i64>, Option<i64>);
@@ -80,7 +97,7 @@ fn open(dir: &Path, workers: usize, memory: &str, settings: &[(&str, &str)]) -> 
     session
 }
 
-fn answer(session: &Session, query: &str) -> Vec<String> {
+pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
     let context = session.context().clone();
     let rows = session.block_on(async {
         let inner = context.sql(query).await.unwrap_or_else(|error| panic!("{query}: {error}"));
@@ -101,25 +118,31 @@ fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 7] = [
+const OFF: [(&str, &str); 8] = [
+    ("trefoil.filtered_scans", "false"),
     ("trefoil.join_order", "false"),
-    ("trefoil.late_scan_percent", "0"),
     ("trefoil.row_filters", "false"),
     ("trefoil.share_plans", "false"),
     ("trefoil.small_decimals", "false"),
     ("trefoil.like_pieces", "false"),
     ("trefoil.packed_groups", "false"),
+    ("trefoil.grouping_sets", "false"),
 ];
 
 fn check(tables: &[Vec<Row>; 4]) {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), tables);
     let plain = open(dir.path(), 1, "64MiB", &OFF);
-    let late = [("trefoil.late_scan_percent", "100"), ("datafusion.execution.batch_size", "7")];
+    let late = [
+        ("trefoil.filtered_scans", "false"),
+        ("datafusion.execution.parquet.pushdown_filters", "true"),
+        ("datafusion.execution.batch_size", "7"),
+    ];
     let ours = [
         open(dir.path(), 1, "64MiB", &[]),
         open(dir.path(), 2, "8MiB", &late),
         open(dir.path(), 5, "64MiB", &[("datafusion.execution.batch_size", "3")]),
+        open(dir.path(), 2, "64MiB", &[("trefoil.filtered_scans", "false")]),
     ];
     for query in QUERIES {
         let expect = answer(&plain, query);
@@ -294,6 +317,12 @@ fn faster_operators_are_put_in_and_can_be_left_out() {
         ),
         ("SELECT sum(v) FROM b", "trefoil.packed_groups", "PackedAggregateExec", 0),
         ("SELECT k, v, w, sum(v) FROM b GROUP BY k, v, w", "trefoil.packed_groups", "PackedAggregateExec", 0),
+        (
+            "SELECT CAST(k AS VARCHAR), CAST(v AS VARCHAR), w, sum(v) FROM b GROUP BY 1, 2, 3",
+            "trefoil.packed_groups",
+            "PackedAggregateExec",
+            1,
+        ),
         ("SELECT DISTINCT k FROM b LIMIT 3", "trefoil.packed_groups", "PackedAggregateExec", 0),
     ];
     for (query, setting, word, places) in rows {
@@ -333,4 +362,45 @@ fn groups_that_do_not_fit_are_handed_over_or_come_out_early() {
         }
         assert_eq!(session.budget().reserved(), 0, "{:?}", session.budget().consumers());
     }
+}
+
+#[test]
+fn grouping_sets_are_made_of_the_groups_of_all_columns() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64| (0..count).map(|i| (Some(i % 50), Some(i % 7), Some(i))).collect::<Vec<Row>>();
+    write(dir.path(), &[rows(10), rows(1000), rows(10), rows(10)]);
+    let check = |query: &str, workers: usize, places: usize| {
+        let session = open(dir.path(), workers, "64MiB", &[]);
+        let plan = plan_of(&session, query);
+        assert_eq!(plan.matches("SetsExec").count(), places, "{query}\n{plan}");
+    };
+    for workers in [1, 2] {
+        check("SELECT k, v, sum(w) FROM b GROUP BY ROLLUP (k, v)", workers, 1);
+        check("SELECT k, v, sum(w) FROM b GROUP BY GROUPING SETS ((k, v), (v))", workers, 1);
+        // No set needs the groups of all columns; one set is no set.
+        check("SELECT k, v, sum(w) FROM b GROUP BY GROUPING SETS ((k), (v))", workers, 0);
+        check("SELECT k, v, sum(w) FROM b GROUP BY k, v", workers, 0);
+    }
+}
+
+#[test]
+fn the_smaller_side_of_other_joins_is_hashed() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64| (0..count).map(|i| (Some(i), Some(i % 7), Some(i))).collect::<Vec<Row>>();
+    write(dir.path(), &[rows(100), rows(20_000), rows(100), rows(10)]);
+    let check = |query: &str, join: &str| {
+        let ours = open(dir.path(), 2, "64MiB", &[]);
+        let plain = open(dir.path(), 2, "64MiB", &[("trefoil.outer_sides", "false")]);
+        let plan = plan_of(&ours, query);
+        assert!(plan.contains(join), "{query}\n{plan}");
+        assert_eq!(answer(&ours, query), answer(&plain, query), "{query}");
+    };
+    // The hashed side is the left one.
+    check(
+        "SELECT * FROM (SELECT a.k FROM a, c WHERE a.k = c.k) s LEFT JOIN b ON b.k = s.k",
+        "mode=CollectLeft, join_type=Left,",
+    );
+    check("SELECT b.k, c.w FROM b LEFT JOIN c ON b.k = c.k", "mode=CollectLeft, join_type=Right,");
+    check("SELECT k, v FROM b EXCEPT SELECT k, v FROM a", "mode=CollectLeft, join_type=RightAnti,");
+    check("SELECT k FROM a EXCEPT SELECT k FROM b", "mode=CollectLeft, join_type=LeftAnti,");
 }

@@ -203,6 +203,8 @@ fn orders() {
     );
     gives(&s, "SELECT n FROM VALUES (2), (1), (3) AS t(n) SORT BY n DESC", &["3", "2", "1"]);
     gives(&s, "SELECT n FROM VALUES (2), (1), (3) AS t(n) CLUSTER BY n", &["1", "2", "3"]);
+    gives(&s, "SELECT n FROM VALUES (2), (1), (2) AS t(n) DISTRIBUTE BY n", &["1", "2", "2"]);
+    gives(&s, "SELECT n FROM VALUES (2, 1), (1, 2) AS t(n, m) DISTRIBUTE BY n SORT BY m", &["2", "1"]);
     fails(&s, "SELECT 1 ORDER BY 2", ErrorKind::InvalidArgument, "ORDER_BY_POS_OUT_OF_RANGE");
     gives(
         &s,
@@ -403,4 +405,34 @@ fn window_functions_and_async_ones() {
     let many: Vec<String> = rows(&s, "SELECT later(id, '') FROM range(20000) ORDER BY id").unwrap();
     assert_eq!(many.len(), 20_000);
     assert_eq!(many[19_999], "20000");
+}
+
+#[test]
+fn unpivot_of_several_columns() {
+    let session = session();
+    const SALES: &str = "(SELECT * FROM VALUES (2020, NULL, 1000, 2000, 2500), (2021, 2250, 3200, 4200, 5900), \
+                         (2022, 4200, 3100, NULL, NULL) AS t(year, q1, q2, q3, q4))";
+    let halves = |nulls: &str, names: &str| {
+        format!(
+            "SELECT * FROM {SALES} UNPIVOT {nulls} ((first, second) FOR half IN ({names})) ORDER BY year, half"
+        )
+    };
+    // The example of Spark's documentation.
+    let expect = [
+        "2020|H1|NULL|1000",
+        "2020|H2|2000|2500",
+        "2021|H1|2250|3200",
+        "2021|H2|4200|5900",
+        "2022|H1|4200|3100",
+    ];
+    gives(&session, &halves("EXCLUDE NULLS", "(q1, q2) AS H1, (q3, q4) AS H2"), &expect);
+    gives(&session, &halves("", "(q1, q2) AS H1, (q3, q4) AS H2"), &expect);
+    let kept = [&expect[..], &["2022|H2|NULL|NULL"]].concat();
+    gives(&session, &halves("INCLUDE NULLS", "(q1, q2) AS H1, (q3, q4) AS H2"), &kept);
+    let one = format!(
+        "SELECT half FROM {SALES} UNPIVOT ((a, b) FOR half IN ((q1, q2), (q4, q3))) WHERE year = 2021"
+    );
+    gives(&session, &format!("{one} ORDER BY ALL"), &["q1_q2", "q4_q3"]);
+    let error = session.block_on(session.sql(&halves("", "(q1, q2), (q3)"))).unwrap_err();
+    assert!(error.to_string().contains("[UNPIVOT_VALUE_SIZE_MISMATCH]"), "{error}");
 }

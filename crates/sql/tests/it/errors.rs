@@ -54,11 +54,6 @@ fn wrong_statements() {
     check_error("CREATE TABLE u (a INT) USING orc", Unsupported, &["USING orc", "parquet"]);
     check_error("CREATE TABLE u (a INT) PARTITIONED BY (a)", Unsupported, &["PARTITIONED BY"]);
     check_error(
-        "SELECT cut FROM diamonds DISTRIBUTE BY cut",
-        Unsupported,
-        &["DISTRIBUTE BY is not supported"],
-    );
-    check_error(
         "SELECT * FORM diamonds",
         Syntax,
         &["line 1, column 10", "    SELECT * FORM diamonds\n             ^"],

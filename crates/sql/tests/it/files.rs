@@ -92,8 +92,50 @@ fn delta() {
     let _ =
         session.block_on(session.sql(&format!("CREATE TABLE h USING delta LOCATION '{history}'"))).unwrap();
     check(&session, "SELECT sum(id) FROM h WHERE id < 5", &["10"]);
+    check(&session, "SELECT count(*), max(h.id) FROM h VERSION AS OF 1", &["20|19"]);
+    check(&session, "SELECT count(*) FROM H version as of 0 AS old WHERE old.id > 7", &["2"]);
+    check(
+        &session,
+        &format!(
+            "SELECT now.id FROM delta.`{history}` now LEFT ANTI JOIN delta.`{history}` VERSION AS OF 3 old ON now.id = old.id"
+        ),
+        &["100"],
+    );
     let write = session.block_on(session.sql("INSERT INTO h SELECT * FROM h")).unwrap_err();
     assert_eq!(write.kind(), ErrorKind::Unsupported, "{write}");
+
+    // A copy whose versions are of the first days of 1970: without rows' files, which are not read for the columns.
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("copy");
+    std::fs::create_dir_all(copy.join("_delta_log")).unwrap();
+    for version in 0..5_u64 {
+        let name = format!("_delta_log/{version:020}.json");
+        std::fs::copy(format!("{history}/{name}"), copy.join(&name)).unwrap();
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400 * (version + 1));
+        std::fs::File::options().write(true).open(copy.join(&name)).unwrap().set_modified(time).unwrap();
+    }
+    let sql = format!("CREATE TABLE c USING delta LOCATION '{}'", copy.display());
+    let _ = session.block_on(session.sql(&sql)).unwrap();
+    let columns = |moment: &str| {
+        let frame = session.block_on(session.sql(&format!("SELECT * FROM c TIMESTAMP AS OF {moment}")));
+        frame.map(|frame| frame.columns().len())
+    };
+    assert_eq!(columns("'1970-01-02'").unwrap(), 4);
+    assert_eq!(columns("TIMESTAMP'1970-01-05 00:00:00' - INTERVAL 1 SECOND").unwrap(), 4);
+    assert_eq!(columns("DATE'1970-01-05'").unwrap(), 5);
+    let refused = |moment: &str, kind: ErrorKind, part: &str| {
+        let error = columns(moment).unwrap_err();
+        assert_eq!(error.kind(), kind, "{moment}: {error}");
+        assert!(error.to_string().contains(part), "{moment}: {error}");
+    };
+    refused("'1970-01-01'", ErrorKind::NotFound, "out of range");
+    refused("'2000-01-01'", ErrorKind::NotFound, "the newest is of 1970-01-06");
+    refused("id", ErrorKind::InvalidArgument, "[INVALID_TIME_TRAVEL_TIMESTAMP_EXPR]");
+    refused("NULL", ErrorKind::InvalidArgument, "it is null");
+    let error = session.block_on(session.sql("SELECT * FROM h VERSION AS OF 9")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    let error = session.block_on(session.sql("SELECT * FROM h VERSION AS OF 1.5")).unwrap_err();
+    assert!(error.to_string().contains("a version is a number"), "{error}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod errors;
 mod examples;
 mod files;
 mod functions;
+mod lateral;
 mod property;
 mod queries;
 mod reference;
@@ -15,6 +16,7 @@ mod slt;
 mod spark;
 mod statements;
 mod tpcds;
+mod tpcds_tables;
 mod tpch;
 
 use trefoil_plan::{Error, Session};

@@ -1,22 +1,26 @@
 //! Frames to files, all or nothing.
 //!
 //! Everything is written beside the target under a temporary name and renamed when it is complete, so a
-//! reader never sees half a table, and a query that fails or is cancelled leaves nothing behind.
+//! reader never sees half a table, and a query that fails or is cancelled leaves nothing behind. What goes to a store
+//! is written on this machine first ([`store`]).
 
 pub(crate) mod file;
 mod fits;
 mod parquet;
 mod place;
+mod store;
 mod tree;
 
 use super::DataFrame;
-use datafusion::error::DataFusionError;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::physical_plan::execute_stream;
 use file::Format;
 use place::Unfinished;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use store::Remote;
 use trefoil_core::{Error, ErrorKind, Result};
 
 /// What to do where something is there already.
@@ -185,11 +189,18 @@ impl DataFrame {
         format: Format,
         options: WriteOptions,
     ) -> Result<usize> {
-        crate::source::only_local(operation, &path.to_string_lossy())?;
+        self.check_keys(operation, &options.partition_by)?;
+        if let Some(address) = crate::source::address(operation, &path.to_string_lossy())? {
+            let schema = self.schema();
+            let remote = Remote::new(operation, self.session(), address, format, &schema, &options).await?;
+            return match remote {
+                Some(remote) => self.upload(operation, remote, format, options).await,
+                None => Ok(0),
+            };
+        }
         let target = std::path::absolute(path)
             .map_err(|error| Error::new(ErrorKind::InvalidArgument, operation, error.to_string()))?;
         let is_file = format.is_file(&target) && !target.is_dir();
-        self.check_keys(operation, &options.partition_by)?;
         if !place::check(operation, &target, is_file, &options)? {
             return Ok(0);
         }
@@ -201,22 +212,31 @@ impl DataFrame {
             let (target, schema, options) = (target.clone(), schema.clone(), options.clone());
             async move {
                 let unfinished = Unfinished::beside(&target, operation).map_err(external)?;
-                let context = Arc::new(frame.task_ctx());
-                let plan = frame.create_physical_plan().await?;
-                let place = unfinished.0.clone();
-                let rows = if is_file && format == Format::Parquet {
-                    let stream = execute_stream(plan, Arc::clone(&context))?;
-                    parquet::file(&place, schema, stream, &context).await?
-                } else if is_file {
-                    tree::file(&place, schema, format, execute_stream(plan, context)?).await?
-                } else {
-                    fs::create_dir(&place)?;
-                    match options.partition_by.is_empty() {
-                        true => tree::flat(&place, &schema, format, plan, context).await?,
-                        false => tree::parted(&place, &options.partition_by, format, plan, context).await?,
-                    }
-                };
+                let rows =
+                    files(frame, &unfinished.0, is_file, format, schema, &options.partition_by).await?;
                 unfinished.publish(&target, options.mode)?;
+                Ok(rows)
+            }
+        })
+        .await
+    }
+
+    /// Writes to a store.
+    async fn upload(
+        &self,
+        operation: &'static str,
+        remote: Remote,
+        format: Format,
+        options: WriteOptions,
+    ) -> Result<usize> {
+        let (session, schema) = (self.session().clone(), self.schema());
+        self.run(operation, move |frame| {
+            let (remote, schema, options) = (remote.clone(), schema.clone(), options.clone());
+            let unfinished = Remote::place(&session);
+            async move {
+                let place = &unfinished.0;
+                let rows = files(frame, place, remote.is_file, format, schema, &options.partition_by).await?;
+                remote.publish(place, options.mode).await?;
                 Ok(rows)
             }
         })
@@ -237,6 +257,31 @@ impl DataFrame {
             return Err(Error::new(ErrorKind::InvalidArgument, operation, message));
         }
         Ok(())
+    }
+}
+
+/// Writes the rows of a frame to a file, or to the files of a directory; gives their number.
+async fn files(
+    frame: datafusion::dataframe::DataFrame,
+    place: &Path,
+    is_file: bool,
+    format: Format,
+    schema: SchemaRef,
+    keys: &[String],
+) -> PlanResult<usize> {
+    let context = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    if is_file && format == Format::Parquet {
+        let stream = execute_stream(plan, Arc::clone(&context))?;
+        return parquet::file(place, schema, stream, &context).await;
+    }
+    if is_file {
+        return tree::file(place, schema, format, execute_stream(plan, context)?).await;
+    }
+    fs::create_dir(place)?;
+    match keys.is_empty() {
+        true => tree::flat(place, &schema, format, plan, context).await,
+        false => tree::parted(place, keys, format, plan, context).await,
     }
 }
 

@@ -1,27 +1,22 @@
 //! The columns of a key as one number.
 //!
-//! Whole numbers, dates and times take the bits they have, a decimal takes 64 if its digits fit, a text takes 64
-//! if it has at most seven bytes, and a column that may be null, unless it is text, takes one more. Where 64 bits are enough the number
-//! is a `u64`. A key of one column needs no bit for null: null is a group apart.
+//! Whole numbers, dates and times take the bits they have, a decimal takes 64 if its digits fit, a text takes 32: its number
+//! among the texts of its column ([`texts`](super::texts)). Null is the text zero; of numbers with 32 bits or more it is the
+//! least one, whose own value then does not fit; shorter ones take one bit more. Where 64 bits are enough the number
+//! is a `u64`. A key of one number is not null itself: null is a group apart.
 //!
 //! ```text
-//!   l_returnflag, l_linestatus       | length, bytes | length, bytes |        128 bits
-//!   o_custkey (never null)           | value |                                 64 bits
-//!   day, hour (either may be null)   | null | value | null | value |           66 bits
+//!   i_category, s_store_name, d_year | number | number | value |           96 bits
+//!   o_custkey (never null)           | value |                             64 bits
+//!   day, hour (either may be null)   | value | value |                     64 bits
 //! ```
 
-use datafusion::arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, Decimal128Array, StringViewArray, make_array,
-};
+use super::texts::Texts;
+use datafusion::arrow::array::{Array, ArrayData, ArrayRef, AsArray, Decimal128Array, make_array};
 use datafusion::arrow::buffer::{Buffer, NullBuffer};
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Schema};
 use datafusion::common::Result;
 use std::sync::Arc;
-
-/// Bytes of a text beside its length.
-const TEXT: u32 = 7;
-/// The length of a null.
-const NO_TEXT: u64 = 0xff;
 
 /// A number that a key is packed into.
 pub(super) trait Key: Copy + Eq + Default + Send + 'static {
@@ -33,7 +28,7 @@ pub(super) trait Key: Copy + Eq + Default + Send + 'static {
 }
 
 /// Multiplies to 128 bits and folds them, as foldhash does.
-fn fold(key: u64) -> u64 {
+pub(super) fn fold(key: u64) -> u64 {
     let product = u128::from(key ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93_u64);
     (product as u64) ^ ((product >> 64) as u64)
 }
@@ -86,13 +81,38 @@ enum Form {
     Text,
 }
 
+impl Form {
+    fn bits(&self) -> u32 {
+        match self {
+            Form::Bits(bits) => *bits,
+            Form::Decimal => 64,
+            Form::Text => 32,
+        }
+    }
+
+    /// The value that says null.
+    fn least(&self) -> u64 {
+        1 << (self.bits() - 1)
+    }
+}
+
+/// How null is said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Null {
+    /// Not in the key.
+    Apart,
+    /// By a bit.
+    Bit(u32),
+    /// By the least value.
+    Least,
+}
+
 #[derive(Clone, Debug)]
 struct Part {
     data_type: DataType,
     form: Form,
     shift: u32,
-    /// Where the bit is that says null.
-    null: Option<u32>,
+    null: Null,
 }
 
 /// How keys are packed.
@@ -105,7 +125,7 @@ pub(super) struct Layout {
 /// The keys of a batch.
 pub(super) struct Keys<K> {
     pub(super) keys: Vec<K>,
-    /// Of a key with one column.
+    /// Of a key that is one number.
     pub(super) nulls: Option<NullBuffer>,
 }
 
@@ -128,13 +148,14 @@ impl Layout {
                 _ => return None,
             };
             let shift = bits;
-            bits += match form {
-                Form::Bits(bits) => bits,
-                Form::Decimal | Form::Text => 64,
+            bits += form.bits();
+            let null = match form {
+                _ if single || !field.is_nullable() => Null::Apart,
+                Form::Text => Null::Apart,
+                Form::Bits(8 | 16) => Null::Bit(bits),
+                _ => Null::Least,
             };
-            let marked = !single && !matches!(form, Form::Text);
-            let null = (field.is_nullable() && marked).then_some(bits);
-            bits += u32::from(null.is_some());
+            bits += u32::from(matches!(null, Null::Bit(_)));
             parts.push(Part { data_type: field.data_type().clone(), form, shift, null });
         }
         (bits <= 128).then_some(Self { parts, bits })
@@ -145,24 +166,32 @@ impl Layout {
         self.bits > 64
     }
 
+    /// What the texts of keys are kept in, a part each.
+    pub(super) fn texts(&self) -> Vec<Texts> {
+        self.parts.iter().map(|_| Texts::default()).collect()
+    }
+
     /// None if a value does not fit, or a column is not what was said.
-    pub(super) fn pack<K: Key>(&self, columns: &[ArrayRef]) -> Option<Keys<K>> {
+    pub(super) fn pack<K: Key>(&self, columns: &[ArrayRef], texts: &mut [Texts]) -> Option<Keys<K>> {
         let rows = columns.first()?.len();
         let mut keys = vec![K::default(); rows];
         let mut alone = None;
-        for (part, column) in self.parts.iter().zip(columns) {
+        for ((part, column), texts) in self.parts.iter().zip(columns).zip(texts) {
             if column.data_type() != &part.data_type {
                 return None;
             }
             let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
             if let Some(nulls) = nulls.filter(|_| !matches!(part.form, Form::Text)) {
+                let mark = |mark: u64| nulls.iter().map(move |valid| if valid { 0 } else { mark });
                 match part.null {
-                    None if self.parts.len() == 1 => alone = Some(nulls.clone()),
-                    None => return None,
-                    Some(bit) => put(&mut keys, nulls.iter().map(|valid| u64::from(!valid)), bit, None),
+                    Null::Apart if self.parts.len() == 1 => alone = Some(nulls.clone()),
+                    Null::Apart => return None,
+                    Null::Bit(bit) => put(&mut keys, mark(1), bit, None),
+                    Null::Least => put(&mut keys, mark(part.form.least()), part.shift, None),
                 }
             }
             let (shift, data) = (part.shift, column.to_data());
+            let (marked, least) = (part.null == Null::Least, part.form.least());
             match part.form {
                 Form::Bits(8) => {
                     put(&mut keys, data.buffer::<u8>(0).iter().map(|v| u64::from(*v)), shift, nulls)
@@ -171,27 +200,33 @@ impl Layout {
                     put(&mut keys, data.buffer::<u16>(0).iter().map(|v| u64::from(*v)), shift, nulls)
                 }
                 Form::Bits(32) => {
-                    put(&mut keys, data.buffer::<u32>(0).iter().map(|v| u64::from(*v)), shift, nulls)
+                    let values = data.buffer::<u32>(0);
+                    if marked && !valid(values, nulls, |value| u64::from(*value) != least) {
+                        return None;
+                    }
+                    put(&mut keys, values.iter().map(|v| u64::from(*v)), shift, nulls)
                 }
-                Form::Bits(_) => put(&mut keys, data.buffer::<u64>(0).iter().copied(), shift, nulls),
+                Form::Bits(_) => {
+                    let values = data.buffer::<u64>(0);
+                    if marked && !valid(values, nulls, |value| *value != least) {
+                        return None;
+                    }
+                    put(&mut keys, values.iter().copied(), shift, nulls)
+                }
                 Form::Decimal => {
                     let values = column.as_primitive::<Decimal128Type>().values();
-                    let fits = |value: &i128| i64::try_from(*value).is_ok();
+                    let fits = |value: &i128| {
+                        i64::try_from(*value).is_ok_and(|value| !marked || value as u64 != least)
+                    };
                     if !valid(values, nulls, fits) {
                         return None;
                     }
                     put(&mut keys, values.iter().map(|value| *value as u64), shift, nulls);
                 }
                 Form::Text => {
-                    let views = column.as_string_view().views();
-                    if !valid(views, nulls, |view| *view as u32 <= TEXT) {
+                    let put = |row: usize, number| keys[row] = keys[row].with(u64::from(number), shift);
+                    if !texts.number(column.as_string_view(), put) {
                         return None;
-                    }
-                    let packed = |view: &u128| (*view >> 32) as u64 | (u64::from(*view as u32) << 56);
-                    put(&mut keys, views.iter().map(packed), shift, nulls);
-                    if let Some(nulls) = nulls {
-                        let marks = nulls.iter().map(|valid| if valid { 0 } else { NO_TEXT << 56 });
-                        put(&mut keys, marks, shift, None);
                     }
                 }
             }
@@ -199,9 +234,14 @@ impl Layout {
         Some(Keys { keys, nulls: alone })
     }
 
-    /// The columns that keys were packed from; `null` is the one of them that stands for null.
-    pub(super) fn unpack<K: Key>(&self, keys: &[K], null: Option<usize>) -> Result<Vec<ArrayRef>> {
-        self.parts.iter().map(|part| part.unpack(keys, null)).collect()
+    /// The columns that keys were packed from; `null` is the one of them that stands for null. Their texts are taken out.
+    pub(super) fn unpack<K: Key>(
+        &self,
+        keys: &[K],
+        null: Option<usize>,
+        texts: &mut [Texts],
+    ) -> Result<Vec<ArrayRef>> {
+        self.parts.iter().zip(texts).map(|(part, texts)| part.unpack(keys, null, texts)).collect()
     }
 }
 
@@ -227,33 +267,27 @@ fn valid<T>(values: &[T], nulls: Option<&NullBuffer>, fits: impl Fn(&T) -> bool)
 }
 
 impl Part {
-    fn unpack<K: Key>(&self, keys: &[K], null: Option<usize>) -> Result<ArrayRef> {
-        let text = matches!(self.form, Form::Text);
-        let length = |key: &K| key.part(self.shift + 56, 8);
+    fn unpack<K: Key>(&self, keys: &[K], null: Option<usize>, texts: &mut Texts) -> Result<ArrayRef> {
+        let (bits, least) = (self.form.bits(), self.form.least());
+        let values = |bits: u32| keys.iter().map(move |key| key.part(self.shift, bits));
         let nulls: Option<NullBuffer> = match (self.null, null) {
-            _ if text => Some(keys.iter().map(|key| length(key) != NO_TEXT).collect::<Vec<bool>>().into()),
-            (Some(bit), _) => {
+            (Null::Bit(bit), _) => {
                 Some(keys.iter().map(|key| key.part(bit, 1) == 0).collect::<Vec<bool>>().into())
             }
-            (None, Some(null)) => Some((0..keys.len()).map(|at| at != null).collect::<Vec<bool>>().into()),
-            (None, None) => None,
+            (Null::Least, _) => Some(values(bits).map(|value| value != least).collect::<Vec<bool>>().into()),
+            (Null::Apart, Some(null)) => {
+                Some((0..keys.len()).map(|at| at != null).collect::<Vec<bool>>().into())
+            }
+            (Null::Apart, None) => None,
         };
         let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
-        let values = |bits: u32| keys.iter().map(move |key| key.part(self.shift, bits));
         let buffer = match self.form {
             Form::Decimal => {
                 let numbers = values(64).map(|bits| i128::from(bits as i64)).collect::<Vec<_>>();
                 let numbers = Decimal128Array::new(numbers.into(), nulls);
                 return Ok(Arc::new(numbers.with_data_type(self.data_type.clone())));
             }
-            Form::Text => {
-                let views = values(64).map(|bits| match bits >> 56 {
-                    NO_TEXT => 0,
-                    length => u128::from(length) | (u128::from(mask(bits, 56)) << 32),
-                });
-                let views = views.collect::<Vec<_>>().into();
-                return Ok(Arc::new(StringViewArray::try_new(views, vec![], nulls)?));
-            }
+            Form::Text => return texts.take(values(32).map(|number| number as u32)),
             Form::Bits(8) => Buffer::from_vec(values(8).map(|bits| bits as u8).collect()),
             Form::Bits(16) => Buffer::from_vec(values(16).map(|bits| bits as u16).collect()),
             Form::Bits(32) => Buffer::from_vec(values(32).map(|bits| bits as u32).collect()),
@@ -268,7 +302,8 @@ impl Part {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{
-        Date32Array, Int8Array, Int16Array, Int32Array, Int64Array, TimestampMicrosecondArray, UInt64Array,
+        Date32Array, Int8Array, Int16Array, Int32Array, Int64Array, StringViewArray,
+        TimestampMicrosecondArray, UInt64Array,
     };
     use datafusion::arrow::datatypes::Field;
 
@@ -276,16 +311,17 @@ mod tests {
         let fields: Vec<Field> =
             columns.iter().map(|column| Field::new("c", column.data_type().clone(), nullable)).collect();
         let layout = Layout::of(&Schema::new(fields))?;
-        let keys = layout.pack::<K>(columns)?;
+        let mut texts = layout.texts();
+        let keys = layout.pack::<K>(columns, &mut texts)?;
         let null = keys.nulls.as_ref().and_then(|nulls| (0..nulls.len()).find(|at| nulls.is_null(*at)));
-        Some(layout.unpack(&keys.keys, null).unwrap())
+        Some(layout.unpack(&keys.keys, null, &mut texts).unwrap())
     }
 
     #[test]
     fn columns_come_back() {
         let longs: ArrayRef = Arc::new(Int64Array::from(vec![0, -1, i64::MIN, i64::MAX]));
         let gaps: ArrayRef = Arc::new(Int64Array::from(vec![Some(0), None, Some(-7), Some(i64::MAX)]));
-        let days: ArrayRef = Arc::new(Date32Array::from(vec![None, Some(-1), Some(i32::MIN), Some(0)]));
+        let days: ArrayRef = Arc::new(Date32Array::from(vec![None, Some(-1), Some(i32::MIN + 1), Some(0)]));
         let ints: ArrayRef = Arc::new(Int32Array::from(vec![0, -1, i32::MIN, i32::MAX]));
         let shorts: ArrayRef = Arc::new(Int16Array::from(vec![Some(-1), None, Some(i16::MIN), Some(0)]));
         let bytes: ArrayRef = Arc::new(Int8Array::from(vec![Some(-1), Some(i8::MIN), None, Some(0)]));
@@ -293,12 +329,12 @@ mod tests {
         let times: ArrayRef =
             Arc::new(TimestampMicrosecondArray::from(vec![0, -1, i64::MIN, i64::MAX]).with_timezone("UTC"));
         let texts: ArrayRef =
-            Arc::new(StringViewArray::from(vec![Some("seven b"), None, Some(""), Some("\0")]));
+            Arc::new(StringViewArray::from(vec![Some("more than twelve bytes"), None, Some(""), Some("\0")]));
         let decimals: ArrayRef = Arc::new(
             Decimal128Array::from(vec![
                 Some(-1),
                 None,
-                Some(i128::from(i64::MIN)),
+                Some(i128::from(i64::MIN + 1)),
                 Some(i128::from(i64::MAX)),
             ])
             .with_precision_and_scale(20, 2)
@@ -307,7 +343,7 @@ mod tests {
         let sliced = Int32Array::from(vec![9, 0, -1, i32::MIN, i32::MAX, 9]).slice(1, 4);
         let sliced: ArrayRef = Arc::new(sliced);
         // columns, nullable, in 64 bits
-        let rows: [(Vec<&ArrayRef>, bool, bool); 13] = [
+        let rows: [(Vec<&ArrayRef>, bool, bool); 15] = [
             (vec![&longs], false, true),
             (vec![&large], false, true),
             (vec![&times], false, true),
@@ -316,11 +352,13 @@ mod tests {
             (vec![&ints, &ints], false, true),
             (vec![&bytes, &shorts, &days], true, true),
             (vec![&longs, &ints, &ints], false, false),
-            (vec![&texts, &days], true, false),
+            (vec![&texts, &days], true, true),
+            (vec![&days, &days], true, true),
+            (vec![&texts, &texts, &texts], true, false),
             (vec![&decimals, &bytes], true, false),
             (vec![&gaps, &days, &shorts], true, false),
             (vec![&texts], true, true),
-            (vec![&texts, &texts], true, false),
+            (vec![&texts, &texts], true, true),
         ];
         for (columns, nullable, small) in rows {
             let columns: Vec<ArrayRef> = columns.into_iter().cloned().collect();
@@ -333,11 +371,15 @@ mod tests {
 
     #[test]
     fn what_does_not_fit() {
-        let long: ArrayRef = Arc::new(StringViewArray::from(vec!["eight by"]));
+        // The least value says null.
+        let least: ArrayRef = Arc::new(Int32Array::from(vec![i32::MIN]));
+        assert!(round::<u64>(&[Arc::clone(&least), Arc::clone(&least)], true).is_none());
+        assert!(round::<u64>(&[Arc::clone(&least), Arc::clone(&least)], false).is_some());
+        assert!(round::<u64>(&[least], true).is_some());
         let wide: ArrayRef =
             Arc::new(Decimal128Array::from(vec![i128::MAX]).with_precision_and_scale(38, 0).unwrap());
         let floats: ArrayRef = Arc::new(datafusion::arrow::array::Float64Array::from(vec![1.0]));
-        for column in [long, wide, floats] {
+        for column in [wide, floats] {
             let kind = column.data_type().clone();
             assert!(round::<u64>(&[column], false).is_none(), "{kind}");
         }

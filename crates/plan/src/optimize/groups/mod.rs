@@ -2,7 +2,7 @@
 //!
 //! A profile of TPC-H spends more time on finding the group of a row than on what is summed. DataFusion keeps a hash
 //! table of places, so each row costs two looks at memory; keys of several columns are compared column by column.
-//! Here all columns of a key are packed into one number of 64 or 128 bits ([`keys`]) and the group is found in a
+//! Here all columns of a key are packed into one number of 64 or 128 bits ([`keys`], [`texts`]) and the group is found in a
 //! table of numbers ([`table`]): by the number itself where keys lie close together, as most identifiers do, else by
 //! hash. What is summed is DataFusion's, accumulator by accumulator.
 //!
@@ -18,6 +18,7 @@
 mod keys;
 mod stream;
 mod table;
+mod texts;
 
 use super::OptimizeOptions;
 use super::replace::replaced;

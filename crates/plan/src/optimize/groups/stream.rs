@@ -15,6 +15,7 @@
 
 use super::keys::{Key, Layout};
 use super::table::Table;
+use super::texts::Texts;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -76,6 +77,7 @@ fn start<K: Key>(
         partial,
         layout: layout.clone(),
         table: Table::new(),
+        texts: layout.texts(),
         groups: Vec::new(),
         arguments: aggregate_expressions(aggregate.aggr_expr(), aggregate.mode(), base)?,
         filters,
@@ -126,6 +128,7 @@ struct State<K> {
     partial: bool,
     layout: Layout,
     table: Table<K>,
+    texts: Vec<Texts>,
     /// Of the rows of a batch.
     groups: Vec<usize>,
     arguments: Vec<Vec<Arc<dyn PhysicalExpr>>>,
@@ -196,9 +199,8 @@ impl<K: Key> State<K> {
 
     fn batch(&mut self, batch: RecordBatch) -> Result<()> {
         let columns = evaluate_group_by(self.aggregate.group_expr(), &batch)?;
-        let Some(keys) = columns.first().and_then(|columns| self.layout.pack::<K>(columns)) else {
-            return self.hand_over(Some(batch));
-        };
+        let keys = columns.first().and_then(|columns| self.layout.pack::<K>(columns, &mut self.texts));
+        let Some(keys) = keys else { return self.hand_over(Some(batch)) };
         self.table.find(&keys, &mut self.groups);
         let count = self.table.len();
         let arguments = evaluate_many(&self.arguments, &batch)?;
@@ -238,7 +240,8 @@ impl<K: Key> State<K> {
 
     fn size(&self) -> usize {
         let accumulators: usize = self.accumulators.iter().map(|accumulator| accumulator.size()).sum();
-        self.table.size() + accumulators + self.groups.capacity() * size_of::<usize>()
+        let texts: usize = self.texts.iter().map(Texts::size).sum();
+        self.table.size() + texts + accumulators + self.groups.capacity() * size_of::<usize>()
     }
 
     /// All groups, with their values or their states; the table is empty then, and nothing is reserved.
@@ -247,7 +250,7 @@ impl<K: Key> State<K> {
             return Ok(None);
         }
         let null = self.table.null();
-        let mut columns: Vec<ArrayRef> = self.layout.unpack(&self.table.take(), null)?;
+        let mut columns: Vec<ArrayRef> = self.layout.unpack(&self.table.take(), null, &mut self.texts)?;
         for accumulator in &mut self.accumulators {
             match values {
                 true => columns.push(accumulator.evaluate(EmitTo::All)?),

@@ -2,6 +2,7 @@
 #![cfg(all(feature = "s3", feature = "gcs", feature = "azure", feature = "http"))]
 
 mod server;
+mod write;
 
 use super::batch;
 use datafusion::arrow::array::AsArray;
@@ -252,9 +253,6 @@ fn what_is_not_there() {
         let lenient = CsvOptions::new().malformed(Malformed::Drop);
         let lenient = session.read_csv_with("s3://b/odd/nulls.csv", lenient).await.unwrap_err();
         assert_eq!(lenient.kind(), ErrorKind::Unsupported, "{lenient}");
-        let frame = session.frame_from_batches(vec![batch(0, 1)]).unwrap();
-        let write = frame.write_parquet("s3://b/new").await.unwrap_err();
-        assert_eq!(write.kind(), ErrorKind::Unsupported, "{write}");
     });
     let none = Session::builder().store_setting("AWS_REGIN", "x").build().unwrap_err();
     assert!(none.to_string().contains("did you mean `AWS_REGION`?"), "{none}");
