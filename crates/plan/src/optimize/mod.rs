@@ -5,7 +5,7 @@
 //! guesses sizes from the statistics of the files ([`estimate`]), looks for the cheapest tree ([`search`]) and
 //! builds it ([`build`]). Whatever a rule does not understand it leaves as it is.
 //!
-//! [`LateScan`] then chooses the scans that filter rows while they decode. [`CommonPlans`] runs late, when the plan
+//! [`CommonPlans`] runs late, when the plan
 //! is complete but for its dynamic filters, and lets equal parts run once.
 //!
 //! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name, and
@@ -26,11 +26,11 @@ mod graph;
 mod groups;
 mod join_order;
 mod kernels;
-mod late_scan;
 mod options;
 mod outer;
 mod replace;
 mod running;
+mod scans;
 mod search;
 mod selectivity;
 mod sets;
@@ -43,8 +43,8 @@ use filters::RunningFilters;
 use groups::Groups;
 use join_order::JoinOrder;
 use kernels::Kernels;
-use late_scan::LateScan;
 use running::RowFilters;
+use scans::FilteredScans;
 use sets::GroupingSets;
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -59,7 +59,6 @@ pub(crate) fn rules() -> Vec<Rule> {
     // After the choice of sides, which fills in what we leave alone, and before data is exchanged.
     let after = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
     rules.insert(after, Arc::new(JoinOrder));
-    rules.insert(after + 1, Arc::new(LateScan));
     // Before joins hand filters to scans that run by then: two uses of one part get different ones.
     let before = rules.iter().position(|rule| rule.name() == "FilterPushdown(Post)");
     if let Some(at) = before {
@@ -69,6 +68,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     rules.push(Arc::new(GroupingSets));
     rules.push(Arc::new(Kernels));
     rules.push(Arc::new(Groups));
+    rules.push(Arc::new(FilteredScans));
     rules.insert(before.unwrap_or(rules.len()), Arc::new(CommonPlans));
     rules
 }

@@ -10,9 +10,6 @@ extensions_options! {
         pub join_order: bool, default = true
         /// Chooses the hashed side of other joins by estimated rows, if `join_order` is on.
         pub outer_sides: bool, default = true
-        /// Lets a scan filter rows before it decodes other columns if the filter is estimated to keep at most
-        /// this many percent of them; 0 turns it off.
-        pub late_scan_percent: usize, default = 0
         /// Drops rows that joins rule out while they run where they are read.
         pub row_filters: bool, default = true
         /// Calculates decimals in 64 bits where their digits fit.
@@ -23,6 +20,8 @@ extensions_options! {
         pub packed_groups: bool, default = true
         /// Those that are merged from partial ones, too.
         pub packed_final_groups: bool, default = false
+        /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
+        pub filtered_scans: bool, default = true
         /// Groups by all columns before it groups by sets of them.
         pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.

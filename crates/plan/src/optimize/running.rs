@@ -147,8 +147,8 @@ fn filters_of(scan: &DataSourceExec) -> Vec<Arc<dyn PhysicalExpr>> {
 
 /// The rows of its input that running filters let pass.
 #[derive(Debug)]
-struct RunningFilterExec {
-    input: Arc<dyn ExecutionPlan>,
+pub(super) struct RunningFilterExec {
+    pub(super) input: Arc<dyn ExecutionPlan>,
     filters: Vec<Arc<dyn PhysicalExpr>>,
     metrics: ExecutionPlanMetricsSet,
 }

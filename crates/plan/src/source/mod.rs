@@ -7,6 +7,7 @@ pub(crate) mod diagnose;
 mod find;
 pub(crate) mod keys;
 mod open;
+mod parquet;
 mod plain;
 mod remote;
 mod stated;
@@ -19,6 +20,7 @@ pub(crate) use find::Format;
 pub use keys::partition_directory;
 #[cfg(feature = "delta")]
 pub(crate) use open::directory;
+pub(crate) use parquet::FilteredParquet;
 pub(crate) use plain::PlainFiles;
 pub use stated::PATH_OPTION;
 pub(crate) use stores::{Address, Stores, address};

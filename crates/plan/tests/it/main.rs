@@ -15,6 +15,7 @@ mod memory;
 mod observe;
 mod optimize;
 mod runtimes;
+mod scans;
 mod sorting;
 mod sources;
 mod stores;

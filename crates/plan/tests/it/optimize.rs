@@ -119,8 +119,8 @@ pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
 }
 
 const OFF: [(&str, &str); 8] = [
+    ("trefoil.filtered_scans", "false"),
     ("trefoil.join_order", "false"),
-    ("trefoil.late_scan_percent", "0"),
     ("trefoil.row_filters", "false"),
     ("trefoil.share_plans", "false"),
     ("trefoil.small_decimals", "false"),
@@ -133,11 +133,16 @@ fn check(tables: &[Vec<Row>; 4]) {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), tables);
     let plain = open(dir.path(), 1, "64MiB", &OFF);
-    let late = [("trefoil.late_scan_percent", "100"), ("datafusion.execution.batch_size", "7")];
+    let late = [
+        ("trefoil.filtered_scans", "false"),
+        ("datafusion.execution.parquet.pushdown_filters", "true"),
+        ("datafusion.execution.batch_size", "7"),
+    ];
     let ours = [
         open(dir.path(), 1, "64MiB", &[]),
         open(dir.path(), 2, "8MiB", &late),
         open(dir.path(), 5, "64MiB", &[("datafusion.execution.batch_size", "3")]),
+        open(dir.path(), 2, "64MiB", &[("trefoil.filtered_scans", "false")]),
     ];
     for query in QUERIES {
         let expect = answer(&plain, query);

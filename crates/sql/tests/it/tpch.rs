@@ -128,7 +128,7 @@ fn answers_are_those_of_duckdb() {
 /// Turns a rule off that is on by default, or on that is off.
 const RULES: [&str; 4] = [
     "SET trefoil.join_order = false",
-    "SET trefoil.late_scan_percent = 25",
+    "SET trefoil.filtered_scans = false",
     "SET trefoil.row_filters = false",
     "SET trefoil.share_plans = false",
 ];

@@ -1,0 +1,155 @@
+//! Reads row groups in steps.
+//!
+//! A step is some thousand rows. Filters drop rows of it one after the other, each reading only its own columns; the
+//! other columns are read for the rows that are left, if there are any. Rows of several steps, and of several row groups,
+//! become one batch. Columns of filters, which are asked several times, do not change their page inside of a step.
+
+use super::column::{Column, Source};
+use super::filter::Filter;
+use super::open::Prune;
+use super::selection::Selection;
+use super::values::Place;
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Result;
+use futures::Stream;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// Steps without a batch after which the thread is given up, so that a query that is dropped ends.
+const STEPS: usize = 32;
+
+pub(super) struct Scan {
+    pub(super) source: Source,
+    pub(super) columns: Vec<Column>,
+    /// The first so many columns go out; the others are for filters.
+    pub(super) wanted: usize,
+    pub(super) filters: Vec<Filter>,
+    pub(super) schema: SchemaRef,
+    pub(super) batch_rows: usize,
+    /// Row groups, and whether the exact filters keep all of its rows.
+    pub(super) groups: VecDeque<(usize, bool)>,
+    pub(super) prune: Prune,
+    pub(super) current: Option<Current>,
+    pub(super) selection: Selection,
+    /// Rows of the next batch so far.
+    pub(super) gathered: usize,
+}
+
+/// The row group that is being read.
+pub(super) struct Current {
+    rows: usize,
+    /// The first row of the next step.
+    at: usize,
+    all: bool,
+}
+
+impl Scan {
+    /// One step; the batch that it completes.
+    fn step(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(Current { rows, at, all }) = self.current else {
+            self.next_group()?;
+            return Ok(None);
+        };
+        let mut step = (rows - at).min(self.batch_rows);
+        let is_exact = |filter: &Filter| !filter.is_running();
+        for filter in self.filters.iter().filter(|filter| !(all && is_exact(filter))) {
+            for column in &filter.columns {
+                step = step.min(self.columns[*column].rows_in_page(&self.source, at)?);
+            }
+        }
+        self.selection.reset(step);
+        for filter in &mut self.filters {
+            if self.selection.len() == 0 {
+                break;
+            }
+            if !(all && is_exact(filter)) {
+                filter.apply(&mut self.columns, &self.source, at, rows, &mut self.selection)?;
+            }
+        }
+        if self.selection.len() > 0 {
+            for column in &mut self.columns[..self.wanted] {
+                column.take(&self.source, Place::Out, at, &self.selection)?;
+            }
+            self.gathered += self.selection.len();
+        }
+        self.current = (at + step < rows).then_some(Current { rows, at: at + step, all });
+        match self.gathered * 2 > self.batch_rows {
+            true => self.batch().map(Some),
+            false => Ok(None),
+        }
+    }
+
+    fn next_group(&mut self) -> Result<()> {
+        let Some((group, all)) = self.groups.pop_front() else { return Ok(()) };
+        if !self.prune.keeps(&self.source.metadata, group)? {
+            return Ok(());
+        }
+        for column in &mut self.columns {
+            column.begin(group);
+        }
+        let rows = usize::try_from(self.source.metadata.row_group(group).num_rows()).unwrap_or_default();
+        self.current = (rows > 0).then_some(Current { rows, at: 0, all });
+        Ok(())
+    }
+
+    fn batch(&mut self) -> Result<RecordBatch> {
+        let options = RecordBatchOptions::new().with_row_count(Some(self.gathered));
+        self.gathered = 0;
+        let arrays: Result<Vec<_>> =
+            self.columns[..self.wanted].iter_mut().map(|column| column.finish(Place::Out)).collect();
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays?, &options)?)
+    }
+
+    fn is_done(&self) -> bool {
+        self.current.is_none() && self.groups.is_empty()
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        for _ in 0..STEPS {
+            if self.is_done() {
+                break;
+            }
+            if let Some(batch) = self.step()? {
+                return Ok(Some(batch));
+            }
+        }
+        match self.is_done() && self.gathered > 0 {
+            true => self.batch().map(Some),
+            false => Ok(None),
+        }
+    }
+}
+
+/// The batches of a [`Scan`]; ends at its first error.
+pub(super) struct Batches {
+    pub(super) scan: Option<Scan>,
+    /// Names the file in an error.
+    pub(super) file: String,
+}
+
+impl Stream for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let Some(scan) = &mut this.scan else { return Poll::Ready(None) };
+        match scan.next() {
+            Ok(Some(batch)) => Poll::Ready(Some(Ok(batch))),
+            Ok(None) if scan.is_done() => {
+                this.scan = None;
+                Poll::Ready(None)
+            }
+            Ok(None) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Err(error) => {
+                this.scan = None;
+                Poll::Ready(Some(Err(error.context(format!("reading `{}`", this.file)))))
+            }
+        }
+    }
+}
