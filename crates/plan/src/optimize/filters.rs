@@ -3,17 +3,18 @@
 //! A join tells the scans below it which keys it has hashed; a sort with a limit and an aggregate do alike. On its
 //! way down such a filter passes operators that look its columns up by name (DataFusion 55.2,
 //! `FilterRemapper::try_remap`), and the first column of that name gets it. Where an operator on the way gives two
-//! columns of one name, as joins do, that may be the wrong one, and rows are lost. Plans in which that can happen
-//! run without these filters.
+//! columns of one name, as joins do, that may be the wrong one, and rows are lost. The operators above such a place run
+//! without these filters; each part below it in which that cannot happen gets its own.
 
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::filter_pushdown::FilterPushdown;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
+use datafusion::physical_plan::{ExecutionPlan, ReplaceChildrenOptions};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -36,13 +37,11 @@ impl PhysicalOptimizerRule for RunningFilters {
         if !is_ambiguous(&plan, false) {
             return self.0.optimize(plan, config);
         }
-        let mut config = config.clone();
-        let options = &mut config.optimizer;
-        options.enable_dynamic_filter_pushdown = false;
-        options.enable_join_dynamic_filter_pushdown = false;
-        options.enable_topk_dynamic_filter_pushdown = false;
-        options.enable_aggregate_dynamic_filter_pushdown = false;
-        self.0.optimize(plan, &config)
+        let children = plan.children().into_iter().map(|child| self.optimize(Arc::clone(child), config));
+        let children = children.collect::<Result<Vec<_>>>()?;
+        // Joins keep the filters they have handed down.
+        let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+        plan.replace_children(children, keep)
     }
 
     fn name(&self) -> &str {

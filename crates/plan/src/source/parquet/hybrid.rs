@@ -255,7 +255,7 @@ mod tests {
                     expect.extend(vec![values[0]; values.len()]);
                 } else {
                     values.resize(values.len().next_multiple_of(8), 0);
-                    length(&mut bytes, values.len() / 8 << 1 | 1);
+                    length(&mut bytes, ((values.len() / 8) << 1) | 1);
                     bytes.extend(packed(&values, width));
                     expect.extend(values);
                 }

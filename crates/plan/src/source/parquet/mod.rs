@@ -57,6 +57,8 @@ use object_store::ObjectStore;
 use std::fmt;
 use std::sync::Arc;
 
+type Filter = Arc<dyn PhysicalExpr>;
+
 /// What is wrong with the bytes of a file.
 fn broken(text: String) -> DataFusionError {
     open::damaged(text)
@@ -71,7 +73,7 @@ fn unsupported(text: String) -> DataFusionError {
 pub(crate) struct FilteredParquet {
     parquet: ParquetSource,
     /// Over the columns of the files.
-    exact: Vec<Arc<dyn PhysicalExpr>>,
+    exact: Vec<Filter>,
     /// Whether filters that are filled while the query runs drop rows, too.
     running: bool,
     batch_rows: usize,
@@ -157,17 +159,16 @@ impl FilteredParquet {
 
     /// The filters that are handed down by running operators and those that row groups are left out by; over the columns
     /// of the files.
-    fn handed_down(&self) -> (Vec<Arc<dyn PhysicalExpr>>, Option<Arc<dyn PhysicalExpr>>) {
+    fn handed_down(&self) -> (Vec<Filter>, Option<Filter>) {
         let schema = self.parquet.table_schema().file_schema();
-        let of_files = |part: &Arc<dyn PhysicalExpr>| {
-            collect_columns(part).iter().all(|column| column.index() < schema.fields().len())
-        };
+        let of_files =
+            |part: &Filter| collect_columns(part).iter().all(|column| column.index() < schema.fields().len());
         let all = self.parquet.filter();
-        let parts: Vec<Arc<dyn PhysicalExpr>> = match &all {
+        let parts: Vec<Filter> = match &all {
             Some(all) => split_conjunction(all).into_iter().filter(|part| of_files(part)).cloned().collect(),
             None => Vec::new(),
         };
-        let knows = |part: &Arc<dyn PhysicalExpr>| {
+        let knows = |part: &Filter| {
             collect_columns(part).iter().all(|column| kinds::knows(schema.field(column.index()).data_type()))
         };
         let running = parts
