@@ -243,10 +243,11 @@ fn rows_of_equal_parts_that_do_not_fit_are_made_again() {
 }
 
 /// Keys of every type that is packed, some that are not, and some that only turn out not to fit.
-const GROUPS: [&str; 14] = [
+const GROUPS: [&str; 15] = [
     "SELECT k, sum(v), avg(v), count(*), min(w), max(w) FROM b GROUP BY k",
     "SELECT k, v, sum(w) FROM b GROUP BY k, v",
     "SELECT k, v, w, count(*) FROM b GROUP BY k, v, w",
+    "SELECT k, v, sum(w) FROM b WHERE v = 3 GROUP BY k, v",
     "SELECT CAST(k AS INT), CAST(v AS SMALLINT), CAST(w AS TINYINT), sum(k) FROM b GROUP BY 1, 2, 3",
     "SELECT CAST(k AS VARCHAR) AS t, count(v), count(DISTINCT w) FROM b GROUP BY t",
     "SELECT CASE WHEN k = 3 THEN 'longer than seven' ELSE CAST(k AS VARCHAR) END AS t, v, sum(w) FROM b GROUP BY t, v",
@@ -309,6 +310,12 @@ fn faster_operators_are_put_in_and_can_be_left_out() {
         (decimals, "trefoil.small_decimals", "small(", 1),
         (like, "trefoil.like_pieces", "pieces(", 1),
         ("SELECT k, sum(v) FROM b GROUP BY k", "trefoil.packed_groups", "PackedAggregateExec", 1),
+        (
+            "SELECT k, v, sum(w) FROM b WHERE v = 3 GROUP BY k, v",
+            "trefoil.packed_groups",
+            "PackedAggregateExec",
+            1,
+        ),
         (
             "SELECT CAST(k AS FLOAT), sum(v) FROM b GROUP BY 1",
             "trefoil.packed_groups",

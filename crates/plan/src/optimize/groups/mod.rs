@@ -88,11 +88,27 @@ fn layout_of(aggregate: &AggregateExec, finals: bool) -> Option<Layout> {
         && functions
         && group.is_single()
         && !group.expr().is_empty()
-        && aggregate.input_order_mode() == &InputOrderMode::Linear
+        && !needs_order(aggregate)
         && aggregate.limit_options().is_none()
         && aggregate.dynamic_expressions_produced().is_empty();
     let schema = group.group_schema(&aggregate.input().schema()).ok().filter(|_| plain)?;
     Layout::of(&schema)
+}
+
+/// Whether the aggregate hands groups out as their keys pass in order. A column that is one value throughout is in order,
+/// but none of its groups ends before the input does.
+fn needs_order(aggregate: &AggregateExec) -> bool {
+    let properties = aggregate.input().equivalence_properties();
+    let group = aggregate.group_expr().expr();
+    let is_constant = |at: &usize| match group.get(*at) {
+        Some((expr, _)) => properties.is_expr_constant(expr).is_some(),
+        None => false,
+    };
+    match aggregate.input_order_mode() {
+        InputOrderMode::Linear => false,
+        InputOrderMode::PartiallySorted(places) => !places.iter().all(is_constant),
+        InputOrderMode::Sorted => true,
+    }
 }
 
 /// An aggregate by keys of fixed width.
