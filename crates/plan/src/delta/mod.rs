@@ -24,7 +24,7 @@ use kernel::{Files, Kernel};
 use object_store::path::Path as Key;
 use scan::DeltaTable;
 use std::sync::Arc;
-use trefoil_core::{Error, ErrorKind, Result};
+use trefoil_core::{Engine, Error, ErrorKind, Result};
 use url::Url;
 
 /// Which version of a table.
@@ -67,10 +67,14 @@ pub(crate) async fn open(
     }
     let kernel = Arc::new(Kernel::new(Files::new(store)));
     // The kernel blocks its thread while it reads the log.
-    let opened = tokio::task::spawn_blocking(move || table(&root, kernel, at)).await;
+    let read = move || table(&root, kernel, at);
+    let opened = match Engine::current() {
+        Ok(engine) => engine.run_blocking(read).await?,
+        Err(_) => read(),
+    };
     match opened {
-        Ok(Ok(Found::Table(table))) => Ok(Arc::new(*table)),
-        Ok(Ok(Found::Newest(newest))) => {
+        Ok(Found::Table(table)) => Ok(Arc::new(*table)),
+        Ok(Found::Newest(newest)) => {
             let message = format!(
                 "the Delta table `{path}` has no version of that time: the newest is of {}",
                 time(newest)
@@ -78,11 +82,7 @@ pub(crate) async fn open(
             Err(Error::new(ErrorKind::NotFound, operation, message)
                 .with_help("leave the time out for the newest"))
         }
-        Ok(Err(error)) => Err(failed(operation, path, at, error)),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::new(ErrorKind::ShutDown, operation, "the engine has been shut down")),
-        },
+        Err(error) => Err(failed(operation, path, at, error)),
     }
 }
 

@@ -150,14 +150,15 @@ fn renamed(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
 
 /// Whether a plan filters, computes and aggregates a table, and nothing else.
 fn is_plain(plan: &LogicalPlan) -> bool {
-    let here = matches!(
-        plan,
+    let here = match plan {
+        // DISTINCT by now: DataFusion takes filters out of it with their columns, and rows come twice.
+        LogicalPlan::Aggregate(aggregate) => !aggregate.aggr_expr.is_empty(),
         LogicalPlan::Projection(_)
-            | LogicalPlan::Filter(_)
-            | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::Aggregate(_)
-            | LogicalPlan::TableScan(_)
-    );
+        | LogicalPlan::Filter(_)
+        | LogicalPlan::SubqueryAlias(_)
+        | LogicalPlan::TableScan(_) => true,
+        _ => false,
+    };
     here && plan.inputs().into_iter().all(is_plain)
 }
 
