@@ -11,8 +11,9 @@ use datafusion::arrow::buffer::Buffer;
 use datafusion::common::Result;
 use std::sync::Arc;
 
-/// Different texts of a column, at most; and their bytes.
-const MOST: usize = 1 << 20;
+/// Different texts of a column, at most; and their bytes. With more of them DataFusion's operator is the faster: a hundred
+/// thousand texts in ten million rows took it 0.9 s, and 4.4 s here.
+const MOST: usize = 1 << 14;
 const BYTES: usize = 1 << 28;
 /// Views that are remembered: they take 16 KiB.
 const VIEWS: usize = 512;
