@@ -1,8 +1,9 @@
 //! Rows that a running join rules out are dropped where they are read.
 //!
 //! A hash join that has hashed its build side knows which keys can match, and DataFusion hands that knowledge, a
-//! filter that fills while the query runs, down to the scans of the probe side. A scan of Parquet leaves out row
-//! groups by it, no more. Here an operator above the scan drops the rows, so that exchanges, aggregates and other
+//! filter that fills while the query runs, down to the scans of the probe side. DataFusion's scan of Parquet leaves out row
+//! groups by it, no more; ours applies it to rows, and then `scans` takes this operator away again. Over stored tables, and
+//! over Parquet that is not read by ours, an operator above the scan drops the rows, so that exchanges, aggregates and other
 //! joins on the way up never see them:
 //!
 //! ```text

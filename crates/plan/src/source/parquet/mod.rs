@@ -15,8 +15,8 @@
 //! - `column`, `pages`: a column of a row group; `hybrid`: its packed numbers.
 //! - `values`: what a column holds; `numbers`, `texts`, and `kinds`, which says which columns those are.
 //!
-//! Neither the page index nor Bloom filters are read: looking at all rows of a row group costs less than a millisecond. The
-//! rule that puts it in is [`crate::optimize`]'s (`SET trefoil.filtered_scans = false` leaves all to DataFusion).
+//! Neither the page index nor Bloom filters are read: the filters look at all rows of a row group that its statistics keep, one
+//! number each. Files with Bloom filters that may help are DataFusion's. The rule that puts it in is [`crate::optimize`]'s (`SET trefoil.filtered_scans = false` leaves all to DataFusion).
 
 mod column;
 mod filter;

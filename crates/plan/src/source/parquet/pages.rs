@@ -2,7 +2,7 @@
 //!
 //! The bytes of the whole column are read at once; pages are unpacked one by one, and those that nobody asks for are
 //! passed over. Headers and most codecs are the crate `parquet`'s. Pages packed with Snappy, what most files have, are
-//! unpacked here, into memory that the next page uses again: fresh memory for each costs as much as the unpacking.
+//! unpacked here, into memory that the next page uses again instead of fresh memory, which the system would have to clear.
 
 use super::broken;
 use super::hybrid::Hybrid;
