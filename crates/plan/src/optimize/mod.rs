@@ -5,6 +5,8 @@
 //! guesses sizes from the statistics of the files ([`estimate`]), looks for the cheapest tree ([`search`]) and
 //! builds it ([`build`]). Whatever a rule does not understand it leaves as it is.
 //!
+//! Behind it [`EagerGroups`] makes groups before the join, where a table has many rows in few groups.
+//!
 //! [`CommonPlans`] runs late, when the plan
 //! is complete but for its dynamic filters, and lets equal parts run once.
 //!
@@ -20,6 +22,7 @@
 
 mod build;
 mod common;
+mod eager;
 mod estimate;
 mod filters;
 mod graph;
@@ -40,6 +43,7 @@ pub(crate) use options::OptimizeOptions;
 pub(crate) use replace::replaced;
 
 use common::CommonPlans;
+use eager::EagerGroups;
 use filters::RunningFilters;
 use groups::Groups;
 use join_order::JoinOrder;
@@ -60,6 +64,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     // After the choice of sides, which fills in what we leave alone, and before data is exchanged.
     let after = rules.iter().position(|rule| rule.name() == "join_selection").map_or(0, |at| at + 1);
     rules.insert(after, Arc::new(JoinOrder));
+    rules.insert(after + 1, Arc::new(EagerGroups));
     // Before joins hand filters to scans that run by then: two uses of one part get different ones.
     let before = rules.iter().position(|rule| rule.name() == "FilterPushdown(Post)");
     if let Some(at) = before {

@@ -22,6 +22,10 @@ extensions_options! {
         pub packed_final_groups: bool, default = false
         /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
         pub filtered_scans: bool, default = true
+        /// Groups the rows of one side of a join before they are joined.
+        pub eager_groups: bool, default = true
+        /// Guessed rows of that side from which it is done; 0 is always.
+        pub eager_rows: usize, default = 100_000
         /// Groups by all columns before it groups by sets of them.
         pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.

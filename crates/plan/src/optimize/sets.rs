@@ -76,6 +76,36 @@ fn ours(plan: &Plan) -> Result<Option<Plan>> {
         Arc::clone(aggregate.input()),
         aggregate.input_schema(),
     )?;
+    let ours = expanded(aggregate, Arc::new(all))?;
+    // Where the names differ, somebody above would not find them.
+    Ok((ours.schema() == plan.schema()).then_some(ours))
+}
+
+/// What an aggregate gives, partial or whole as it is, from partial groups of all its columns, of which some may be equal.
+pub(super) fn merged(aggregate: &AggregateExec, rows: Plan) -> Result<Plan> {
+    let groups = aggregate.group_expr();
+    let merge = |mode| {
+        AggregateExec::try_new(
+            mode,
+            PhysicalGroupBy::new_single(first_columns(groups)),
+            aggregate.aggr_expr().to_vec(),
+            vec![None; aggregate.aggr_expr().len()],
+            Arc::clone(&rows),
+            aggregate.input_schema(),
+        )
+    };
+    if groups.has_grouping_set() {
+        return expanded(aggregate, Arc::new(merge(AggregateMode::PartialReduce)?));
+    }
+    Ok(Arc::new(merge(match aggregate.mode() {
+        AggregateMode::Partial => AggregateMode::PartialReduce,
+        _ => AggregateMode::Final,
+    })?))
+}
+
+/// Partial groups of all columns, put into the sets; and merged, if the aggregate is to be whole.
+fn expanded(aggregate: &AggregateExec, all: Plan) -> Result<Plan> {
+    let sets = aggregate.group_expr();
     let none = AggregateExec::try_new(
         AggregateMode::Partial,
         sets.clone(),
@@ -84,13 +114,11 @@ fn ours(plan: &Plan) -> Result<Option<Plan>> {
         Arc::new(EmptyExec::new(aggregate.input().schema())),
         aggregate.input_schema(),
     )?;
-    let columns = sets.expr().iter().enumerate();
-    let columns =
-        columns.map(|(at, (_, name))| (Arc::new(Column::new(name, at)) as _, name.clone())).collect();
-    let inside = PhysicalGroupBy::new(columns, sets.null_expr().to_vec(), sets.groups().to_vec(), true);
-    let expanded = Arc::new(SetsExec::new(Arc::new(all), inside, Arc::new(none)));
+    let inside =
+        PhysicalGroupBy::new(first_columns(sets), sets.null_expr().to_vec(), sets.groups().to_vec(), true);
+    let expanded = Arc::new(SetsExec::new(all, inside, Arc::new(none)));
     if aggregate.mode() == &AggregateMode::Partial {
-        return Ok(Some(expanded));
+        return Ok(expanded);
     }
     let filters = vec![None; aggregate.aggr_expr().len()];
     let whole = AggregateExec::try_new(
@@ -101,8 +129,13 @@ fn ours(plan: &Plan) -> Result<Option<Plan>> {
         expanded,
         aggregate.input_schema(),
     )?;
-    // Where the names differ, somebody above would not find them.
-    Ok((whole.schema() == plan.schema()).then(|| Arc::new(whole) as Plan))
+    Ok(Arc::new(whole))
+}
+
+/// The columns of groups as what they are in the output: the first ones.
+fn first_columns(groups: &PhysicalGroupBy) -> Vec<(Arc<dyn PhysicalExpr>, String)> {
+    let columns = groups.expr().iter().enumerate();
+    columns.map(|(at, (_, name))| (Arc::new(Column::new(name, at)) as _, name.clone())).collect()
 }
 
 fn is_for_us(aggregate: &AggregateExec) -> bool {

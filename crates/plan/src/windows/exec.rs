@@ -36,6 +36,8 @@ pub(super) struct Column {
     /// Rows before the current one in the window; all, if none are said.
     pub(super) before: Option<usize>,
     pub(super) value: Arc<dyn PhysicalExpr>,
+    /// What a sum that leaves its type says; of figures that cannot, none.
+    pub(super) overflow: Option<Arc<DataFusionError>>,
 }
 
 #[derive(Debug)]
@@ -256,6 +258,9 @@ impl Running {
                     state.clear();
                 }
                 state.push(&values, *start, *end, &mut figures);
+            }
+            if let Some(overflow) = column.overflow.as_ref().filter(|_| state.has_left_its_type()) {
+                return Err(DataFusionError::Shared(Arc::clone(overflow)));
             }
             out.push(figures.finish());
         }

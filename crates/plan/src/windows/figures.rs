@@ -1,17 +1,18 @@
 //! The state of a window that moves down the rows, and its arithmetic.
 //!
-//! Sums are kept in [`Sums`]. Variances are updated and reverted value by value (B. P. Welford, 1962). The smallest and largest are the ends of a queue of values that
-//! only rise or fall (D. Lemire, "Streaming maximum-minimum filter", 2006). Quantiles are read off a sorted list.
+//! Sums are kept in [`Sums`] and [`WideSum`], variances in [`Spread`], the smallest and largest in [`Extreme`]; quantiles
+//! are read off a sorted list.
 
+use super::extreme::Extreme;
 use super::ordered::Ordered;
+use super::spread::Spread;
 use super::sums::{Ring, Sums};
+use super::wide::WideSum;
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Float64Array, Float64Builder, Int64Array, Int64Builder,
-    PrimitiveBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Builder, Float64Array, Float64Builder, Int64Array,
+    Int64Builder, PrimitiveBuilder,
 };
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
-use std::cmp::Ordering;
-use std::collections::VecDeque;
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type, Int64Type};
 use std::sync::{Arc, OnceLock};
 
 /// A figure and the type it is computed in.
@@ -20,16 +21,33 @@ pub(super) enum Figure {
     Count,
     Sum,
     SumOfWhole,
+    /// A sum of whole numbers that is an error where it leaves their type.
+    CheckedSum,
+    /// A sum of decimals, with these digits in all and behind the point.
+    SumOfDecimal(u8, i8),
     Mean,
     Var,
-    Extreme { largest: bool, whole: bool },
+    Extreme {
+        largest: bool,
+        of: Kind,
+    },
     Quantile(f64),
+}
+
+/// Values whose extremes we know.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Float,
+    Whole,
+    /// Digits in all and behind the point.
+    Decimal(u8, i8),
 }
 
 impl Figure {
     /// The figure of an aggregation by its name and types, if it is one of these.
     pub(super) fn of(name: &str, input: &DataType, output: &DataType) -> Option<Figure> {
-        use DataType::{Float64, Int64};
+        use DataType::{Decimal128, Float64, Int64};
+        let extreme = |of| Figure::Extreme { largest: name == "max", of };
         Some(match (name, input, output) {
             ("count", _, Int64) => Figure::Count,
             ("sum", Float64, Float64) => Figure::Sum,
@@ -37,8 +55,17 @@ impl Figure {
             ("avg", Float64, Float64) => Figure::Mean,
             ("var", Float64, Float64) => Figure::Var,
             ("median", Float64, Float64) => Figure::Quantile(0.5),
-            ("min" | "max", Float64, Float64) => Figure::Extreme { largest: name == "max", whole: false },
-            ("min" | "max", Int64, Int64) => Figure::Extreme { largest: name == "max", whole: true },
+            ("min" | "max", Float64, Float64) => extreme(Kind::Float),
+            ("min" | "max", Int64, Int64) => extreme(Kind::Whole),
+            ("min" | "max", Decimal128(..), Decimal128(digits, scale)) if input == output => {
+                extreme(Kind::Decimal(*digits, *scale))
+            }
+            // with ten digits more there is room for the sum of any rows
+            ("sum", Decimal128(given, _), Decimal128(digits, scale))
+                if *digits <= DECIMAL128_MAX_PRECISION && u16::from(*digits) == u16::from(*given) + 10 =>
+            {
+                Figure::SumOfDecimal(*digits, *scale)
+            }
             _ => return None,
         })
     }
@@ -53,121 +80,18 @@ impl Figure {
             Figure::SumOfWhole => State::SumOfWhole { seen: Ring::new(rows), sum: 0, count: 0 },
             Figure::Var => State::Var(Ring::new(rows), Spread::default()),
             Figure::Quantile(q) => State::Quantile(Ring::new(rows), Ordered::default(), q),
-            Figure::Extreme { largest, whole: false } => {
+            Figure::CheckedSum => State::CheckedSum(WideSum::new(rows)),
+            Figure::SumOfDecimal(digits, scale) => State::SumOfDecimal(WideSum::new(rows), digits, scale),
+            Figure::Extreme { largest, of: Kind::Float } => {
                 State::Extreme(Extreme::new(rows, largest, f64::total_cmp))
             }
-            Figure::Extreme { largest, whole: true } => {
+            Figure::Extreme { largest, of: Kind::Whole } => {
                 State::ExtremeOfWhole(Extreme::new(rows, largest, i64::cmp))
             }
-        }
-    }
-}
-
-/// The mean and the sum of squared distances from it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Spread {
-    count: i64,
-    mean: f64,
-    squares: f64,
-    odd: i64,
-    /// Values whose square is no number any more; taken in, they could not be taken out again.
-    huge: i64,
-}
-
-/// Above this the sum of squares may overflow.
-const HUGE: f64 = 1e150;
-
-impl Spread {
-    #[inline]
-    fn add(&mut self, value: f64) {
-        if !value.is_finite() {
-            self.odd += 1;
-            return;
-        }
-        if value.abs() > HUGE {
-            self.huge += 1;
-            return;
-        }
-        self.count += 1;
-        let from = value - self.mean;
-        self.mean += from / self.count as f64;
-        self.squares += from * (value - self.mean);
-    }
-
-    #[inline]
-    fn take(&mut self, value: f64) {
-        if !value.is_finite() {
-            self.odd -= 1;
-            return;
-        }
-        if value.abs() > HUGE {
-            self.huge -= 1;
-            return;
-        }
-        self.count -= 1;
-        if self.count == 0 {
-            *self = Spread { odd: self.odd, huge: self.huge, ..Spread::default() };
-            return;
-        }
-        let from = value - self.mean;
-        self.mean -= from / self.count as f64;
-        self.squares -= from * (value - self.mean);
-    }
-
-    #[inline]
-    fn value(&self) -> Option<f64> {
-        match self.count + self.odd + self.huge > 1 {
-            false => None,
-            true if self.odd > 0 => Some(f64::NAN),
-            true if self.huge > 0 => Some(f64::INFINITY),
-            true => Some(self.squares / (self.count - 1) as f64),
-        }
-    }
-}
-
-/// The smallest or largest value.
-#[derive(Debug)]
-pub(super) struct Extreme<T> {
-    rows: Option<usize>,
-    largest: bool,
-    order: fn(&T, &T) -> Ordering,
-    /// The rows and values that may become the best, the best first.
-    queue: VecDeque<(usize, T)>,
-    row: usize,
-}
-
-impl<T: Copy> Extreme<T> {
-    fn new(rows: Option<usize>, largest: bool, order: fn(&T, &T) -> Ordering) -> Self {
-        Extreme { rows, largest, order, queue: VecDeque::new(), row: 0 }
-    }
-
-    #[inline]
-    fn push(&mut self, value: Option<T>) -> Option<T> {
-        if let Some(rows) = self.rows {
-            while self.queue.front().is_some_and(|(row, _)| row + rows <= self.row) {
-                self.queue.pop_front();
+            Figure::Extreme { largest, of: Kind::Decimal(digits, scale) } => {
+                State::ExtremeOfDecimal(Extreme::new(rows, largest, i128::cmp), digits, scale)
             }
         }
-        if let Some(value) = value {
-            let beats = |old: &T| {
-                let order = (self.order)(&value, old);
-                if self.largest { order != Ordering::Less } else { order != Ordering::Greater }
-            };
-            while self.queue.back().is_some_and(|(_, old)| beats(old)) {
-                self.queue.pop_back();
-            }
-            // of a window that nothing leaves only the best counts
-            if self.rows.is_some() || self.queue.is_empty() {
-                self.queue.push_back((self.row, value));
-            }
-        }
-        self.row += 1;
-        self.queue.front().map(|(_, value)| *value)
-    }
-
-    fn clear(&mut self) {
-        self.queue.clear();
-        self.row = 0;
     }
 }
 
@@ -192,12 +116,17 @@ pub(super) enum State {
     Quantile(Ring<f64>, Ordered, f64),
     Extreme(Extreme<f64>),
     ExtremeOfWhole(Extreme<i64>),
+    CheckedSum(WideSum),
+    /// With the digits of the sum, in all and behind the point.
+    SumOfDecimal(WideSum, u8, i8),
+    ExtremeOfDecimal(Extreme<i128>, u8, i8),
 }
 
 /// The values of the figure, row by row.
 pub(super) enum Output {
     Whole(Int64Builder),
     Number(Float64Builder),
+    Decimal(Decimal128Builder),
     Done(ArrayRef),
 }
 
@@ -206,6 +135,7 @@ impl Output {
         match self {
             Output::Whole(mut values) => Arc::new(values.finish()),
             Output::Number(mut values) => Arc::new(values.finish()),
+            Output::Decimal(mut values) => Arc::new(values.finish()),
             Output::Done(values) => values,
         }
     }
@@ -280,8 +210,13 @@ impl State {
     /// Where the figures of a batch go.
     pub(super) fn output(&self, rows: usize) -> Output {
         match self {
-            State::Count { .. } | State::SumOfWhole { .. } | State::ExtremeOfWhole(_) => {
-                Output::Whole(Int64Builder::with_capacity(rows))
+            State::Count { .. }
+            | State::SumOfWhole { .. }
+            | State::ExtremeOfWhole(_)
+            | State::CheckedSum(_) => Output::Whole(Int64Builder::with_capacity(rows)),
+            State::SumOfDecimal(_, digits, scale) | State::ExtremeOfDecimal(_, digits, scale) => {
+                let values = Decimal128Builder::with_capacity(rows);
+                Output::Decimal(values.with_data_type(DataType::Decimal128(*digits, *scale)))
             }
             _ => Output::Number(Float64Builder::with_capacity(rows)),
         }
@@ -309,7 +244,14 @@ impl State {
             }
             State::Extreme(extreme) => extreme.clear(),
             State::ExtremeOfWhole(extreme) => extreme.clear(),
+            State::ExtremeOfDecimal(extreme, ..) => extreme.clear(),
+            State::CheckedSum(sum) | State::SumOfDecimal(sum, ..) => sum.clear(),
         }
+    }
+
+    /// Whether some sum did not fit into its type.
+    pub(super) fn has_left_its_type(&self) -> bool {
+        matches!(self, State::CheckedSum(sum) if sum.has_left_its_type())
     }
 
     /// What windows of the same kind have in common.
@@ -420,6 +362,15 @@ impl State {
             (State::ExtremeOfWhole(extreme), Output::Whole(out)) => {
                 each::<Int64Type, Int64Type>(values, rows, out, |value| extreme.push(value));
             }
+            (State::CheckedSum(sum), Output::Whole(out)) => {
+                each::<Int64Type, Int64Type>(values, rows, out, |value| sum.push_whole(value));
+            }
+            (State::SumOfDecimal(sum, ..), Output::Decimal(out)) => {
+                each::<Decimal128Type, Decimal128Type>(values, rows, out, |value| sum.push(value));
+            }
+            (State::ExtremeOfDecimal(extreme, ..), Output::Decimal(out)) => {
+                each::<Decimal128Type, Decimal128Type>(values, rows, out, |value| extreme.push(value));
+            }
             // `output` makes the one that fits
             _ => {}
         }
@@ -429,6 +380,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use datafusion::arrow::array::Decimal128Array;
     use proptest::prelude::*;
 
     /// The figure of a window, by looking at all of its rows.
@@ -442,7 +394,9 @@ mod tests {
         };
         match figure {
             Figure::Count => Some(n),
-            Figure::Sum | Figure::SumOfWhole => (n > 0.0).then_some(sum),
+            Figure::Sum | Figure::SumOfWhole | Figure::CheckedSum | Figure::SumOfDecimal(..) => {
+                (n > 0.0).then_some(sum)
+            }
             Figure::Mean => (n > 0.0).then(|| sum / n),
             Figure::Var if n < 2.0 => None,
             Figure::Var => Some(values.iter().map(|v| (v - sum / n).powi(2)).sum::<f64>() / (n - 1.0)),
@@ -457,16 +411,19 @@ mod tests {
         figure: Figure,
         before: Option<usize>,
         batches: &[Vec<Option<f64>>],
-        whole: bool,
+        of: Kind,
         pieces: bool,
     ) -> Vec<Option<f64>> {
         let mut state = figure.state(before);
         let mut found = Vec::new();
         for batch in batches {
-            let values: ArrayRef = if whole {
-                Arc::new(batch.iter().map(|v| v.map(|v| v as i64)).collect::<Int64Array>())
-            } else {
-                Arc::new(Float64Array::from(batch.clone()))
+            let values: ArrayRef = match of {
+                Kind::Float => Arc::new(Float64Array::from(batch.clone())),
+                Kind::Whole => Arc::new(batch.iter().map(|v| v.map(|v| v as i64)).collect::<Int64Array>()),
+                Kind::Decimal(digits, scale) => {
+                    let values: Decimal128Array = batch.iter().map(|v| v.map(|v| v as i128)).collect();
+                    Arc::new(values.with_precision_and_scale(digits, scale).unwrap())
+                }
             };
             let mut out = state.output(batch.len());
             if pieces {
@@ -480,6 +437,9 @@ mod tests {
             match out.data_type() {
                 DataType::Int64 => {
                     found.extend(out.as_primitive::<Int64Type>().iter().map(|v| v.map(|v| v as f64)));
+                }
+                DataType::Decimal128(..) => {
+                    found.extend(out.as_primitive::<Decimal128Type>().iter().map(|v| v.map(|v| v as f64)));
                 }
                 _ => found.extend(out.as_primitive::<Float64Type>().iter()),
             }
@@ -496,18 +456,24 @@ mod tests {
         }
     }
 
-    const ALL: [(Figure, bool); 11] = [
-        (Figure::Count, false),
-        (Figure::Sum, false),
-        (Figure::Mean, false),
-        (Figure::Var, false),
-        (Figure::Quantile(0.5), false),
-        (Figure::Quantile(0.3), false),
-        (Figure::Extreme { largest: true, whole: false }, false),
-        (Figure::Extreme { largest: false, whole: false }, false),
-        (Figure::SumOfWhole, true),
-        (Figure::Extreme { largest: true, whole: true }, true),
-        (Figure::Extreme { largest: false, whole: true }, true),
+    const DECIMAL: Kind = Kind::Decimal(7, 2);
+
+    const ALL: [(Figure, Kind); 15] = [
+        (Figure::Count, Kind::Float),
+        (Figure::Sum, Kind::Float),
+        (Figure::Mean, Kind::Float),
+        (Figure::Var, Kind::Float),
+        (Figure::Quantile(0.5), Kind::Float),
+        (Figure::Quantile(0.3), Kind::Float),
+        (Figure::Extreme { largest: true, of: Kind::Float }, Kind::Float),
+        (Figure::Extreme { largest: false, of: Kind::Float }, Kind::Float),
+        (Figure::SumOfWhole, Kind::Whole),
+        (Figure::CheckedSum, Kind::Whole),
+        (Figure::Extreme { largest: true, of: Kind::Whole }, Kind::Whole),
+        (Figure::Extreme { largest: false, of: Kind::Whole }, Kind::Whole),
+        (Figure::SumOfDecimal(17, 2), DECIMAL),
+        (Figure::Extreme { largest: true, of: DECIMAL }, DECIMAL),
+        (Figure::Extreme { largest: false, of: DECIMAL }, DECIMAL),
     ];
 
     proptest! {
@@ -524,8 +490,8 @@ mod tests {
             let batches: Vec<Vec<Option<f64>>> =
                 batches.iter().map(|b| b.iter().map(|v| v.map(f64::from)).collect()).collect();
             let rows: Vec<Option<f64>> = batches.iter().flatten().copied().collect();
-            for (figure, whole) in ALL {
-                let found = run(figure, before, &batches, whole, pieces);
+            for (figure, of) in ALL {
+                let found = run(figure, before, &batches, of, pieces);
                 prop_assert_eq!(found.len(), rows.len());
                 for (row, value) in found.iter().enumerate() {
                     let start = before.map_or(0, |before| row.saturating_sub(before));
@@ -548,10 +514,10 @@ mod tests {
             Some(3.0),
             Some(4.0),
         ]];
-        let sums = run(Figure::Sum, Some(1), &rows, false, true);
+        let sums = run(Figure::Sum, Some(1), &rows, Kind::Float, true);
         let text: Vec<String> = sums.iter().map(|v| format!("{:?}", v.unwrap())).collect();
         assert_eq!(text, ["1.0", "NaN", "NaN", "inf", "NaN", "-inf", "1e300", "7.0"]);
-        let var = run(Figure::Var, Some(1), &rows, false, true);
+        let var = run(Figure::Var, Some(1), &rows, Kind::Float, true);
         assert_eq!(var[7], Some(0.5));
         assert!(var[1].unwrap().is_nan() && var[0].is_none());
     }

@@ -7,24 +7,30 @@
 //! node with any other window in it is left alone.
 //!
 //! - `figures`: the state of a window and its arithmetic.
-//! - `sums`: the rows of a window, and sums over them.
+//! - `sums`: the rows of a window, and sums over them; `wide`: sums of whole numbers and decimals.
+//! - `spread`: variances; `extreme`: the smallest and largest.
 //! - `exec`: the operator.
 //! - `ordered`: numbers in their order, for quantiles.
 //! - `quantile`: the exact quantile as an aggregation.
 //! - `summary`: all figures of a column as one aggregation.
 
 mod exec;
+mod extreme;
 mod figures;
 mod ordered;
 mod quantile;
+mod spread;
 mod summary;
 mod sums;
+mod wide;
 
+use datafusion::arrow::array::{ArrayRef, Int64Array};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{WindowFrameBound, WindowFrameUnits};
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::window::{PlainAggregateWindowExpr, SlidingAggregateWindowExpr, WindowExpr};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::windows::BoundedWindowAggExec;
@@ -103,15 +109,29 @@ fn column(window: &Arc<dyn WindowExpr>, over: &Schema) -> Option<Column> {
     };
     let name = aggregate.fun().name();
     let arguments = aggregate.expressions();
+    let mut overflow = None;
     let (value, figure) = match &arguments[..] {
         [value] => {
             let output = window.field().ok()?.data_type().clone();
-            (value, Figure::of(name, &value.data_type(over).ok()?, &output)?)
+            let figure = Figure::of(name, &value.data_type(over).ok()?, &output)?;
+            if figure == Figure::SumOfWhole {
+                overflow = overflow_of(aggregate).ok()?;
+            }
+            (value, if overflow.is_some() { Figure::CheckedSum } else { figure })
         }
         [value, q] if name == quantile::NAME && value.data_type(over).ok()? == DataType::Float64 => {
             (value, Figure::Quantile(quantile::literal(q)?))
         }
         _ => return None,
     };
-    Some(Column { figure, before, value: Arc::clone(value) })
+    Some(Column { figure, before, value: Arc::clone(value), overflow })
+}
+
+/// What a sum of whole numbers says when it leaves their type; none of one that goes on at the other end. Spark's is an
+/// error and DataFusion's is not, so the function is asked.
+fn overflow_of(sum: &AggregateFunctionExpr) -> Result<Option<Arc<DataFusionError>>> {
+    let mut accumulator = sum.create_accumulator()?;
+    let too_much: ArrayRef = Arc::new(Int64Array::from(vec![i64::MAX, 1]));
+    let sum = accumulator.update_batch(&[too_much]).and_then(|()| accumulator.evaluate());
+    Ok(sum.err().map(Arc::new))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, Session};
 
 /// Every shape that the graph of joins takes apart, and some that it must leave alone.
-const QUERIES: [&str; 46] = [
+const QUERIES: [&str; 55] = [
     "SELECT * FROM a, b WHERE a.k = b.k",
     "SELECT * FROM a, b, c WHERE a.k = b.k AND b.v = c.k",
     "SELECT c.w, a.v FROM a, b, c WHERE a.k = b.k AND b.k = c.k AND a.v > 2",
@@ -55,6 +55,15 @@ const QUERIES: [&str; 46] = [
     "SELECT 'a longer text ' || CAST(k AS VARCHAR) AS t, CAST(v AS VARCHAR) AS u, count(*) AS n FROM b GROUP BY 1, 2",
     "SELECT repeat('x', k) AS t, CAST(v AS INT) AS u, CAST(w AS SMALLINT) AS x, sum(v) AS s FROM b GROUP BY 1, 2, 3",
     "SELECT t, u, max(w) AS m FROM (SELECT CAST(k - 2147483648 AS INT) AS t, CAST(v AS INT) AS u, w FROM b) x GROUP BY ROLLUP (t, u)",
+    "SELECT a.v, sum(b.w) AS s, count(*) AS n, avg(b.v) AS m FROM a, b WHERE a.k = b.k GROUP BY a.v",
+    "SELECT a.v, b.v + 1 AS x, a.w + b.w AS y, min(b.w) AS m, count(b.v) AS n FROM a, b WHERE a.k = b.k GROUP BY 1, 2, 3",
+    "SELECT CAST(c.v AS VARCHAR) AS t, sum(b.w) AS s, stddev(b.w) AS d FROM a, b, c WHERE a.k = b.k AND b.v = c.k GROUP BY 1",
+    "SELECT a.v, b.v, sum(b.w) FILTER (WHERE b.v > 2) AS s, count(*) FILTER (WHERE b.w IS NULL) AS n FROM a, b WHERE a.k = b.k GROUP BY ROLLUP (a.v, b.v)",
+    "SELECT a.v, count(DISTINCT b.w) AS n, sum(a.w + b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY a.v",
+    "SELECT a.v, count(*) AS n FROM a, b WHERE a.k + 1 = b.k + b.v AND a.k < 5 GROUP BY a.v",
+    "SELECT d.w, max(x.s) AS m FROM d, (SELECT b.k, a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY b.k, a.v) x WHERE x.v = d.k GROUP BY d.w",
+    "SELECT k, sum(b.w) AS s FROM a JOIN b USING (k) GROUP BY k",
+    "SELECT a.v, first_value(b.w ORDER BY b.w) AS f, sum(b.w) AS s FROM a, b WHERE a.k = b.k AND a.v <> b.v GROUP BY a.v",
 ];
 
 type Row = (Option<i64>, Option<i64>, Option<i64>);
@@ -118,7 +127,8 @@ pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 8] = [
+const OFF: [(&str, &str); 9] = [
+    ("trefoil.eager_groups", "false"),
     ("trefoil.filtered_scans", "false"),
     ("trefoil.join_order", "false"),
     ("trefoil.row_filters", "false"),
@@ -140,8 +150,9 @@ fn check(tables: &[Vec<Row>; 4]) {
     ];
     let ours = [
         open(dir.path(), 1, "64MiB", &[]),
+        open(dir.path(), 1, "64MiB", &[("trefoil.eager_rows", "0")]),
         open(dir.path(), 2, "8MiB", &late),
-        open(dir.path(), 5, "64MiB", &[("datafusion.execution.batch_size", "3")]),
+        open(dir.path(), 5, "64MiB", &[("datafusion.execution.batch_size", "3"), ("trefoil.eager_rows", "0")]),
         open(dir.path(), 2, "64MiB", &[("trefoil.filtered_scans", "false")]),
     ];
     for query in QUERIES {
@@ -388,6 +399,35 @@ fn grouping_sets_are_made_of_the_groups_of_all_columns() {
         check("SELECT k, v, sum(w) FROM b GROUP BY GROUPING SETS ((k), (v))", workers, 0);
         check("SELECT k, v, sum(w) FROM b GROUP BY k, v", workers, 0);
     }
+}
+
+#[test]
+fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows =
+        |count: i64, keys: i64| (0..count).map(|i| (Some(i), Some(i % keys), Some(i))).collect::<Vec<Row>>();
+    write(dir.path(), &[rows(100, 7), rows(20_000, 100), rows(3000, 3000), rows(100, 10)]);
+    let settings = [("trefoil.eager_rows", "10000")];
+    let plain = open(dir.path(), 2, "64MiB", &OFF);
+    let check = |query: &str, early: usize| {
+        for workers in [1, 2] {
+            let session = open(dir.path(), workers, "64MiB", &settings);
+            let plan = plan_of(&session, query);
+            let below = plan.lines().skip_while(|line| !line.contains("JoinExec"));
+            let found = below.filter(|line| line.contains("AggregateExec")).count();
+            assert_eq!(found, early, "{query}\n{plan}");
+            assert_eq!(answer(&session, query), answer(&plain, query), "{query}");
+        }
+    };
+    check("SELECT a.v, sum(b.w) AS s, avg(b.k) AS m FROM a, b WHERE a.k = b.v GROUP BY a.v", 1);
+    check("SELECT a.v, d.v, count(*) AS n FROM a, b, d WHERE a.k = b.v AND d.k = a.k GROUP BY a.v, d.v", 1);
+    check("SELECT a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY ROLLUP (a.v)", 1);
+    // Groups as many as rows, few rows, a join that leaves most of them out, and what both sides give.
+    check("SELECT c.v, sum(b.w) AS s FROM b, c WHERE c.k = b.k GROUP BY c.v", 0);
+    check("SELECT a.v, sum(c.w) AS s FROM a, c WHERE a.k = c.v GROUP BY a.v", 0);
+    check("SELECT a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.v AND a.w < 3 GROUP BY a.v", 0);
+    check("SELECT a.v, sum(b.w + a.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
+    check("SELECT a.v, count(DISTINCT b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
 }
 
 #[test]

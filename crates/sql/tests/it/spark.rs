@@ -117,6 +117,23 @@ fn sums_of_distinct_values() {
 }
 
 #[test]
+fn windows_whose_sum_leaves_bigint_are_errors() {
+    let session = session();
+    const T: &str = "FROM VALUES (1, 9223372036854775807), (2, 1), (3, -5) AS t(i, x)";
+    for frame in ["UNBOUNDED", "1"] {
+        let query = format!("SELECT sum(x) OVER (ORDER BY i ROWS {frame} PRECEDING) {T}");
+        let error = session.block_on(async { session.sql(&query).await?.collect().await }).expect_err(&query);
+        assert!(error.to_string().contains("[ARITHMETIC_OVERFLOW]"), "{query}\n{error}");
+    }
+    // in the window, though not in its sum, BIGINT is left
+    check(
+        &session,
+        &format!("SELECT sum(x) OVER (ORDER BY i DESC ROWS 2 PRECEDING) AS s {T} ORDER BY s"),
+        &["-5", "-4", "9223372036854775803"],
+    );
+}
+
+#[test]
 fn sums_of_decimals_that_leave_their_digits_are_errors() {
     let session = session();
     const BIG: &str = "99999999999999999999999999999999999999BD";
