@@ -30,6 +30,8 @@ extensions_options! {
         pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.
         pub share_plans: bool, default = true
+        /// Those that differ by a filter on their groups, too.
+        pub share_alike: bool, default = true
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, Session};
 
 /// Every shape that the graph of joins takes apart, and some that it must leave alone.
-const QUERIES: [&str; 55] = [
+const QUERIES: [&str; 60] = [
     "SELECT * FROM a, b WHERE a.k = b.k",
     "SELECT * FROM a, b, c WHERE a.k = b.k AND b.v = c.k",
     "SELECT c.w, a.v FROM a, b, c WHERE a.k = b.k AND b.k = c.k AND a.v > 2",
@@ -64,6 +64,11 @@ const QUERIES: [&str; 55] = [
     "SELECT d.w, max(x.s) AS m FROM d, (SELECT b.k, a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY b.k, a.v) x WHERE x.v = d.k GROUP BY d.w",
     "SELECT k, sum(b.w) AS s FROM a JOIN b USING (k) GROUP BY k",
     "SELECT a.v, first_value(b.w ORDER BY b.w) AS f, sum(b.w) AS s FROM a, b WHERE a.k = b.k AND a.v <> b.v GROUP BY a.v",
+    "WITH g AS (SELECT a.v AS y, b.k AS i, sum(b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY a.v, b.k) SELECT x.i, x.s, z.s AS t FROM g x, g z WHERE x.i = z.i AND x.y = 2 AND z.y = 3",
+    "WITH g AS (SELECT k, v, count(*) AS n FROM b GROUP BY k, v) SELECT * FROM g WHERE v = 1 AND k > 2 UNION ALL SELECT * FROM g WHERE k > 2 AND v IS NULL UNION ALL SELECT * FROM g WHERE v = 3",
+    "WITH g AS (SELECT a.v, count(b.w) AS n FROM a LEFT JOIN b ON a.k = b.k GROUP BY a.v) SELECT * FROM g WHERE v > 3 UNION ALL SELECT n, v FROM g WHERE v <= 3",
+    "WITH g AS (SELECT v + 1 AS y, w, max(k) AS m FROM b GROUP BY v + 1, w) SELECT x.w, x.m, z.m AS n FROM g x, g z, g u WHERE x.w = z.w AND u.w = x.w AND x.y = 2 AND z.y = 3 AND u.y = 2",
+    "WITH g AS (SELECT v, w, sum(k) AS m FROM b WHERE k IN (SELECT k FROM a) GROUP BY v, w) SELECT x.w, x.m, z.m AS n FROM g x JOIN g z ON x.w = z.w WHERE x.v = 2 AND z.v = 4 AND x.m > 1",
 ];
 
 type Row = (Option<i64>, Option<i64>, Option<i64>);
@@ -235,6 +240,19 @@ fn equal_parts_run_once() {
     );
     check("SELECT k, sum(w) FROM b GROUP BY k UNION ALL SELECT k, sum(v) FROM b GROUP BY k", 0);
     check("SELECT k, sum(w) AS s FROM a GROUP BY k UNION ALL SELECT k, sum(w) AS s FROM b GROUP BY k", 0);
+    // Groups of which each place wants some: filters on keys of the groups.
+    let years = "WITH g AS (SELECT a.v AS year, b.k, sum(b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v, b.k)";
+    let together = format!("{years} SELECT * FROM g x, g y WHERE x.k = y.k AND x.year = 2 AND y.year = 3");
+    check(&together, 2);
+    check(&format!("{years} SELECT * FROM g WHERE year = 2 UNION ALL SELECT * FROM g WHERE year > 4"), 2);
+    check(
+        &format!(
+            "{years} SELECT * FROM g WHERE year = 2 AND k < 9 UNION ALL SELECT * FROM g WHERE year = 3 AND k < 8"
+        ),
+        0,
+    );
+    let plain = open(dir.path(), 2, "64MiB", &OFF);
+    assert_eq!(answer(&session, &together), answer(&plain, &together));
     let drawn = "SELECT k, sum(w) AS s FROM b WHERE random() < 0.5 GROUP BY k";
     check(&format!("{drawn} UNION ALL {drawn}"), 0);
 }

@@ -6,6 +6,7 @@
 //! Source: the chapter "Run Length Encoding / Bit-Packing Hybrid" of the Parquet format.
 
 use super::broken;
+use super::levels::Valid;
 use datafusion::common::Result;
 
 /// A place among the runs of a page.
@@ -57,6 +58,25 @@ impl Hybrid {
                     let begin = out.len();
                     out.resize(begin + taken, 0);
                     unpack(&bytes[from..self.at.min(bytes.len())], self.width, first, &mut out[begin..]);
+                    self.run = Run::Packed { from, first: first + taken, left: left - taken };
+                }
+            }
+            count -= taken;
+        }
+        Ok(())
+    }
+
+    /// Puts the next `count` values, which have one bit, behind `out`.
+    pub(super) fn read_bits(&mut self, bytes: &[u8], mut count: usize, out: &mut Valid) -> Result<()> {
+        while count > 0 {
+            let taken = self.in_run(bytes, count)?;
+            match self.run {
+                Run::Same { value, left } => {
+                    out.push_run(value & 1 == 1, taken);
+                    self.run = Run::Same { value, left: left - taken };
+                }
+                Run::Packed { from, first, left } => {
+                    out.push_packed(&bytes[from..self.at.min(bytes.len())], first, taken);
                     self.run = Run::Packed { from, first: first + taken, left: left - taken };
                 }
             }
@@ -138,7 +158,7 @@ impl Hybrid {
 }
 
 /// Eight bytes from a place on, zeros behind the end.
-fn word(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
     if let Some(held) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         return u64::from_le_bytes(*held);
     }
