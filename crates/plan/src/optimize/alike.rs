@@ -130,7 +130,8 @@ impl<'a> Group<'a> {
         let parts: Vec<Vec<&Expr>> =
             filters.iter().map(|filter| split_conjunction(filter.predicate())).collect();
         let is_common = |part: &&Expr| parts.iter().all(|other| other.contains(part));
-        let common: Vec<Expr> = parts[0].iter().filter(|part| is_common(part)).map(|part| Arc::clone(part)).collect();
+        let common: Vec<Expr> =
+            parts[0].iter().filter(|part| is_common(part)).map(|part| Arc::clone(part)).collect();
         // What each asks beyond that; one that asks nothing has all rows, and leaves nothing to gain.
         let own: Vec<Vec<Expr>> = parts
             .iter()
@@ -340,8 +341,12 @@ fn rescanned(plan: &Plan, filter: Option<&Expr>) -> Result<Plan> {
         let children = plan.children().into_iter().map(|child| rescanned(child, filter));
         return with_children(plan, children.collect::<Result<_>>()?);
     };
-    let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>() else { return Ok(Arc::clone(plan)) };
-    let Some(parquet) = config.file_source.downcast_ref::<ParquetSource>() else { return Ok(Arc::clone(plan)) };
+    let Some(config) = scan.data_source().downcast_ref::<FileScanConfig>() else {
+        return Ok(Arc::clone(plan));
+    };
+    let Some(parquet) = config.file_source.downcast_ref::<ParquetSource>() else {
+        return Ok(Arc::clone(plan));
+    };
     let source = match filter {
         Some(filter) => parquet.with_predicate(Arc::clone(filter)),
         // A condition that is always true, for there is no way to take one back.

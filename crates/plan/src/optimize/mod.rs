@@ -9,7 +9,7 @@
 //!
 //! [`CommonPlans`] runs late, when the plan
 //! is complete but for its dynamic filters, and lets equal parts run once. [`AlikePlans`] makes parts equal that differ by a
-//! filter.
+//! filter, and [`WantedGroups`] makes only those groups that a join will ask for.
 //!
 //! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name, and
 //! [`RowFilters`] drops the rows that they rule out where they are read.
@@ -40,6 +40,7 @@ mod search;
 mod selectivity;
 mod sets;
 mod shared;
+mod sideways;
 
 pub(crate) use options::OptimizeOptions;
 pub(crate) use replace::replaced;
@@ -54,6 +55,7 @@ use kernels::Kernels;
 use running::RowFilters;
 use scans::FilteredScans;
 use sets::GroupingSets;
+use sideways::WantedGroups;
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -81,5 +83,6 @@ pub(crate) fn rules() -> Vec<Rule> {
     let before = before.unwrap_or(rules.len());
     rules.insert(before, Arc::new(AlikePlans));
     rules.insert(before + 1, Arc::new(CommonPlans));
+    rules.insert(before + 2, Arc::new(WantedGroups));
     rules
 }
