@@ -123,6 +123,14 @@ impl Column {
     /// Keeps the rows of a step whose entries pass; the step is in one page, which [`Self::dictionary_at`] has seen.
     pub(super) fn keep(&mut self, first: usize, table: &Table, selection: &mut Selection) -> Result<()> {
         let at = first - self.rows.0;
+        if let Some(id) = self.same(at, selection.step())? {
+            if id as usize >= self.values.dictionary_len() {
+                check(&[id], self.values.dictionary_len())?;
+            } else if !table.passes(id) {
+                selection.clear();
+            }
+            return Ok(());
+        }
         self.read_ids(at, at + selection.step())?;
         let ids = &self.ids[at - self.ids_from..][..selection.step()];
         selection.retain(ids, table);
@@ -166,6 +174,16 @@ impl Column {
         }
         let nulls = matches!(self.state, State::Unpacked(_, Form::AllIds));
         self.values.take_ids(place, &self.ids, self.ids_from.wrapping_sub(begin), rows, nulls)
+    }
+
+    /// The entry of the next `count` rows of the page, if it is one for all of them, as where a file is sorted; they stay unread.
+    fn same(&mut self, from: usize, count: usize) -> Result<Option<u32>> {
+        let State::Unpacked(page, Form::Ids(hybrid, behind)) = &mut self.state else { return Ok(None) };
+        let Some(skipped) = from.checked_sub(*behind) else { return Ok(None) };
+        let bytes = page.body.bytes();
+        hybrid.skip(bytes, skipped)?;
+        *behind = from;
+        hybrid.same(bytes, count)
     }
 
     /// Has the numbers of the entries of some rows of the page in `ids`.

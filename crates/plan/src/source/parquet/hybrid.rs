@@ -103,10 +103,16 @@ impl Hybrid {
         Ok(())
     }
 
-    /// Whether the next `count` values are all `value` by the first run alone.
-    pub(super) fn all(&mut self, bytes: &[u8], value: u32, count: usize) -> Result<bool> {
+    /// The value that the next `count` values are, if the first run alone says so.
+    pub(super) fn same(&mut self, bytes: &[u8], count: usize) -> Result<Option<u32>> {
+        if self.width == 0 {
+            return Ok(Some(0));
+        }
         self.in_run(bytes, count)?;
-        Ok(matches!(self.run, Run::Same { value: found, left } if found == value && left >= count))
+        Ok(match self.run {
+            Run::Same { value, left } if left >= count => Some(value),
+            _ => None,
+        })
     }
 
     /// How many of `count` values the current run, or else the next one, has.

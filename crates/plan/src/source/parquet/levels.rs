@@ -20,7 +20,7 @@ impl Valid {
     /// Of `count` rows, from byte `at` on; none if all have a value.
     pub(super) fn read(bytes: &[u8], at: usize, count: usize) -> Result<Option<Self>> {
         let mut hybrid = Hybrid::new(at, 1)?;
-        if count == 0 || hybrid.all(bytes, 1, count)? {
+        if count == 0 || hybrid.same(bytes, count)? == Some(1) {
             return Ok(None);
         }
         let mut valid = Self::with_capacity(count);
