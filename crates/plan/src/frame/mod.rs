@@ -1,5 +1,6 @@
 //! A lazy table: a session and a logical plan.
 
+mod bytes;
 mod explain;
 mod html;
 mod light;
@@ -11,8 +12,8 @@ mod stream;
 mod text;
 pub(crate) mod write;
 
+pub(crate) use bytes::{compact, new_bytes};
 pub(crate) use persist::Gathering;
-pub(crate) use run::new_bytes;
 pub use stream::FrameStream;
 pub use write::{WriteMode, WriteOptions};
 

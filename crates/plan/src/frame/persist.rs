@@ -1,8 +1,8 @@
 //! Keeping a computed frame in the engine's store, and its partitions as refs.
 
 use super::DataFrame;
+use super::bytes::{compact, new_bytes};
 use super::origin::{Origin, repeatable, streams};
-use super::run::new_bytes;
 use crate::stored::{Divisions, StoredTable};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -193,6 +193,7 @@ impl Gathering {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let batch = compact(batch)?;
         // Operators hand out slices of one large batch; those belong in one partition.
         self.bytes += new_bytes(&batch, &mut self.seen);
         self.rows.end += batch.num_rows();

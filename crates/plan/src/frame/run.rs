@@ -1,6 +1,7 @@
 //! Running a frame: on the CPU runtime, or on the control runtime if it is light, with a second plan if memory is short, with a second look at the
 //! files if their bytes are malformed.
 
+use super::bytes::{compact, new_bytes};
 use super::light::{Light, is_light, light};
 use super::{DataFrame, Planned};
 use crate::error::{is_malformed, is_out_of_memory};
@@ -10,7 +11,7 @@ use crate::optimize::OptimizeOptions;
 use crate::sorting;
 use crate::source::diagnose;
 use crate::stored;
-use datafusion::arrow::array::{Array, ArrayData, RecordBatch};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::dataframe::DataFrame as Inner;
 use datafusion::datasource::source::DataSourceExec;
@@ -148,6 +149,7 @@ pub(super) fn second_plan(frame: Inner) -> Option<Inner> {
     options.execution.sort_in_place_threshold_bytes = sorting::NEVER;
     if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
         ours.share_plans = false;
+        ours.wanted_groups = false;
     }
     // DataFusion plans sort-merge joins only over several partitions.
     options.execution.target_partitions = options.execution.target_partitions.max(2);
@@ -247,7 +249,7 @@ async fn gather(
 ) -> PlanResult<(Vec<RecordBatch>, MemoryReservation)> {
     let (mut batches, mut seen) = (Vec::new(), HashSet::new());
     while let Some(batch) = stream.next().await {
-        let batch = batch?;
+        let batch = compact(batch?)?;
         // A cancelled query stops at the next batch, even if its operators always have one ready.
         yield_now().await;
         let bytes = new_bytes(&batch, &mut seen);
@@ -260,22 +262,6 @@ async fn gather(
         batches.push(batch);
     }
     Ok((batches, charge))
-}
-
-/// Bytes of the buffers that were not seen before: batches are often slices of one.
-pub(crate) fn new_bytes(batch: &RecordBatch, seen: &mut HashSet<usize>) -> usize {
-    fn of(data: &ArrayData, seen: &mut HashSet<usize>) -> usize {
-        let nulls = data.nulls().map(|nulls| nulls.buffer());
-        let own: usize = data
-            .buffers()
-            .iter()
-            .chain(nulls)
-            .filter(|buffer| seen.insert(buffer.data_ptr().as_ptr() as usize))
-            .map(|buffer| buffer.capacity())
-            .sum();
-        own + data.child_data().iter().map(|child| of(child, seen)).sum::<usize>()
-    }
-    batch.columns().iter().map(|column| of(&column.to_data(), seen)).sum()
 }
 
 fn stored_bytes(plan: &Arc<dyn ExecutionPlan>) -> usize {

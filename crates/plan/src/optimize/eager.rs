@@ -247,10 +247,9 @@ impl<'a> Split<'a> {
         let (left, right) = (estimate(self.join.left()), estimate(self.join.right()));
         let (Some(left), Some(right)) = (left, right) else { return false };
         let (rows, other) = if self.right { (right, left) } else { (left, right) };
-        let properties = self.side().equivalence_properties();
-        let distinct = |key: &Expr| match properties.is_expr_constant(key) {
-            Some(_) => 1.0,
-            None => of_expr(key, &rows).distinct,
+        let distinct = |key: &Expr| {
+            let guess = of_expr(key, &rows);
+            if guess.is_one { 1.0 } else { guess.distinct }
         };
         let groups: f64 = self.keys.iter().map(|(key, _)| distinct(key)).product();
         let schema = self.join.join_schema();

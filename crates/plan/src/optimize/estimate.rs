@@ -8,9 +8,10 @@ use super::selectivity::{number, selectivity};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::JoinType;
 use datafusion::common::stats::Precision;
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column as ColumnExpr, Literal};
 use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::FilterExec;
@@ -30,7 +31,7 @@ pub(super) struct Estimate {
 
 impl Estimate {
     fn unknown(&self) -> Column {
-        Column { distinct: self.base, range: None }
+        Column { distinct: self.base, range: None, is_one: false }
     }
 }
 
@@ -40,6 +41,8 @@ pub(super) struct Column {
     pub(super) distinct: f64,
     /// Least and greatest value, of numbers and dates.
     pub(super) range: Option<(f64, f64)>,
+    /// Whether a filter leaves one value of it.
+    pub(super) is_one: bool,
 }
 
 /// None where the files do not tell.
@@ -48,6 +51,11 @@ pub(super) fn estimate(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
         let mut input = estimate(filter.input())?;
         let kept = selectivity(filter.predicate(), &input.columns);
         input.rows = (input.rows * kept).max(1.0);
+        for part in split_conjunction(filter.predicate()) {
+            if let Some(column) = equated(part).and_then(|at| input.columns.get_mut(at)) {
+                column.is_one = true;
+            }
+        }
         if let Some(projection) = filter.projection() {
             input.columns = projection.iter().filter_map(|at| input.columns.get(*at).copied()).collect();
         }
@@ -66,6 +74,7 @@ pub(super) fn estimate(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
         let width = plan.schema().fields().len();
         let columns = (0..width)
             .map(|at| Column {
+                is_one: groups.get(at).is_some_and(|g| g.is_one),
                 range: groups.get(at).and_then(|g| g.range),
                 distinct: groups.get(at).map_or(rows, |g| g.distinct.min(rows)),
             })
@@ -108,7 +117,7 @@ fn hash_join(join: &HashJoinExec) -> Option<Estimate> {
         JoinType::Right => (inner.max(right.rows), right.base),
         JoinType::Full => (inner.max(left.rows).max(right.rows), left.base.max(right.base)),
     };
-    let mark = Column { distinct: 2.0, range: None };
+    let mark = Column { distinct: 2.0, range: None, is_one: false };
     let columns = match join.join_type() {
         JoinType::LeftSemi | JoinType::LeftAnti => left.columns,
         JoinType::RightSemi | JoinType::RightAnti => right.columns,
@@ -140,10 +149,21 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
                 (None, Some((least, greatest))) if whole => rows.min(greatest - least + 1.0),
                 (None, _) => rows,
             };
-            Column { distinct: distinct.max(1.0), range }
+            Column { distinct: distinct.max(1.0), range, is_one: false }
         })
         .collect();
     Some(Estimate { rows: rows.max(1.0), base: rows.max(1.0), columns })
+}
+
+/// The column that a condition lets have one value.
+fn equated(condition: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    let binary = condition.downcast_ref::<BinaryExpr>().filter(|binary| binary.op() == &Operator::Eq)?;
+    let column = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<ColumnExpr>().map(ColumnExpr::index);
+    match (column(binary.left()), column(binary.right())) {
+        (Some(at), None) if binary.right().is::<Literal>() => Some(at),
+        (None, Some(at)) if binary.left().is::<Literal>() => Some(at),
+        _ => None,
+    }
 }
 
 fn known(value: &Precision<usize>) -> Option<usize> {
@@ -156,6 +176,7 @@ pub(super) fn of_expr(expr: &Arc<dyn PhysicalExpr>, input: &Estimate) -> Column 
         return input.columns.get(column.index()).copied().unwrap_or(input.unknown());
     }
     let read = collect_columns(expr);
-    let read = read.iter().map(|column| input.columns.get(column.index()).map_or(input.base, |c| c.distinct));
-    Column { distinct: read.product::<f64>().min(input.base), range: None }
+    let read = || read.iter().filter_map(|column| input.columns.get(column.index()));
+    let distinct = read().map(|column| column.distinct).product::<f64>().min(input.base);
+    Column { distinct, range: None, is_one: read().all(|column| column.is_one) }
 }

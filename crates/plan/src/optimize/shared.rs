@@ -4,6 +4,7 @@
 //! first starts it; its rows are gathered, charged to the budget, and handed to everyone who asks. They are given
 //! back when the last place is dropped. Any reader drives the gathering, so none waits for one that has gone.
 
+use crate::frame::{compact, new_bytes};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -16,7 +17,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -126,10 +127,10 @@ impl ExecutionPlan for SharedExec {
 }
 
 async fn gather(mut input: SendableRecordBatchStream, charge: MemoryReservation) -> Gathered {
-    let mut batches = Vec::new();
+    let (mut batches, mut seen) = (Vec::new(), HashSet::new());
     while let Some(batch) = input.next().await {
-        let batch = batch.map_err(Arc::new)?;
-        charge.try_grow(batch.get_array_memory_size()).map_err(Arc::new)?;
+        let batch = batch.and_then(compact).map_err(Arc::new)?;
+        charge.try_grow(new_bytes(&batch, &mut seen)).map_err(Arc::new)?;
         batches.push(batch);
     }
     Ok(Arc::new(Rows { batches, _charge: charge }))

@@ -5,7 +5,7 @@
 
 use super::keys::{BatchKeys, Common, Encoder};
 use super::ranges::Keys;
-use crate::frame::new_bytes;
+use crate::frame::{compact, new_bytes};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::compute::{SortOptions, concat_batches};
 use datafusion::arrow::datatypes::DataType;
@@ -110,7 +110,7 @@ async fn read_one(
             part.flush(expr, encoder, limit)?;
             return Ok(part);
         };
-        let batch = batch?;
+        let batch = compact(batch?)?;
         // A cancelled query stops at the next batch, even if its operators always have one ready.
         yield_now().await;
         if batch.num_rows() == 0 {

@@ -462,6 +462,22 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
 }
 
 #[test]
+fn a_key_of_one_value_makes_no_more_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64| (0..count).map(|i| (Some(i), Some(i % 1000), Some(i % 2))).collect::<Vec<Row>>();
+    write(dir.path(), &[rows(1000), rows(20_000), vec![], vec![]]);
+    let session = open(dir.path(), 2, "64MiB", &[("trefoil.eager_rows", "5000")]);
+    let early = |condition: &str| {
+        let query =
+            format!("SELECT a.v, b.w, count(*) FROM a, b WHERE a.k = b.v AND {condition} GROUP BY a.v, b.w");
+        let plan = plan_of(&session, &query);
+        plan.lines().skip_while(|line| !line.contains("JoinExec")).any(|line| line.contains("AggregateExec"))
+    };
+    assert!(early("b.w = 1"));
+    assert!(!early("b.w >= 1"));
+}
+
+#[test]
 fn only_groups_that_a_join_asks_for_are_made() {
     let dir = tempfile::tempdir().unwrap();
     let rows = |count: i64, keys: i64| {
