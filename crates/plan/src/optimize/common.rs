@@ -90,12 +90,12 @@ impl PhysicalOptimizerRule for CommonPlans {
     }
 }
 
-fn address(plan: &Arc<dyn ExecutionPlan>) -> *const () {
+pub(super) fn address(plan: &Arc<dyn ExecutionPlan>) -> *const () {
     Arc::as_ptr(plan).cast()
 }
 
 /// An aggregate whose rows are final.
-fn is_result(plan: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn is_result(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let done = |aggregate: &AggregateExec| {
         !matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce)
     };
@@ -103,7 +103,7 @@ fn is_result(plan: &Arc<dyn ExecutionPlan>) -> bool {
 }
 
 /// Whether two plans give the same rows.
-fn same(one: &Arc<dyn ExecutionPlan>, other: &Arc<dyn ExecutionPlan>) -> bool {
+pub(super) fn same(one: &Arc<dyn ExecutionPlan>, other: &Arc<dyn ExecutionPlan>) -> bool {
     let (mine, theirs) = (one.children(), other.children());
     one.schema() == other.schema()
         && one.output_partitioning().partition_count() == other.output_partitioning().partition_count()
@@ -112,7 +112,7 @@ fn same(one: &Arc<dyn ExecutionPlan>, other: &Arc<dyn ExecutionPlan>) -> bool {
         && mine.iter().zip(theirs).all(|(mine, theirs)| same(mine, theirs))
 }
 
-fn same_node(one: &dyn ExecutionPlan, other: &dyn ExecutionPlan) -> bool {
+pub(super) fn same_node(one: &dyn ExecutionPlan, other: &dyn ExecutionPlan) -> bool {
     if let (Some(a), Some(b)) = (one.downcast_ref::<AggregateExec>(), other.downcast_ref::<AggregateExec>()) {
         let same_functions = a.aggr_expr().iter().zip(b.aggr_expr()).all(|(a, b)| {
             a == b
@@ -167,13 +167,22 @@ fn same_node(one: &dyn ExecutionPlan, other: &dyn ExecutionPlan) -> bool {
         let sources = (a.data_source().as_ref(), b.data_source().as_ref());
         let files = (sources.0.downcast_ref::<FileScanConfig>(), sources.1.downcast_ref::<FileScanConfig>());
         return match files {
-            (Some(a), Some(b)) => same_files(a, b),
+            (Some(a), Some(b)) => same_files(a, b) && a.file_source.filter() == b.file_source.filter(),
             _ => stored::is_same_scan(sources.0, sources.1),
         };
     }
     let both = |is: fn(&dyn ExecutionPlan) -> bool| is(one) && is(other);
     both(|plan| plan.is::<CooperativeExec>())
         || (both(|plan| plan.is::<CoalescePartitionsExec>()) && one.fetch() == other.fetch())
+}
+
+/// Whether two scans read the same columns of the same files, but for rows that a filter leaves out.
+pub(super) fn scans_alike(one: &DataSourceExec, other: &DataSourceExec) -> bool {
+    let sources = (one.data_source().as_ref(), other.data_source().as_ref());
+    match (sources.0.downcast_ref::<FileScanConfig>(), sources.1.downcast_ref::<FileScanConfig>()) {
+        (Some(a), Some(b)) => same_files(a, b),
+        _ => stored::is_same_scan(sources.0, sources.1),
+    }
 }
 
 fn same_files(a: &FileScanConfig, b: &FileScanConfig) -> bool {
@@ -193,13 +202,12 @@ fn same_files(a: &FileScanConfig, b: &FileScanConfig) -> bool {
         && a.file_source.file_type() == "parquet"
         && b.file_source.file_type() == "parquet"
         && a.file_source.projection() == b.file_source.projection()
-        && a.file_source.filter() == b.file_source.filter()
         && a.file_source.table_schema().table_schema() == b.file_source.table_schema().table_schema()
         && files(a) == files(b)
 }
 
 /// Whether a plan gives other rows each time it runs.
-fn draws(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+pub(super) fn draws(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let mut volatile = false;
     plan.apply(|node| {
         let mut look = |expr: &Arc<dyn PhysicalExpr>| {

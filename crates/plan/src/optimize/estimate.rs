@@ -10,6 +10,7 @@ use datafusion::common::JoinType;
 use datafusion::common::stats::Precision;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::filter::FilterExec;
@@ -25,6 +26,12 @@ pub(super) struct Estimate {
     /// Before filters: what the numbers of distinct values refer to.
     pub(super) base: f64,
     pub(super) columns: Vec<Column>,
+}
+
+impl Estimate {
+    fn unknown(&self) -> Column {
+        Column { distinct: self.base, range: None }
+    }
 }
 
 /// What is guessed of a column before filters.
@@ -143,7 +150,12 @@ fn known(value: &Precision<usize>) -> Option<usize> {
     value.get_value().copied()
 }
 
+/// A calculation has at most as many values as there are combinations of what it reads.
 pub(super) fn of_expr(expr: &Arc<dyn PhysicalExpr>, input: &Estimate) -> Column {
-    let column = expr.downcast_ref::<ColumnExpr>().and_then(|column| input.columns.get(column.index()));
-    column.copied().unwrap_or(Column { distinct: input.base, range: None })
+    if let Some(column) = expr.downcast_ref::<ColumnExpr>() {
+        return input.columns.get(column.index()).copied().unwrap_or(input.unknown());
+    }
+    let read = collect_columns(expr);
+    let read = read.iter().map(|column| input.columns.get(column.index()).map_or(input.base, |c| c.distinct));
+    Column { distinct: read.product::<f64>().min(input.base), range: None }
 }

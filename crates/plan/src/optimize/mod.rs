@@ -8,7 +8,8 @@
 //! Behind it [`EagerGroups`] makes groups before the join, where a table has many rows in few groups.
 //!
 //! [`CommonPlans`] runs late, when the plan
-//! is complete but for its dynamic filters, and lets equal parts run once.
+//! is complete but for its dynamic filters, and lets equal parts run once. [`AlikePlans`] makes parts equal that differ by a
+//! filter, and [`WantedGroups`] makes only those groups that a join will ask for.
 //!
 //! [`RunningFilters`] keeps the filters that operators derive while they run from columns of the same name, and
 //! [`RowFilters`] drops the rows that they rule out where they are read.
@@ -20,6 +21,7 @@
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
 
+mod alike;
 mod build;
 mod common;
 mod eager;
@@ -38,10 +40,12 @@ mod search;
 mod selectivity;
 mod sets;
 mod shared;
+mod sideways;
 
 pub(crate) use options::OptimizeOptions;
 pub(crate) use replace::replaced;
 
+use alike::AlikePlans;
 use common::CommonPlans;
 use eager::EagerGroups;
 use filters::RunningFilters;
@@ -51,6 +55,7 @@ use kernels::Kernels;
 use running::RowFilters;
 use scans::FilteredScans;
 use sets::GroupingSets;
+use sideways::WantedGroups;
 
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
@@ -75,6 +80,9 @@ pub(crate) fn rules() -> Vec<Rule> {
     rules.push(Arc::new(Kernels));
     rules.push(Arc::new(Groups));
     rules.push(Arc::new(FilteredScans));
-    rules.insert(before.unwrap_or(rules.len()), Arc::new(CommonPlans));
+    let before = before.unwrap_or(rules.len());
+    rules.insert(before, Arc::new(AlikePlans));
+    rules.insert(before + 1, Arc::new(CommonPlans));
+    rules.insert(before + 2, Arc::new(WantedGroups));
     rules
 }

@@ -26,10 +26,14 @@ extensions_options! {
         pub eager_groups: bool, default = true
         /// Guessed rows of that side from which it is done; 0 is always.
         pub eager_rows: usize, default = 100_000
+        /// Makes only those groups that a join with few rows will ask for.
+        pub wanted_groups: bool, default = true
         /// Groups by all columns before it groups by sets of them.
         pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.
         pub share_plans: bool, default = true
+        /// Those that differ by a filter on their groups, too.
+        pub share_alike: bool, default = true
     }
 }
 

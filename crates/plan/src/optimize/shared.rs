@@ -18,7 +18,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 type Gathered = std::result::Result<Arc<Rows>, Arc<DataFusionError>>;
 
@@ -31,6 +31,9 @@ struct Rows {
 /// What the places of a part have in common.
 #[derive(Default)]
 pub(super) struct Cell {
+    /// The part of the place that was asked first. All partitions come from it: an exchange below gives each its rows in one
+    /// pass, and in a second one, for a partition that is asked at another place, would make them again.
+    input: OnceLock<Arc<dyn ExecutionPlan>>,
     partitions: Mutex<HashMap<usize, Shared<BoxFuture<'static, Gathered>>>>,
 }
 
@@ -106,7 +109,8 @@ impl ExecutionPlan for SharedExec {
                 Some(rows) => rows.clone(),
                 None => {
                     let charge = MemoryConsumer::new("shared rows").register(context.memory_pool());
-                    let input = self.input.execute(partition, context)?;
+                    let input = self.cell.input.get_or_init(|| Arc::clone(&self.input));
+                    let input = input.execute(partition, context)?;
                     let rows = gather(input, charge).boxed().shared();
                     partitions.insert(partition, rows.clone());
                     rows
@@ -129,4 +133,38 @@ async fn gather(mut input: SendableRecordBatchStream, charge: MemoryReservation)
         batches.push(batch);
     }
     Ok(Arc::new(Rows { batches, _charge: charge }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::Int64Array;
+    use datafusion::physical_plan::Partitioning;
+    use datafusion::physical_plan::expressions::col;
+    use datafusion::physical_plan::repartition::RepartitionExec;
+    use datafusion::prelude::SessionContext;
+
+    /// Rows dealt to two partitions.
+    async fn dealt(context: &SessionContext) -> Arc<dyn ExecutionPlan> {
+        let numbers = Arc::new(Int64Array::from_iter_values(0..1000)) as _;
+        let rows = RecordBatch::try_from_iter([("x", numbers)]).unwrap();
+        let plan = context.read_batch(rows).unwrap().create_physical_plan().await.unwrap();
+        let by = Partitioning::Hash(vec![col("x", &plan.schema()).unwrap()], 2);
+        Arc::new(RepartitionExec::try_new(plan, by).unwrap())
+    }
+
+    #[tokio::test]
+    async fn partitions_asked_at_different_places_come_from_one() {
+        let context = SessionContext::new();
+        let cell = Arc::new(Cell::default());
+        let inputs = [dealt(&context).await, dealt(&context).await];
+        let places = inputs.clone().map(|input| SharedExec::new(input, Arc::clone(&cell)));
+        let [first, second] =
+            [0, 1].map(|at| places[at].execute(at, context.task_ctx()).unwrap().try_collect::<Vec<_>>());
+        let (first, second) = tokio::join!(first, second);
+        let rows: usize = first.unwrap().iter().chain(&second.unwrap()).map(RecordBatch::num_rows).sum();
+        assert_eq!(rows, 1000);
+        let made = inputs.map(|input| input.metrics().and_then(|all| all.output_rows()).unwrap_or(0));
+        assert_eq!(made, [1000, 0]);
+    }
 }

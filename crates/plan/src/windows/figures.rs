@@ -9,10 +9,12 @@ use super::spread::Spread;
 use super::sums::{Ring, Sums};
 use super::wide::WideSum;
 use datafusion::arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Builder, Float64Array, Float64Builder, Int64Array,
-    Int64Builder, PrimitiveBuilder,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Builder, Float64Array, Float64Builder,
+    Int64Array, Int64Builder, PrimitiveBuilder,
 };
-use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type, Int64Type};
+use datafusion::arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DataType, Decimal128Type, Float64Type, Int64Type,
+};
 use std::sync::{Arc, OnceLock};
 
 /// A figure and the type it is computed in.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, Session};
 
 /// Every shape that the graph of joins takes apart, and some that it must leave alone.
-const QUERIES: [&str; 55] = [
+const QUERIES: [&str; 65] = [
     "SELECT * FROM a, b WHERE a.k = b.k",
     "SELECT * FROM a, b, c WHERE a.k = b.k AND b.v = c.k",
     "SELECT c.w, a.v FROM a, b, c WHERE a.k = b.k AND b.k = c.k AND a.v > 2",
@@ -57,13 +57,23 @@ const QUERIES: [&str; 55] = [
     "SELECT t, u, max(w) AS m FROM (SELECT CAST(k - 2147483648 AS INT) AS t, CAST(v AS INT) AS u, w FROM b) x GROUP BY ROLLUP (t, u)",
     "SELECT a.v, sum(b.w) AS s, count(*) AS n, avg(b.v) AS m FROM a, b WHERE a.k = b.k GROUP BY a.v",
     "SELECT a.v, b.v + 1 AS x, a.w + b.w AS y, min(b.w) AS m, count(b.v) AS n FROM a, b WHERE a.k = b.k GROUP BY 1, 2, 3",
-    "SELECT CAST(c.v AS VARCHAR) AS t, sum(b.w) AS s, stddev(b.w) AS d FROM a, b, c WHERE a.k = b.k AND b.v = c.k GROUP BY 1",
+    "SELECT CAST(c.v AS VARCHAR) AS t, sum(b.w) AS s, round(stddev(b.w), 6) AS d FROM a, b, c WHERE a.k = b.k AND b.v = c.k GROUP BY 1",
     "SELECT a.v, b.v, sum(b.w) FILTER (WHERE b.v > 2) AS s, count(*) FILTER (WHERE b.w IS NULL) AS n FROM a, b WHERE a.k = b.k GROUP BY ROLLUP (a.v, b.v)",
     "SELECT a.v, count(DISTINCT b.w) AS n, sum(a.w + b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY a.v",
     "SELECT a.v, count(*) AS n FROM a, b WHERE a.k + 1 = b.k + b.v AND a.k < 5 GROUP BY a.v",
     "SELECT d.w, max(x.s) AS m FROM d, (SELECT b.k, a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY b.k, a.v) x WHERE x.v = d.k GROUP BY d.w",
     "SELECT k, sum(b.w) AS s FROM a JOIN b USING (k) GROUP BY k",
     "SELECT a.v, first_value(b.w ORDER BY b.w) AS f, sum(b.w) AS s FROM a, b WHERE a.k = b.k AND a.v <> b.v GROUP BY a.v",
+    "WITH g AS (SELECT a.v AS y, b.k AS i, sum(b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY a.v, b.k) SELECT x.i, x.s, z.s AS t FROM g x, g z WHERE x.i = z.i AND x.y = 2 AND z.y = 3",
+    "WITH g AS (SELECT k, v, count(*) AS n FROM b GROUP BY k, v) SELECT * FROM g WHERE v = 1 AND k > 2 UNION ALL SELECT * FROM g WHERE k > 2 AND v IS NULL UNION ALL SELECT * FROM g WHERE v = 3",
+    "WITH g AS (SELECT a.v, count(b.w) AS n FROM a LEFT JOIN b ON a.k = b.k GROUP BY a.v) SELECT * FROM g WHERE v > 3 UNION ALL SELECT n, v FROM g WHERE v <= 3",
+    "WITH g AS (SELECT v + 1 AS y, w, max(k) AS m FROM b GROUP BY v + 1, w) SELECT x.w, x.m, z.m AS n FROM g x, g z, g u WHERE x.w = z.w AND u.w = x.w AND x.y = 2 AND z.y = 3 AND u.y = 2",
+    "WITH g AS (SELECT v, w, sum(k) AS m FROM b WHERE k IN (SELECT k FROM a) GROUP BY v, w) SELECT x.w, x.m, z.m AS n FROM g x JOIN g z ON x.w = z.w WHERE x.v = 2 AND z.v = 4 AND x.m > 1",
+    "SELECT a.w, b.k FROM a, b, (SELECT k, min(v) AS m FROM b GROUP BY k) g WHERE a.k = b.k AND g.k = b.k AND g.m = b.v",
+    "SELECT * FROM a WHERE EXISTS (SELECT 1 FROM (SELECT k, max(v) AS m FROM b GROUP BY k) g WHERE g.k = a.k AND g.m = a.v)",
+    "SELECT * FROM a LEFT JOIN (SELECT k + 1 AS i, w, count(*) AS n FROM b GROUP BY k + 1, w) g ON a.k = g.i AND a.v = g.n AND a.w = g.w",
+    "SELECT * FROM d WHERE NOT EXISTS (SELECT 1 FROM (SELECT k, max(v) AS m FROM b GROUP BY k) g WHERE g.k = d.k AND g.m = d.v)",
+    "SELECT a.k, b.v FROM a, b WHERE a.k = b.k AND b.v = (SELECT min(x.v) FROM b x, c WHERE x.w = c.k AND x.k = a.k)",
 ];
 
 type Row = (Option<i64>, Option<i64>, Option<i64>);
@@ -127,7 +137,8 @@ pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 9] = [
+const OFF: [(&str, &str); 10] = [
+    ("trefoil.wanted_groups", "false"),
     ("trefoil.eager_groups", "false"),
     ("trefoil.filtered_scans", "false"),
     ("trefoil.join_order", "false"),
@@ -152,7 +163,12 @@ fn check(tables: &[Vec<Row>; 4]) {
         open(dir.path(), 1, "64MiB", &[]),
         open(dir.path(), 1, "64MiB", &[("trefoil.eager_rows", "0")]),
         open(dir.path(), 2, "8MiB", &late),
-        open(dir.path(), 5, "64MiB", &[("datafusion.execution.batch_size", "3"), ("trefoil.eager_rows", "0")]),
+        open(
+            dir.path(),
+            5,
+            "64MiB",
+            &[("datafusion.execution.batch_size", "3"), ("trefoil.eager_rows", "0")],
+        ),
         open(dir.path(), 2, "64MiB", &[("trefoil.filtered_scans", "false")]),
     ];
     for query in QUERIES {
@@ -167,7 +183,8 @@ fn check(tables: &[Vec<Row>; 4]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(5))]
+    // A step of shrinking is two hundred queries.
+    #![proptest_config(ProptestConfig { cases: 5, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn answers_do_not_depend_on_the_rules(tables in tables()) {
@@ -235,6 +252,20 @@ fn equal_parts_run_once() {
     );
     check("SELECT k, sum(w) FROM b GROUP BY k UNION ALL SELECT k, sum(v) FROM b GROUP BY k", 0);
     check("SELECT k, sum(w) AS s FROM a GROUP BY k UNION ALL SELECT k, sum(w) AS s FROM b GROUP BY k", 0);
+    // Groups of which each place wants some: filters on keys of the groups.
+    let years =
+        "WITH g AS (SELECT a.v AS year, b.k, sum(b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v, b.k)";
+    let together = format!("{years} SELECT * FROM g x, g y WHERE x.k = y.k AND x.year = 2 AND y.year = 3");
+    check(&together, 2);
+    check(&format!("{years} SELECT * FROM g WHERE year = 2 UNION ALL SELECT * FROM g WHERE year > 4"), 2);
+    check(
+        &format!(
+            "{years} SELECT * FROM g WHERE year = 2 AND k < 9 UNION ALL SELECT * FROM g WHERE year = 3 AND k < 8"
+        ),
+        0,
+    );
+    let plain = open(dir.path(), 2, "64MiB", &OFF);
+    assert_eq!(answer(&session, &together), answer(&plain, &together));
     let drawn = "SELECT k, sum(w) AS s FROM b WHERE random() < 0.5 GROUP BY k";
     check(&format!("{drawn} UNION ALL {drawn}"), 0);
 }
@@ -428,6 +459,32 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
     check("SELECT a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.v AND a.w < 3 GROUP BY a.v", 0);
     check("SELECT a.v, sum(b.w + a.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
     check("SELECT a.v, count(DISTINCT b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
+}
+
+#[test]
+fn only_groups_that_a_join_asks_for_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64, keys: i64| {
+        (0..count).map(|i| (Some(i), Some(i % keys), Some(i % 5))).collect::<Vec<Row>>()
+    };
+    write(dir.path(), &[rows(100, 7), rows(60_000, 30_000), rows(3000, 3000), rows(100, 10)]);
+    let plain = open(dir.path(), 2, "64MiB", &OFF);
+    let check = |query: &str, places: usize| {
+        for workers in [1, 2] {
+            let session = open(dir.path(), workers, "64MiB", &[]);
+            let plan = plan_of(&session, query);
+            assert_eq!(plan.matches("SharedExec").count(), places, "{query}\n{plan}");
+            assert_eq!(answer(&session, query), answer(&plain, query), "{query}");
+        }
+    };
+    let least = "(SELECT v, min(w) AS m FROM b GROUP BY v) g";
+    check(&format!("SELECT a.k FROM a, {least} WHERE a.k = g.v AND a.w = g.m"), 2);
+    check("SELECT a.k FROM a WHERE a.w = (SELECT min(b.w) FROM b WHERE b.v = a.k)", 2);
+    // The filter of the join goes down by itself; nothing is a key of the groups; as many rows as groups.
+    check(&format!("SELECT a.k FROM a, {least} WHERE a.k = g.v"), 0);
+    check(&format!("SELECT a.k FROM a, {least} WHERE a.w = g.m AND a.k = g.m + 1"), 0);
+    check(&format!("SELECT c.k FROM c, {least} WHERE c.k = g.v AND c.w = g.m"), 2);
+    check("SELECT c.k FROM c, (SELECT v, min(w) AS m FROM a GROUP BY v) g WHERE c.k = g.v AND c.w = g.m", 0);
 }
 
 #[test]

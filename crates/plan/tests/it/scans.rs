@@ -16,7 +16,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, ErrorKind, Result, Session};
 
 /// What the rows of a query are filtered by.
-const FILTERS: [&str; 30] = [
+const FILTERS: [&str; 35] = [
     "true",
     "i > 3",
     "i IS NULL",
@@ -47,6 +47,11 @@ const FILTERS: [&str; 30] = [
     "i <> 0 AND 12 / i > 3",
     "i > 100",
     "day = DATE '1970-01-02' AND word = 'ab' AND mask AND price > 1",
+    "run = 1",
+    "run IN (0, 3) AND i > 2",
+    "run < 2 OR i = 1",
+    "run <> 2 AND run > 0 AND word = 'ab'",
+    "run IS NULL",
 ];
 
 /// How a file is written.
@@ -107,7 +112,10 @@ fn batch(seeds: &[u32], nulls: u32) -> RecordBatch {
     let price: Decimal128Array = column(3).iter().map(|v| v.map(|v| i128::from(v) * 77 - 5)).collect();
     let wide: Decimal128Array =
         column(4).iter().map(|v| v.map(|v| (i128::from(v) - 3) * 123_456_789_012_345_678)).collect();
+    // In order, as many files have a column: pages and steps of one value.
+    let run: Int32Array = (0..seeds.len()).map(|row| Some(narrow(row as i64 / 60))).collect();
     let columns: Vec<(&str, ArrayRef)> = vec![
+        ("run", Arc::new(run)),
         ("i", Arc::new(Int64Array::from(column(0)))),
         (
             "word",

@@ -9,10 +9,11 @@
 //! several times, by filters and for the batch, and then has all rows of the step in one page.
 
 use super::hybrid::Hybrid;
+use super::levels::Valid;
 use super::pages::{Next, Page, Pages, Spare};
 use super::selection::{Selection, Table};
 use super::texts::starts_of;
-use super::values::{NULL, Place, Plain, Rows, Values};
+use super::values::{Place, Plain, Rows, Values};
 use super::{broken, unsupported};
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::FieldRef;
@@ -35,6 +36,8 @@ pub(super) struct Column {
     /// Of the rows of the page from `ids_from` on.
     ids: Vec<u32>,
     ids_from: usize,
+    /// Of the values that are there, of a page with nulls.
+    held: Vec<u32>,
     starts: Vec<u32>,
     spare: Spare,
     /// Counts dictionaries.
@@ -72,6 +75,7 @@ impl Column {
             state: State::Between,
             ids: Vec::new(),
             ids_from: 0,
+            held: Vec::new(),
             starts: Vec::new(),
             spare: Spare::default(),
             version: 0,
@@ -119,6 +123,14 @@ impl Column {
     /// Keeps the rows of a step whose entries pass; the step is in one page, which [`Self::dictionary_at`] has seen.
     pub(super) fn keep(&mut self, first: usize, table: &Table, selection: &mut Selection) -> Result<()> {
         let at = first - self.rows.0;
+        if let Some(id) = self.same(at, selection.step())? {
+            if id as usize >= self.values.dictionary_len() {
+                check(&[id], self.values.dictionary_len())?;
+            } else if !table.passes(id) {
+                selection.clear();
+            }
+            return Ok(());
+        }
         self.read_ids(at, at + selection.step())?;
         let ids = &self.ids[at - self.ids_from..][..selection.step()];
         selection.retain(ids, table);
@@ -162,6 +174,16 @@ impl Column {
         }
         let nulls = matches!(self.state, State::Unpacked(_, Form::AllIds));
         self.values.take_ids(place, &self.ids, self.ids_from.wrapping_sub(begin), rows, nulls)
+    }
+
+    /// The entry of the next `count` rows of the page, if it is one for all of them, as where a file is sorted; they stay unread.
+    fn same(&mut self, from: usize, count: usize) -> Result<Option<u32>> {
+        let State::Unpacked(page, Form::Ids(hybrid, behind)) = &mut self.state else { return Ok(None) };
+        let Some(skipped) = from.checked_sub(*behind) else { return Ok(None) };
+        let bytes = page.body.bytes();
+        hybrid.skip(bytes, skipped)?;
+        *behind = from;
+        hybrid.same(bytes, count)
     }
 
     /// Has the numbers of the entries of some rows of the page in `ids`.
@@ -227,7 +249,7 @@ impl Column {
             return Err(broken("a page has another number of rows than it says".into()));
         }
         let bytes = page.body.bytes();
-        let held = page.valid.as_ref().map_or(page.count, |valid| valid.iter().sum::<u32>() as usize);
+        let held = page.valid.as_ref().map_or(page.count, Valid::held);
         self.ids.clear();
         self.ids_from = 0;
         let hybrid = match page.encoding {
@@ -243,7 +265,7 @@ impl Column {
                 if needed > bytes.len().saturating_sub(page.values) {
                     return Err(broken("a page has fewer values than rows".into()));
                 }
-                let places = page.valid.as_deref().map(places_of);
+                let places = page.valid.as_ref().map(Valid::places);
                 self.state = State::Unpacked(page, Form::Plain { places });
                 return Ok(());
             }
@@ -260,15 +282,11 @@ impl Column {
         self.state = match &page.valid {
             None => State::Unpacked(page, Form::Ids(hybrid, 0)),
             Some(valid) => {
-                let (mut hybrid, mut ids) = (hybrid, Vec::with_capacity(held));
-                hybrid.read(bytes, held, &mut ids)?;
-                check(&ids, self.values.dictionary_len())?;
-                let mut next = 0;
-                self.ids.extend(valid.iter().map(|valid| {
-                    let id = ids.get(next).copied().unwrap_or(NULL);
-                    next += *valid as usize;
-                    if *valid == 0 { NULL } else { id }
-                }));
+                let mut hybrid = hybrid;
+                self.held.clear();
+                hybrid.read(bytes, held, &mut self.held)?;
+                check(&self.held, self.values.dictionary_len())?;
+                valid.spread(&self.held, &mut self.ids);
                 State::Unpacked(page, Form::AllIds)
             }
         };
@@ -289,16 +307,6 @@ fn check(ids: &[u32], entries: usize) -> Result<()> {
         true => Err(broken(format!("entry {most} of a dictionary of {entries} entries"))),
         false => Ok(()),
     }
-}
-
-fn places_of(valid: &[u32]) -> Vec<u32> {
-    let mut next = 0;
-    let places = valid.iter().map(|valid| {
-        let place = if *valid == 0 { NULL } else { next };
-        next += valid;
-        place
-    });
-    places.collect()
 }
 
 fn first_of(rows: Rows<'_>) -> Option<usize> {

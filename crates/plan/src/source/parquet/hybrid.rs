@@ -6,6 +6,7 @@
 //! Source: the chapter "Run Length Encoding / Bit-Packing Hybrid" of the Parquet format.
 
 use super::broken;
+use super::levels::Valid;
 use datafusion::common::Result;
 
 /// A place among the runs of a page.
@@ -65,6 +66,25 @@ impl Hybrid {
         Ok(())
     }
 
+    /// Puts the next `count` values, which have one bit, behind `out`.
+    pub(super) fn read_bits(&mut self, bytes: &[u8], mut count: usize, out: &mut Valid) -> Result<()> {
+        while count > 0 {
+            let taken = self.in_run(bytes, count)?;
+            match self.run {
+                Run::Same { value, left } => {
+                    out.push_run(value & 1 == 1, taken);
+                    self.run = Run::Same { value, left: left - taken };
+                }
+                Run::Packed { from, first, left } => {
+                    out.push_packed(&bytes[from..self.at.min(bytes.len())], first, taken);
+                    self.run = Run::Packed { from, first: first + taken, left: left - taken };
+                }
+            }
+            count -= taken;
+        }
+        Ok(())
+    }
+
     /// Leaves out the next `count` values.
     pub(super) fn skip(&mut self, bytes: &[u8], mut count: usize) -> Result<()> {
         if self.width == 0 {
@@ -83,10 +103,16 @@ impl Hybrid {
         Ok(())
     }
 
-    /// Whether the next `count` values are all `value` by the first run alone.
-    pub(super) fn all(&mut self, bytes: &[u8], value: u32, count: usize) -> Result<bool> {
+    /// The value that the next `count` values are, if the first run alone says so.
+    pub(super) fn same(&mut self, bytes: &[u8], count: usize) -> Result<Option<u32>> {
+        if self.width == 0 {
+            return Ok(Some(0));
+        }
         self.in_run(bytes, count)?;
-        Ok(matches!(self.run, Run::Same { value: found, left } if found == value && left >= count))
+        Ok(match self.run {
+            Run::Same { value, left } if left >= count => Some(value),
+            _ => None,
+        })
     }
 
     /// How many of `count` values the current run, or else the next one, has.
@@ -138,7 +164,7 @@ impl Hybrid {
 }
 
 /// Eight bytes from a place on, zeros behind the end.
-fn word(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u64 {
     if let Some(held) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         return u64::from_le_bytes(*held);
     }

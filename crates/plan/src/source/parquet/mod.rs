@@ -12,7 +12,7 @@
 //!
 //! - `open`: a file, by its footer; what is not read here is left to DataFusion, file by file.
 //! - `scan`: steps, row groups, batches. `filter`, `selection`: which rows of a step are left.
-//! - `column`, `pages`: a column of a row group; `hybrid`: its packed numbers.
+//! - `column`, `pages`: a column of a row group; `hybrid`: its packed numbers; `levels`: its nulls.
 //! - `values`: what a column holds; `numbers`, `texts`, and `kinds`, which says which columns those are.
 //!
 //! Neither the page index nor Bloom filters are read: the filters look at all rows of a row group that its statistics keep, one
@@ -22,6 +22,7 @@ mod column;
 mod filter;
 mod hybrid;
 mod kinds;
+mod levels;
 mod numbers;
 mod open;
 mod pages;

@@ -5,7 +5,7 @@
 //! unpacked here, into memory that the next page uses again instead of fresh memory, which the system would have to clear.
 
 use super::broken;
-use super::hybrid::Hybrid;
+use super::levels::Valid;
 use bytes::Bytes;
 use bytes::buf::{Buf, Reader};
 use datafusion::arrow::buffer::Buffer;
@@ -114,7 +114,7 @@ pub(super) struct Page {
     /// Where the values begin.
     pub(super) values: usize,
     /// For each row whether it has a value; none if all have.
-    pub(super) valid: Option<Vec<u32>>,
+    pub(super) valid: Option<Valid>,
 }
 
 /// What comes next.
@@ -206,7 +206,7 @@ impl Pages {
                 let (valid, values) = match (self.nullable, def_level_encoding) {
                     (false, _) => (None, 0),
                     #[allow(deprecated)]
-                    (true, Encoding::BIT_PACKED) => old_levels(body.bytes(), count)?,
+                    (true, Encoding::BIT_PACKED) => Valid::read_old(body.bytes(), count)?,
                     (true, _) => {
                         let bytes = body.bytes();
                         let length = bytes.first_chunk::<4>().map(|length| u32::from_le_bytes(*length));
@@ -214,7 +214,7 @@ impl Pages {
                         let Some(levels) = bytes.get(..end) else {
                             return Err(broken("a page ends before its values".into()));
                         };
-                        (levels_of(levels, 4, count)?, end)
+                        (Valid::read(levels, 4, count)?, end)
                     }
                 };
                 Ok(Page { body, encoding, count, values, valid })
@@ -236,7 +236,7 @@ impl Pages {
                     return Err(broken("a page ends before its values".into()));
                 };
                 let valid = match self.nullable && num_nulls > 0 {
-                    true => levels_of(levels, 0, count)?,
+                    true => Valid::read(levels, 0, count)?,
                     false => None,
                 };
                 if self.snappy.is_some() && is_compressed {
@@ -271,24 +271,4 @@ impl Pages {
         decoder.decompress(packed, &mut bytes[..length]).map_err(damaged)?;
         Ok(Body::Own(bytes, length))
     }
-}
-
-fn levels_of(bytes: &[u8], at: usize, count: usize) -> Result<Option<Vec<u32>>> {
-    let mut hybrid = Hybrid::new(at, 1)?;
-    if count == 0 || hybrid.all(bytes, 1, count)? {
-        return Ok(None);
-    }
-    let mut levels = Vec::with_capacity(count);
-    hybrid.read(bytes, count, &mut levels)?;
-    Ok(levels.contains(&0).then_some(levels))
-}
-
-/// As the first writers had them: a bit a row, the highest bit of a byte first.
-fn old_levels(bytes: &[u8], count: usize) -> Result<(Option<Vec<u32>>, usize)> {
-    let length = count.div_ceil(8);
-    let Some(bits) = bytes.get(..length) else {
-        return Err(broken("a page ends before its values".into()));
-    };
-    let levels: Vec<u32> = (0..count).map(|row| u32::from(bits[row / 8] >> (7 - row % 8) & 1)).collect();
-    Ok((levels.contains(&0).then_some(levels), length))
 }

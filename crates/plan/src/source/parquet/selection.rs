@@ -31,6 +31,12 @@ impl Selection {
         if self.all { Rows::Range(0, self.step) } else { Rows::Some(&self.rows) }
     }
 
+    /// Keeps none.
+    pub(super) fn clear(&mut self) {
+        self.all = false;
+        self.rows.clear();
+    }
+
     /// Keeps the rows whose entries pass, without a branch for each; there is an id for each row of the step.
     pub(super) fn retain(&mut self, ids: &[u32], table: &Table) {
         let mut kept = 0;
