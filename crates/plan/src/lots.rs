@@ -64,10 +64,20 @@ impl ScalarUDFImpl for RowHash {
     }
 }
 
-/// The hashes of rows, from their seed; rows with equal values have equal hashes, whatever batch they are in.
+/// The hashes of so many rows, from a seed; rows with equal values have equal hashes, whatever batch they are in.
 ///
 /// # Errors
 /// For types that cannot be ordered.
+///
+/// ```
+/// use std::sync::Arc;
+/// use trefoil_plan::arrow::array::{ArrayRef, Int64Array};
+///
+/// let column: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 1]));
+/// let hashes = trefoil_plan::row_hashes(7, &[column], 3).map_err(trefoil_plan::Error::user)?;
+/// assert!(hashes.value(0) == hashes.value(2) && hashes.value(0) != hashes.value(1));
+/// # Ok::<(), trefoil_plan::Error>(())
+/// ```
 pub fn row_hashes(seed: u64, columns: &[ArrayRef], rows: usize) -> Result<UInt64Array> {
     let start = mix(seed);
     if columns.is_empty() {

@@ -551,7 +551,11 @@ fn renamed(session: &Session, query: &DataFrame, width: usize) -> Result<DataFra
 }
 
 fn type_tokens(data_type: &DataType) -> Result<Vec<Token>> {
-    let name = crate::value::types::name(data_type);
+    let name = match data_type {
+        // Whatever the zone of the session.
+        DataType::Timestamp(_, None) => "timestamp_ntz".to_owned(),
+        other => crate::value::types::name(other),
+    };
     let tokens = crate::tokens::tokens(&crate::dialect::TrefoilDialect, &name, false)
         .map_err(|error| invalid(format!("the type {name}: {error}")))?;
     Ok(tokens.into_iter().map(|token| token.token).collect())

@@ -109,6 +109,25 @@ fn tables_and_files() {
         );
         prints(&session, &text, &["1"]);
     }
+    // Written and read back, in every format that SQL writes.
+    for format in ["parquet", "csv", "json", "arrow"] {
+        let at = dir.path().join(format);
+        set(
+            &session,
+            &format!(
+                "CREATE TABLE {format}s (at TIMESTAMP, seen TIMESTAMP_NTZ) USING {format} LOCATION '{}'",
+                at.display()
+            ),
+        );
+        let values = "VALUES (TIMESTAMP'2024-07-01 06:00:00', TIMESTAMP_NTZ'2024-07-01 06:00:00'), (timestamp_seconds(0), NULL)";
+        set(&session, &format!("INSERT INTO {format}s {values}"));
+        set(&session, &format!("INSERT INTO {format}s {values}"));
+        prints(
+            &session,
+            &format!("SELECT DISTINCT at, unix_seconds(at), seen FROM {format}s ORDER BY at"),
+            &["1969-12-31 19:00:00|0|NULL", "2024-07-01 06:00:00|1719828000|2024-07-01 06:00:00"],
+        );
+    }
     // Columns of a table are moments of the zone in which it was made.
     set(&session, "CREATE TABLE made (at TIMESTAMP, seen TIMESTAMP_NTZ)");
     set(
