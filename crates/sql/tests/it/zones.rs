@@ -3,7 +3,7 @@
 
 use super::as_spark::{check_file, rows};
 use super::{prints, session};
-use datafusion::arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray, TimestampNanosecondArray};
 use std::sync::Arc;
 use trefoil_plan::{ErrorKind, Session};
 use trefoil_sql::SqlSession;
@@ -95,6 +95,15 @@ fn tables_and_files() {
         ],
     );
     prints(&session, "DESCRIBE t", &["u|timestamp|NULL", "b|timestamp|NULL", "l|timestamp_ntz|NULL"]);
+    // Nanoseconds, as pandas writes them.
+    let nanos: ArrayRef =
+        Arc::new(TimestampNanosecondArray::from(vec![1_719_828_000_000_000_007]).with_timezone("UTC"));
+    session.register_batches("nanos", vec![RecordBatch::try_from_iter([("n", nanos)]).unwrap()]).unwrap();
+    prints(
+        &session,
+        "SELECT n, hour(n), CAST(n AS DATE), n > '2024-07-01 05:59:59' FROM nanos",
+        &["2024-07-01 06:00:00.000000007|6|2024-07-01|true"],
+    );
     // By name, alias, path and sub-query; with other columns' names kept.
     let path = dir.path().join("t.parquet");
     session.block_on(async {
