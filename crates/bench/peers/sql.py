@@ -1,7 +1,8 @@
 """Runs SQL for the suite `sql`: sql.py PEER THREADS NAME=FILE..., then one JSON text a line on standard input.
 
 Answers each with one line: {"time": seconds, "rows": n, "sums": [sum of each numeric column]} or {"error": text}.
-The time is from the text to all rows in Python, as a user of the peer has them. PEER is polars or duckdb.
+The time is from the text to all rows in Python, as a user of the peer has them. PEER is polars, duckdb or spark. Without
+other arguments it prints the peers that this Python has.
 """
 import json
 import os
@@ -28,6 +29,29 @@ def duckdb(threads, tables):
     return lambda text: connection.execute(text).fetchall()
 
 
+def spark(threads, tables):
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    from pyspark.sql import SparkSession
+
+    # One exchange has as many parts as there are threads: 200, the default, is for clusters.
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.driver.memory": "8g",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": threads,
+    }
+    session = SparkSession.builder.master(f"local[{threads}]").config(map=settings).getOrCreate()
+    session.sparkContext.setLogLevel("OFF")
+    for name, path in tables:
+        session.read.parquet(path).createOrReplaceTempView(name)
+    return lambda text: session.sql(text).collect()
+
+
+PEERS = {"polars": (polars, "polars"), "duckdb": (duckdb, "duckdb"), "spark": (spark, "pyspark")}
+
+
 def sums(rows):
     import decimal
 
@@ -43,9 +67,14 @@ def sums(rows):
 
 
 def main():
+    if len(sys.argv) == 1:
+        from importlib.util import find_spec
+
+        print(json.dumps([peer for peer, (_, module) in PEERS.items() if find_spec(module)]))
+        return
     peer, threads, *tables = sys.argv[1:]
     tables = [table.split("=", 1) for table in tables]
-    run = {"polars": polars, "duckdb": duckdb}[peer](threads, tables)
+    run = PEERS[peer][0](threads, tables)
     for line in sys.stdin:
         text = json.loads(line)
         try:

@@ -13,7 +13,7 @@ suites
   core      tasks, graphs, actors and objects, beside tokio, rayon and hand-written loops
   sql       the 22 queries of TPC-H, beside plain DataFusion
   tpcds     queries of the class of TPC-DS, beside the same
-  files     ten thousand small Parquet files counted and summed, beside the same
+  files     ten thousand small Parquet files counted and summed, beside the same; with --python beside Spark too
   frames    the db-benchmark and everyday work on tables; with --python beside Polars, DuckDB, pandas, Dask
   memory    spilling beside the bare disk, cancelling, events, resident memory of TPC-H under budgets
   mixed     queries, tasks and a kernel at once, beside a light query and an actor
@@ -28,7 +28,8 @@ options
   --workers N       threads of each peer (default: the cores this process may use)
   --scale F         sql, tpcds: scale factor (default 0.1)
   --rows N          frames: rows of the tables, such as 1e7 (default 1e6)
-  --python PATH     sql, frames: a Python with polars, duckdb (frames: pandas, dask); those are run beside trefoil
+  --python PATH     sql, tpcds, files, frames: a Python with polars, duckdb, pyspark (frames: pandas, dask); what it has
+                    is run beside trefoil, Spark for files, or where --peer names it
   --data DIR        sql, frames: where the tables are, or are made (default below target/)
   --memory LIMIT    sql, frames: trefoil's memory budget, such as 128MiB (default 80 % of the machine)
   --occupy TABLE    sql: keep this table persisted in trefoil's store meanwhile

@@ -7,11 +7,35 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde::Deserialize;
 
+use crate::arguments::Arguments;
 use crate::sql_suite::Digest;
 use crate::{Error, Result};
 
 /// The peers that the script knows.
-pub const NAMES: [&str; 2] = ["polars", "duckdb"];
+const NAMES: [&str; 3] = ["polars", "duckdb", "spark"];
+
+/// Of the suite `files` alone unless it is asked for: it takes minutes for the others.
+const SLOW: &str = "spark";
+
+/// The peers to run: those that were named, or those that this Python has.
+pub fn names(python: &Path, arguments: &Arguments, suite: &str) -> Result<Vec<&'static str>> {
+    if !arguments.peers.is_empty() {
+        return Ok(NAMES.into_iter().filter(|name| arguments.wants_peer(name)).collect());
+    }
+    let asked = Command::new(python)
+        .arg(script())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot start `{}`: {error}", python.display()))?;
+    let there: Vec<String> = serde_json::from_slice(&asked.stdout)
+        .map_err(|error| format!("`{}` does not say which peers it has: {error}", python.display()))?;
+    let wanted = |name: &&str| there.iter().any(|there| there == name) && (*name != SLOW || suite == "files");
+    Ok(NAMES.into_iter().filter(wanted).collect())
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/sql.py")
+}
 
 /// A running process.
 pub struct PythonPeer {
@@ -43,10 +67,9 @@ impl PythonPeer {
         threads: usize,
         tables: &[(&str, PathBuf)],
     ) -> Result<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/sql.py");
         let tables = tables.iter().map(|(table, path)| format!("{table}={}", path.display()));
         let mut child = Command::new(python)
-            .arg(script)
+            .arg(script())
             .args([name, &threads.to_string()])
             .args(tables)
             .stdin(Stdio::piped())

@@ -5,7 +5,7 @@
 //!
 //! Both read the same Parquet files, both start from SQL text and fetch every row. Plain DataFusion has its
 //! defaults on a tokio runtime with as many threads; trefoil has its session's defaults: its budget, its
-//! CPU runtime. With `--python` Polars and DuckDB take their turns from a process of their own (`sql_peer`). Row
+//! CPU runtime. With `--python` Polars, DuckDB and Spark take their turns from processes of their own (`sql_peer`). Row
 //! counts and the sums of numeric columns of all results must agree, else the suite fails at its end.
 //!
 //! `trivial_query` is what a query costs before its rows (`trivial`).
@@ -234,8 +234,8 @@ fn measure(arguments: &Arguments, report: &mut Report, workload: &Workload) -> R
     if arguments.wants_peer("datafusion") {
         peers.push(Peer::plain(arguments, tables)?);
     }
-    for name in sql_peer::NAMES {
-        if let Some(python) = arguments.python.as_ref().filter(|_| arguments.wants_peer(name)) {
+    if let Some(python) = &arguments.python {
+        for name in sql_peer::names(python, arguments, workload.name)? {
             peers.push(Peer::Python(PythonPeer::start(name, python, arguments.workers, tables)?));
         }
     }

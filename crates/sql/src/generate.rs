@@ -216,15 +216,18 @@ pub(crate) struct SparkRelations;
 impl RelationPlanner for SparkRelations {
     fn plan_relation(
         &self,
-        relation: TableFactor,
+        mut relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
+        if let Some(planned) = crate::zone::relation(&mut relation, context)? {
+            return Ok(planned);
+        }
         let planned = |plan: LogicalPlan, alias: Option<TableAlias>| {
             Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
         };
         match relation {
             TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
-                sample(relation, context)
+                crate::sample::sample(relation, context)
             }
             TableFactor::Table { ref name, .. } if name.to_string().trim_matches('`') == ONE_ROW => {
                 planned(LogicalPlanBuilder::empty(true).build()?, None)
@@ -386,58 +389,6 @@ fn range(arguments: Vec<ast::Expr>, context: &mut dyn RelationPlannerContext) ->
     let column = scan.schema().columns().into_iter().next().map(Expr::Column);
     let columns = column.map(|c| c.alias("id")).into_iter().collect::<Vec<_>>();
     scan.project(columns)?.build()
-}
-
-/// `TABLESAMPLE (10 PERCENT)`, `(5 ROWS)`, `(BUCKET 1 OUT OF 4)`.
-fn sample(mut relation: TableFactor, context: &mut dyn RelationPlannerContext) -> Result<RelationPlanning> {
-    let taken = match &mut relation {
-        TableFactor::Table { sample, .. } | TableFactor::Derived { sample, .. } => sample.take(),
-        _ => None,
-    };
-    let Some(TableSampleKind::BeforeTableAlias(sample) | TableSampleKind::AfterTableAlias(sample)) = taken
-    else {
-        return Ok(RelationPlanning::Original(Box::new(relation)));
-    };
-    if sample.seed.is_some() {
-        return Err(condition::unsupported("TABLESAMPLE .. REPEATABLE; leave the seed out."));
-    }
-    if sample.name.is_some() || sample.offset.is_some() {
-        return Err(condition::unsupported("the method or offset of TABLESAMPLE."));
-    }
-    let input = context.plan(relation)?;
-    let number = |expr: ast::Expr, context: &mut dyn RelationPlannerContext| -> Result<f64> {
-        match context.sql_to_expr(expr, input.schema())? {
-            Expr::Literal(scalar, _) => functions::row::literal(&scalar)
-                .map(|v| v.float())
-                .ok_or_else(|| condition::parameter("TABLESAMPLE", "the size must be a number")),
-            _ => Err(condition::parameter("TABLESAMPLE", "the size must be a constant")),
-        }
-    };
-    let share = match (&sample.quantity, &sample.bucket) {
-        (Some(quantity), _) => {
-            let n = number(quantity.value.clone(), context)?;
-            if matches!(quantity.unit, Some(TableSampleUnit::Rows)) {
-                let plan = LogicalPlanBuilder::from(input).limit(0, Some(n.max(0.0) as usize))?.build()?;
-                return Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))));
-            }
-            if !(0.0..=100.0).contains(&n) {
-                return Err(condition::parameter("TABLESAMPLE", "a percentage is between 0 and 100"));
-            }
-            n / 100.0
-        }
-        (None, Some(bucket)) if bucket.on.is_none() => {
-            let value = |v: &ValueWithSpan| v.to_string().parse::<f64>().unwrap_or(f64::NAN);
-            let share = value(&bucket.bucket) / value(&bucket.total);
-            if !(0.0..=1.0).contains(&share) {
-                return Err(condition::parameter("TABLESAMPLE", "no such bucket"));
-            }
-            share
-        }
-        _ => return Err(condition::unsupported("this form of TABLESAMPLE.")),
-    };
-    let drawn = datafusion::functions::math::expr_fn::random().lt(lit(share));
-    let plan = LogicalPlanBuilder::from(input).filter(drawn)?.build()?;
-    Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, None))))
 }
 
 /// One row for each group of the columns that are not named, one column for each value and aggregate.

@@ -6,6 +6,7 @@ use crate::lateral::Laterals;
 use crate::planner::{SparkPlanner, SparkTypes};
 use crate::settings::SparkSettings;
 use crate::statements::SparkState;
+use crate::zone::SessionZone;
 use datafusion::execution::SessionStateBuilder;
 use std::sync::Arc;
 use trefoil_plan::Session;
@@ -25,6 +26,11 @@ pub(crate) fn nanoseconds(session: &Session) -> bool {
     set(session, SparkSettings::nanoseconds)
 }
 
+/// The time zone of this session.
+pub(crate) fn zone(session: &Session) -> SessionZone {
+    crate::settings::zone(session.context().state_ref().read().config().options())
+}
+
 fn set(session: &Session, setting: impl Fn(&SparkSettings) -> bool) -> bool {
     // Read in place: a copy of the state copies the names of a thousand functions.
     let state = session.context().state_ref();
@@ -33,8 +39,13 @@ fn set(session: &Session, setting: impl Fn(&SparkSettings) -> bool) -> bool {
 }
 
 fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
+    let settings = SparkSettings::default();
+    let zone = settings.zone.clone();
     // First of all planners: the others would take what is ours.
-    builder.expr_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkPlanner));
+    builder
+        .expr_planners()
+        .get_or_insert_with(Vec::new)
+        .insert(0, Arc::new(SparkPlanner { zone: zone.clone() }));
     builder.scalar_functions().get_or_insert_with(Vec::new).extend(functions::scalars().cloned());
     builder.aggregate_functions().get_or_insert_with(Vec::new).extend(
         functions::aggregate::all()
@@ -50,12 +61,12 @@ fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     builder.relation_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkRelations));
     if let Some(config) = builder.config() {
         config.set_extension(Arc::new(SparkState::default()));
-        config.options_mut().extensions.insert(SparkSettings::default());
+        config.options_mut().extensions.insert(settings);
         let parser = &mut config.options_mut().sql_parser;
         // The least value is null.
         parser.default_null_ordering = "nulls_min".into();
         parser.map_string_types_to_utf8view = false;
         parser.parse_float_as_decimal = true;
     }
-    builder.with_type_planner(Arc::new(SparkTypes))
+    builder.with_type_planner(Arc::new(SparkTypes { zone }))
 }

@@ -61,6 +61,7 @@ mod reference;
 mod refuse;
 mod repair;
 mod rewrite;
+mod sample;
 mod session;
 mod settings;
 pub mod spark_format;
@@ -72,6 +73,7 @@ mod tokens;
 mod travel;
 mod using;
 mod value;
+mod zone;
 
 pub use extend::{Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlReturn, SqlValue, WindowFn};
 pub use parameters::{Parameter, Parameters};

@@ -3,6 +3,7 @@
 use crate::functions::{self, call};
 use crate::rewrite::MARK;
 use crate::value::{cast, datetime, decimal, types};
+use crate::zone::{self, SessionZone};
 use crate::{condition, interval};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{DFSchema, ScalarValue};
@@ -16,7 +17,9 @@ use std::sync::Arc;
 
 /// Spark's operators, literals, casts and scalar functions.
 #[derive(Debug)]
-pub(crate) struct SparkPlanner;
+pub(crate) struct SparkPlanner {
+    pub(crate) zone: SessionZone,
+}
 
 /// Whether a call by this name is planned here, and not by DataFusion's registry.
 pub(crate) fn is_planned(name: &str) -> bool {
@@ -37,6 +40,10 @@ impl ExprPlanner for SparkPlanner {
         if unknown(&expr.left, schema) || unknown(&expr.right, schema) {
             return Ok(PlannerResult::Original(expr));
         }
+        let expr = match self.zone.label() {
+            Some(zone) => zone::beside_intervals(expr, &zone, schema)?,
+            None => expr,
+        };
         match binary(&expr, schema)? {
             Some(planned) => Ok(PlannerResult::Planned(planned)),
             None => Ok(PlannerResult::Original(expr)),
@@ -57,14 +64,25 @@ impl ExprPlanner for SparkPlanner {
             let Some(Expr::Literal(ScalarValue::Utf8(Some(text)), _)) = expr.values.first() else {
                 return Ok(PlannerResult::Original(expr));
             };
-            return Ok(PlannerResult::Planned(lit(literal(kind, text)?)));
+            let settled = match self.zone.label() {
+                Some(zone) => zone::literal(kind, text, &zone)?,
+                None => None,
+            };
+            return Ok(PlannerResult::Planned(lit(match settled {
+                Some(value) => value,
+                None => literal(kind, text)?,
+            })));
         }
         let mut arguments = expr.values;
         arguments.remove(0);
         if arguments.iter().any(|argument| unknown(argument, schema)) {
             return Ok(PlannerResult::Planned(call("#unknown", arguments)?));
         }
-        Ok(PlannerResult::Planned(named(tag, arguments, schema)?))
+        Ok(PlannerResult::Planned(match self.zone.label() {
+            _ if tag == "current_timezone" => zone::text(&self.zone.name()),
+            Some(zone) => zone::call(&zone, tag, arguments, schema)?,
+            None => named(tag, arguments, schema)?,
+        }))
     }
 
     fn plan_field_access(
@@ -104,7 +122,7 @@ fn literal(kind: &str, text: &str) -> Result<ScalarValue> {
     match kind {
         "number" => number(text),
         "date" => Ok(ScalarValue::Date32(Some(datetime::parse_date(text).ok_or_else(|| bad("DATE"))?))),
-        "timestamp" => {
+        "timestamp" | "timestamp_ntz" => {
             let micros = datetime::parse_timestamp(text).ok_or_else(|| bad("TIMESTAMP"))?;
             Ok(ScalarValue::TimestampMicrosecond(Some(micros), None))
         }
@@ -217,7 +235,11 @@ pub(crate) fn cast_to(expr: Expr, to: &DataType, schema: &DFSchema, fallible: bo
         (f, t) if f.is_integer() && t.is_integer() => f.primitive_width() <= t.primitive_width(),
         (f, T::Float64) if f.is_numeric() => true,
         (f, T::Float32) if f.is_integer() => true,
-        (T::Date32, T::Timestamp(..)) | (T::Timestamp(..), T::Date32) => true,
+        (T::Date32, t @ T::Timestamp(..)) | (t @ T::Timestamp(..), T::Date32) => types::zone_of(t).is_none(),
+        // Only the name of the zone changes.
+        (f @ T::Timestamp(_, Some(_)), t @ T::Timestamp(_, Some(_))) => {
+            types::zone_of(f).is_some() || types::zone_of(t).is_some()
+        }
         (f, T::Decimal128(p, s)) if f.is_integer() => {
             decimal::type_for(f).is_some_and(|(q, _)| i32::from(*p) - i32::from(*s) >= i32::from(q))
         }
@@ -235,7 +257,7 @@ pub(crate) fn cast_to(expr: Expr, to: &DataType, schema: &DFSchema, fallible: bo
 }
 
 /// A call by mark.
-fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+pub(crate) fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
     let type_of = |expr: &Expr| expr.get_type(schema).map(|t| types::plain(&t));
     if let Some(native) = crate::native::call(name, &arguments, schema) {
         return Ok(native);
@@ -519,7 +541,7 @@ fn arithmetic(
 }
 
 /// The days of a constant interval that is a whole number of them.
-fn days(expr: &Expr) -> Option<i32> {
+pub(crate) fn days(expr: &Expr) -> Option<i32> {
     match expr {
         Expr::Literal(ScalarValue::DurationMicrosecond(Some(micros)), _) if micros % datetime::DAY == 0 => {
             i32::try_from(micros / datetime::DAY).ok()
@@ -578,6 +600,17 @@ fn comparison(
         let (l, r) = cast_to_pair(left, right, &common, schema)?;
         return Ok(Some(native(l, operator, r)));
     }
+    // A moment in a zone beside a date or a reading of a clock.
+    let moments = types::zone_of(&a).is_some() || types::zone_of(&b).is_some();
+    if moments
+        && a != b
+        && types::is_datetime(&a)
+        && types::is_datetime(&b)
+        && let Some(common) = types::wider(&a, &b)
+    {
+        let (l, r) = cast_to_pair(left, right, &common, schema)?;
+        return Ok(Some(native(l, operator, r)));
+    }
     if matches!(op, Op::Spaceship) {
         return Ok(Some(native(left, operator, right)));
     }
@@ -586,13 +619,23 @@ fn comparison(
 
 /// Spark's names of types.
 #[derive(Debug)]
-pub(crate) struct SparkTypes;
+pub(crate) struct SparkTypes {
+    pub(crate) zone: SessionZone,
+}
 
 impl TypePlanner for SparkTypes {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
-        let found = data_type(sql_type);
+        let found = data_type(sql_type).map(|found| match self.zone.label() {
+            Some(zone) if !without_zone(sql_type) => zone::of_session(&found, &zone),
+            _ => found,
+        });
         Ok(found.map(|t| Arc::new(Field::new("", t, true))))
     }
+}
+
+/// Whether a type is written as one of readings of a clock.
+fn without_zone(sql_type: &ast::DataType) -> bool {
+    sql_type.to_string().to_lowercase().contains("timestamp_ntz")
 }
 
 /// The type that a name in the text stands for.

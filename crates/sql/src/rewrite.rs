@@ -214,7 +214,13 @@ impl VisitorMut for Rewriter {
                         DataType::Timestamp(..) | DataType::TimestampNtz(_) if self.nanoseconds => {
                             Some("timestamp_ns")
                         }
-                        DataType::Timestamp(..) | DataType::TimestampNtz(_) => Some("timestamp"),
+                        DataType::TimestampNtz(_) => Some("timestamp_ntz"),
+                        DataType::Timestamp(..) => Some("timestamp"),
+                        DataType::Custom(name, _)
+                            if name.to_string().eq_ignore_ascii_case("timestamp_ltz") =>
+                        {
+                            Some("timestamp")
+                        }
                         DataType::Time(..) => Some("time"),
                         _ => None,
                     };

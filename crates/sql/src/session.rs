@@ -5,7 +5,8 @@ use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlRe
 use crate::hints::Hints;
 use crate::parameters::Parameters;
 use crate::{
-    condition, hints, install, place, planner, refuse, repair, rewrite, stars, statements, tokens, travel,
+    condition, hints, install, place, planner, refuse, repair, rewrite, sample, stars, statements, tokens,
+    travel,
 };
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
@@ -278,7 +279,7 @@ pub(crate) async fn query(
         return done;
     }
     let tokens = statements::table_query(statements::expand(session, tokens)?);
-    let tokens = statements::explained(statements::bare_values(tokens))?;
+    let tokens = sample::alias_first(statements::explained(statements::bare_values(tokens))?);
     let travels = tokens.iter().any(|token| travel::may_begin(&token.token));
     let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
     if travels && let Some(inner) = inner(&mut statement) {

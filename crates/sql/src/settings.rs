@@ -3,7 +3,8 @@
 //! A setting is honoured or refused: what is not in the list, or has a value that would change the meaning
 //! in a way that is not built, is an error.
 
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ExtensionOptions};
+use crate::zone::SessionZone;
+use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::error::{DataFusionError, Result};
 use std::any::Any;
 use trefoil_core::{Error, ErrorKind, suggest};
@@ -17,20 +18,26 @@ const SETTINGS: &[(&str, &str, Option<&[&str]>)] = &[
     ("sql.sources.partitionOverwriteMode", "static", Some(&["static", "dynamic"])),
     ("sql.timestampNanosTypes.enabled", "false", None),
     ("sql.ansi.enabled", "true", Some(&["true"])),
-    ("sql.session.timeZone", "UTC", Some(&["UTC", "Etc/UTC", "GMT", "Z", "+00:00"])),
+    (TIME_ZONE, "UTC", Some(&[])),
     ("sql.caseSensitive", "false", Some(&["false"])),
     ("sql.storeAssignmentPolicy", "ANSI", Some(&["ANSI"])),
 ];
+
+/// The setting whose value is looked at by [`SessionZone`].
+const TIME_ZONE: &str = "sql.session.timeZone";
 
 /// The values of the settings, in the order of the list.
 #[derive(Clone, Debug)]
 pub(crate) struct SparkSettings {
     values: Vec<String>,
+    /// Shared with the planners of the session.
+    pub(crate) zone: SessionZone,
 }
 
 impl Default for SparkSettings {
     fn default() -> Self {
-        Self { values: SETTINGS.iter().map(|(_, value, _)| (*value).to_owned()).collect() }
+        let values = SETTINGS.iter().map(|(_, value, _)| (*value).to_owned()).collect();
+        Self { values, zone: SessionZone::default() }
     }
 }
 
@@ -54,6 +61,11 @@ impl SparkSettings {
     pub(crate) fn nanoseconds(&self) -> bool {
         self.values.get(3).is_some_and(|value| value == "true")
     }
+}
+
+/// The zone of the session that these options are of.
+pub(crate) fn zone(options: &ConfigOptions) -> SessionZone {
+    options.extensions.get::<SparkSettings>().map(|settings| settings.zone.clone()).unwrap_or_default()
 }
 
 impl ConfigExtension for SparkSettings {
@@ -88,6 +100,9 @@ impl ExtensionOptions for SparkSettings {
             return Err(refuse(ErrorKind::Unsupported, name, "there is no such setting here".into(), help));
         };
         let allowed = SETTINGS[index].2.unwrap_or(&["true", "false"]);
+        if SETTINGS[index].0 == TIME_ZONE {
+            self.zone.set(value).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        }
         if allowed.is_empty() {
             self.values[index] = value.to_owned();
             return Ok(());

@@ -23,7 +23,16 @@ use trefoil_plan::plan_error;
 pub fn column(array: &ArrayRef) -> Result<Vec<String>> {
     if let DataType::Timestamp(TimeUnit::Nanosecond, _) = array.data_type() {
         let nanos = array.as_primitive::<TimestampNanosecondType>();
-        let text = |nanos: Option<i64>| nanos.map_or_else(|| "NULL".into(), datetime::nanos_text);
+        let zone = types::zone_of(array.data_type());
+        let local = |nanos: i64| {
+            let micros = zone.and_then(|zone| datetime::from_utc(nanos.div_euclid(1000), zone));
+            micros
+                .and_then(|micros| micros.checked_mul(1000)?.checked_add(nanos.rem_euclid(1000)))
+                .unwrap_or(nanos)
+        };
+        let text = |nanos: Option<i64>| {
+            nanos.map_or_else(|| "NULL".into(), |nanos| datetime::nanos_text(local(nanos)))
+        };
         return Ok(nanos.iter().map(text).collect());
     }
     let values = value::read(array).map_err(|error| plan_error(error, "format"))?;

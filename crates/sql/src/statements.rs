@@ -6,9 +6,10 @@
 
 use crate::parameters::{Parameter, Parameters, literal};
 use crate::tables::{self, FileTable};
-use crate::value::types;
-use crate::{aggregates, functions, session, spark_format, tokens};
+use crate::value::{self, types};
+use crate::{aggregates, functions, install, session, spark_format, tokens, zone};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use std::collections::BTreeMap;
@@ -199,11 +200,16 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
                 None => Err(wrong("DROP TEMPORARY VARIABLE name")),
             }
         }
+        "set" if words.are(1, &["time", "zone"]) => set_zone(session, &words, 3).await,
+        "set" if setting_of_zone(&words).is_some_and(|at| at < words.len()) => {
+            set_zone(session, &words, setting_of_zone(&words).unwrap_or_default()).await
+        }
+        "set" if setting_of_zone(&words).is_some() => setting(session, install::zone(session).name()),
         "execute" if words.is(1, "immediate") => execute_immediate(session, &words).await,
         "insert" => return tables::insert(session, &words).await,
-        "show" if words.is(1, "partitions") => tables::show_partitions(session, &words),
+        "show" if words.is(1, "partitions") => tables::show_partitions(session, &words).await,
         "show" if words.are(1, &["create", "table"]) => return tables::show_create(session, &words),
-        "drop" if words.is(1, "table") => return tables::drop_table(session, &words),
+        "drop" if words.is(1, "table") => return tables::drop_table(session, &words).await,
         "create" => {
             if let Some(done) = tables::create(session, &words).await {
                 return Some(done);
@@ -231,6 +237,72 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
         }
         _ => return None,
     })
+}
+
+/// `SET spark.sql.session.timeZone [= ..]`: where the value begins.
+fn setting_of_zone(words: &Words<'_>) -> Option<usize> {
+    let parts = ["spark", "sql", "session", "timezone"];
+    let named = parts.iter().enumerate().all(|(index, part)| {
+        words.is(1 + 2 * index, part) && (index == 0 || words.token(2 * index) == Some(&Token::Period))
+    });
+    let at = 2 * parts.len();
+    match words.token(at) {
+        _ if !named => None,
+        Some(Token::Eq) => Some(at + 1),
+        None => Some(at),
+        _ => None,
+    }
+}
+
+fn setting(session: &Session, zone: String) -> Result<DataFrame> {
+    let key = texts(vec!["spark.sql.session.timeZone".into()]);
+    table(session, vec![("key", key), ("value", texts(vec![zone]))])
+}
+
+/// `SET TIME ZONE 'name' | LOCAL | INTERVAL ..`, and the setting with its value as it is written.
+async fn set_zone(session: &Session, words: &Words<'_>, at: usize) -> Result<DataFrame> {
+    let form = || wrong("SET TIME ZONE 'name', LOCAL or INTERVAL ..");
+    let zone = if words.is(at, "local") && at == 3 && words.len() == 4 {
+        zone::local()?
+    } else if words.is(at, "interval") && at == 3 {
+        let mut tokens = vec![Token::make_keyword("SELECT"), Token::make_keyword("CAST"), Token::LParen];
+        tokens.extend(words.slice(at, words.len()));
+        tokens.extend([Token::make_keyword("AS"), Token::make_keyword("INTERVAL"), Token::RParen]);
+        let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
+        let batches = frame.collect().await?;
+        offset(&batches).ok_or_else(|| {
+            let message = "[INVALID_INTERVAL_FORMAT.TIMEZONE_INTERVAL_OUT_OF_RANGE] the offset of a time zone is a number of \
+                           hours and minutes between -18 and 18 hours SQLSTATE: 22006";
+            Error::new(ErrorKind::InvalidArgument, "SET", message)
+        })?
+    } else {
+        match words.text(at) {
+            Some(text) if words.len() == at + 1 => text.to_owned(),
+            _ if at == 3 || at == words.len() => return Err(form()),
+            // As it is written: Europe/Berlin, +02:00.
+            _ => (at..words.len()).filter_map(|index| words.token(index)).map(ToString::to_string).collect(),
+        }
+    };
+    let context = session.context();
+    let state = context.state_ref();
+    let done = state.write().config_mut().options_mut().set("spark.sql.session.timeZone", &zone);
+    done.map_err(|error| session.error(error, "SET"))?;
+    setting(session, zone)
+}
+
+/// The offset that an interval of hours and minutes is.
+fn offset(batches: &[RecordBatch]) -> Option<String> {
+    let value = batches.iter().find(|batch| batch.num_rows() == 1).map(|batch| batch.column(0))?;
+    let micros = match value::read(value).ok()?.pop()? {
+        value::Value::Micros(micros) | value::Value::Calendar(0, 0, micros) => micros,
+        _ => return None,
+    };
+    let minutes = micros / 60_000_000;
+    if micros % 60_000_000 != 0 || minutes.abs() > 18 * 60 {
+        return None;
+    }
+    let sign = if minutes < 0 { '-' } else { '+' };
+    Some(format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60))
 }
 
 pub(crate) fn missing(what: &str, name: &str, known: Vec<String>) -> Error {
@@ -305,7 +377,12 @@ async fn columns_of(session: &Session, name: &str) -> Result<DataFrame> {
 async fn describe(session: &Session, name: &str) -> Result<DataFrame> {
     let frame = find(session, name).await?;
     let schema = frame.schema();
-    let kinds = schema.fields().iter().map(|field| types::name(field.data_type())).collect();
+    let zoned = install::zone(session).label().is_some();
+    let kind = |data_type: &DataType| match data_type {
+        DataType::Timestamp(_, None) if zoned => "timestamp_ntz".to_owned(),
+        other => types::name(other),
+    };
+    let kinds = schema.fields().iter().map(|field| kind(field.data_type())).collect();
     let comments: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; schema.fields().len()]));
     table(
         session,

@@ -2,7 +2,8 @@
 //!
 //! Such a table is a directory, a format and, if they were declared, types. It is written like a frame is: what
 //! fails leaves it as it was. After each write its files are listed anew. Without `LOCATION` the directory is
-//! below `spark.sql.warehouse.dir`, and goes with the table.
+//! below `spark.sql.warehouse.dir`, and goes with the table. Both may be in an object store. Rows for a
+//! `CREATE EXTERNAL TABLE`, which DataFusion keeps, are written in the same way.
 
 use crate::parameters::Parameters;
 use crate::session;
@@ -10,10 +11,13 @@ use crate::settings::SparkSettings;
 use crate::statements::{Words, lock, missing, nothing, spaced, state, table, texts, wrong};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::listing::ListingTable;
 use datafusion::logical_expr::{Expr, cast, lit};
 use datafusion::sql::sqlparser::tokenizer::Token;
-use std::fs;
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -26,6 +30,8 @@ pub(crate) struct FileTable {
     path: PathBuf,
     /// Whether the files go when the table is dropped.
     managed: bool,
+    /// Whether every query lists the files anew, as it does those of `CREATE EXTERNAL TABLE`.
+    listed: bool,
     /// The columns, with those that name directories last.
     schema: SchemaRef,
     partition_by: Vec<String>,
@@ -180,7 +186,10 @@ async fn make(
             None if location.contains("://") => PathBuf::from(location),
             None => absolute(PathBuf::from(location))?,
         },
-        None => absolute(warehouse(session).join(name))?,
+        None => match warehouse(session).join(name) {
+            path if path.to_string_lossy().contains("://") => path,
+            path => absolute(path)?,
+        },
     };
     let declared = match columns {
         Some(open) => Some(declared(session, words, open).await?),
@@ -222,6 +231,7 @@ async fn make(
         format,
         path,
         managed,
+        listed: false,
         schema: Arc::new(Schema::new(fields)),
         partition_by: clauses.partition_by,
     };
@@ -229,7 +239,7 @@ async fn make(
         let mode = if replace { WriteMode::Overwrite } else { WriteMode::ErrorIfExists };
         write(&table, &query, mode).await?;
     } else if managed && replace {
-        remove(&table.path)?;
+        session.remove_directory(&table.path).await?;
     }
     register(session, name, &table).await?;
     lock(&state(session).file_tables).insert(name.to_owned(), table);
@@ -349,8 +359,61 @@ pub(crate) async fn insert(session: &Session, words: &Words<'_>) -> Option<Resul
     let mut at = 1 + usize::from(overwrite || words.is(1, "into"));
     at += usize::from(words.is(at, "table"));
     let name = words.name(at)?;
-    let table = lock(&state(session).file_tables).get(&name).cloned()?;
+    let known = lock(&state(session).file_tables).get(&name).cloned();
+    let table = match known {
+        Some(table) => table,
+        None => match external(session, &name).await? {
+            Ok(table) => table,
+            Err(error) => return Some(Err(error)),
+        },
+    };
     Some(rows(session, words, &name, &table, at + 1, overwrite).await)
+}
+
+/// A table of `CREATE EXTERNAL TABLE`; none for one that is no directory of files.
+async fn external(session: &Session, name: &str) -> Option<Result<FileTable>> {
+    let provider = session.context().table_provider(TableReference::bare(name)).await.ok()?;
+    let listing = provider.downcast_ref::<ListingTable>()?;
+    let unsupported = |message: String| Error::new(ErrorKind::Unsupported, "INSERT", message);
+    let [url] = listing.table_paths().as_slice() else {
+        return Some(Err(unsupported(format!("`{name}` is made of several paths"))));
+    };
+    if !url.is_collection() {
+        let error = unsupported(format!("`{name}` is one file, to which nothing is added"));
+        return Some(Err(error.with_help("end its LOCATION with `/`, so that it is a directory")));
+    }
+    let options = listing.options();
+    let format = match Format::read(&options.format.get_ext()) {
+        Ok(format) => format,
+        Err(error) => return Some(Err(error)),
+    };
+    // Files of ours have a header, commas, and are not compressed.
+    if let Some(csv) = (options.format.as_ref() as &dyn Any).downcast_ref::<CsvFormat>()
+        && (csv.options().has_header == Some(false) || csv.delimiter() != b',')
+    {
+        let error = unsupported(format!(
+            "`{name}` has CSV files in a layout of its own; those written have a header and commas"
+        ));
+        return Some(Err(error.with_help("create it with OPTIONS ('format.has_header' 'true')")));
+    }
+    if options.format.compression_type().is_some_and(|compression| compression.is_compressed()) {
+        return Some(Err(unsupported(format!("`{name}` has compressed files, which are not written"))));
+    }
+    let path = match url.scheme() {
+        "file" => PathBuf::from(format!("/{}", url.prefix())),
+        _ => {
+            let origin = url.object_store();
+            PathBuf::from(format!("{}/{}", origin.as_str().trim_end_matches('/'), url.prefix()))
+        }
+    };
+    Some(Ok(FileTable {
+        format,
+        path,
+        managed: false,
+        listed: true,
+        schema: listing.schema(),
+        partition_by: options.table_partition_cols.iter().map(|(name, _)| name.clone()).collect(),
+    }))
 }
 
 /// Values of `PARTITION (k = value, l)`: the key and its value, if it has one.
@@ -467,9 +530,12 @@ async fn rows(
     };
     let written = write(table, &frame, mode).await?;
     if written == 0 && overwrite && all_fixed {
-        remove(&fixed_directory(session, table, &given).await?)?;
+        session.remove_directory(fixed_directory(session, table, &given).await?).await?;
     }
-    register(session, name, table).await?;
+    match table.listed {
+        true => forget_listing(session),
+        false => register(session, name, table).await?,
+    }
     nothing(session)
 }
 
@@ -485,7 +551,11 @@ fn renamed(session: &Session, query: &DataFrame, width: usize) -> Result<DataFra
 }
 
 fn type_tokens(data_type: &DataType) -> Result<Vec<Token>> {
-    let name = crate::value::types::name(data_type);
+    let name = match data_type {
+        // Whatever the zone of the session.
+        DataType::Timestamp(_, None) => "timestamp_ntz".to_owned(),
+        other => crate::value::types::name(other),
+    };
     let tokens = crate::tokens::tokens(&crate::dialect::TrefoilDialect, &name, false)
         .map_err(|error| invalid(format!("the type {name}: {error}")))?;
     Ok(tokens.into_iter().map(|token| token.token).collect())
@@ -513,32 +583,23 @@ async fn fixed_directory(session: &Session, table: &FileTable, given: &Given) ->
     Ok(path)
 }
 
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => {
-            Err(Error::new(ErrorKind::Io, "sql", format!("cannot remove `{}`: {error}", path.display()))
-                .with_source(error))
-        }
-    }
-}
-
 /// `DROP TABLE [IF EXISTS] name`; none for a table of another kind.
-pub(crate) fn drop_table(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
+pub(crate) async fn drop_table(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
     let at = if words.are(2, &["if", "exists"]) { 4 } else { 2 };
     let name = words.name(at)?;
     let table = lock(&state(session).file_tables).remove(&name)?;
-    Some(
-        session
-            .deregister(&name)
-            .and_then(|()| if table.managed { remove(&table.path) } else { Ok(()) })
-            .and_then(|()| nothing(session)),
-    )
+    let dropped = async {
+        session.deregister(&name)?;
+        if table.managed {
+            session.remove_directory(&table.path).await?;
+        }
+        nothing(session)
+    };
+    Some(dropped.await)
 }
 
 /// `SHOW PARTITIONS name`: the directories below the table.
-pub(crate) fn show_partitions(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+pub(crate) async fn show_partitions(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
     let name = words.name(2).ok_or_else(|| wrong("SHOW PARTITIONS name"))?;
     let tables = lock(&state(session).file_tables).clone();
     let Some(file_table) = tables.get(&name) else {
@@ -547,24 +608,7 @@ pub(crate) fn show_partitions(session: &Session, words: &Words<'_>) -> Result<Da
     if file_table.partition_by.is_empty() {
         return Err(invalid(format!("`{name}` is not partitioned")));
     }
-    let mut found = vec![(file_table.path.clone(), String::new())];
-    for _ in &file_table.partition_by {
-        let mut next = Vec::new();
-        for (path, label) in found {
-            let entries =
-                fs::read_dir(&path).map(|dir| dir.flatten().collect::<Vec<_>>()).unwrap_or_default();
-            for entry in entries.into_iter().filter(|entry| entry.path().is_dir()) {
-                let part = entry.file_name().to_string_lossy().into_owned();
-                if part.contains('=') && !part.starts_with('.') {
-                    let label = if label.is_empty() { part } else { format!("{label}/{part}") };
-                    next.push((entry.path(), label));
-                }
-            }
-        }
-        found = next;
-    }
-    let mut labels: Vec<String> = found.into_iter().map(|(_, label)| label).collect();
-    labels.sort();
+    let labels = session.partition_directories(&file_table.path, file_table.partition_by.len()).await?;
     table(session, vec![("partition", texts(labels))])
 }
 
@@ -585,4 +629,11 @@ pub(crate) fn show_create(session: &Session, words: &Words<'_>) -> Option<Result
         text.push_str(&format!("LOCATION '{}'\n", file_table.path.display()));
     }
     Some(table(session, vec![("createtab_stmt", texts(vec![text]))]))
+}
+
+/// Lets the next query list the files of an external table anew.
+fn forget_listing(session: &Session) {
+    if let Some(listings) = session.context().runtime_env().cache_manager.get_list_files_cache() {
+        listings.clear();
+    }
 }

@@ -6,8 +6,9 @@
 
 use crate::clauses::quoted;
 use crate::parameters::Parameters;
-use crate::{session, tables};
+use crate::{functions, session, tables};
 use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, ObjectName, Statement, TableAlias, TableFactor, TableVersion, Value, Visit, VisitMut,
     Visitor, VisitorMut,
@@ -135,7 +136,7 @@ async fn moment(session: &Session, expr: &Expr) -> Result<String> {
         let message = format!("{name} TIMESTAMP AS OF {expr}: {why} SQLSTATE: 42K0E");
         Error::new(ErrorKind::InvalidArgument, "sql", message)
     };
-    let text = format!("SELECT date_format(CAST({expr} AS TIMESTAMP), 'yyyyMMddHHmmssSSS')");
+    let text = format!("SELECT unix_micros(CAST({expr} AS TIMESTAMP))");
     let asked = Box::pin(async { session::text(session, &text, &Parameters::new()).await?.collect().await });
     let batches = asked.await.map_err(|error| wrong("it must be a constant moment").with_source(error))?;
     let column = batches.iter().find(|batch| batch.num_rows() == 1).map(|batch| batch.column(0));
@@ -143,7 +144,7 @@ async fn moment(session: &Session, expr: &Expr) -> Result<String> {
     if column.is_null(0) {
         return Err(wrong("it is null"));
     }
-    let column = datafusion::arrow::compute::cast(column, &datafusion::arrow::datatypes::DataType::Utf8)
-        .map_err(|error| wrong("it must be a moment").with_source(error))?;
-    Ok(column.as_string::<i32>().value(0).to_owned())
+    let micros = column.as_primitive_opt::<Int64Type>().ok_or_else(|| wrong("it must be a moment"))?.value(0);
+    // In UTC, whatever the zone of the session.
+    functions::print_moment(micros, "yyyyMMddHHmmssSSS").map_err(|error| session.error(error, "sql"))
 }

@@ -290,7 +290,7 @@ async fn by_key(frame: &DataFrame, columns: Vec<String>, count: usize) -> Result
         for batch in partition.batches()?.iter() {
             let keys: Vec<_> = columns.iter().filter_map(|c| batch.column_by_name(c).cloned()).collect();
             let hashes =
-                super::sample::row_hashes(0, &keys, batch.num_rows()).map_err(|e| plan_error(e, OP))?;
+                trefoil_plan::row_hashes(0, &keys, batch.num_rows()).map_err(|e| plan_error(e, OP))?;
             let mut rows: Vec<Vec<u64>> = vec![Vec::new(); count];
             for (row, hash) in hashes.values().iter().enumerate() {
                 let bucket = usize::try_from(hash % count as u64).unwrap_or(0);

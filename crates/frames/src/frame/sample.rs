@@ -17,24 +17,20 @@ use super::asof::{self, AsOf};
 use super::check::{self, invalid};
 use super::expr::{Expr, ExprMethods, IntoExpr, choose, col, lit};
 use crate::Seed;
-use datafusion::arrow::array::{Array, ArrayRef, UInt64Array};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::arrow::row::{RowConverter, SortField};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::utils::take_function_args;
 use datafusion::common::{Column, JoinType, NullEquality, ScalarValue, UnnestOptions};
-use datafusion::error::Result as PlanResult;
 use datafusion::functions_aggregate::expr_fn::{count, sum};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::functions_nested::range::gen_series;
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{
-    Cast, ColumnarValue, ExprFunctionExt, LogicalPlanBuilder, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility, WindowFrame, WindowFrameBound, WindowFrameUnits, scalar_subquery,
+    Cast, ExprFunctionExt, LogicalPlanBuilder, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    scalar_subquery,
 };
-use std::sync::{Arc, LazyLock};
-use trefoil_plan::{DataFrame, Result, plan_error};
+use std::sync::Arc;
+use trefoil_plan::{DataFrame, Result, mix, plan_error, row_hash_udf};
 
 const HASH: &str = "__trefoil_hash";
 const COPY: &str = "__trefoil_copy";
@@ -186,7 +182,7 @@ impl Ranked {
         let mut columns = check::all(op, frame)?;
         let mut args = vec![lit(seed.value())];
         args.extend(columns.iter().map(|(_, expr)| expr.clone()));
-        columns.push((HASH.to_owned(), ROW_HASH.call(args)));
+        columns.push((HASH.to_owned(), row_hash_udf().call(args)));
         let mut names = Vec::new();
         for (i, key) in keys.iter().enumerate() {
             let name = format!("__trefoil_key_{i}");
@@ -196,7 +192,7 @@ impl Ranked {
         let frame = check::project(op, frame, columns)?;
         let copy = row_number().partition_by(vec![col(HASH)]).build().map_err(|e| plan_error(e, op))?;
         let mut columns = check::all(op, &frame)?;
-        columns.push((LOT.to_owned(), ROW_HASH.call(vec![lit(seed.value()), col(HASH), col(COPY)])));
+        columns.push((LOT.to_owned(), row_hash_udf().call(vec![lit(seed.value()), col(HASH), col(COPY)])));
         let frame = window(op, &frame, copy.alias(COPY))?;
         let frame = check::project(op, &frame, columns)?;
         Ok(Ranked { frame, keys: names, seed: seed.value(), order: LOT })
@@ -294,7 +290,7 @@ fn draws(
 fn chance(ranked: &Ranked) -> Expr {
     let mut args = vec![lit(mix(ranked.seed))];
     args.extend(ranked.keys().into_iter().chain([col(DRAW)]));
-    ROW_HASH.call(args)
+    row_hash_udf().call(args)
 }
 
 /// With replacement and by weight: the weights of a group's rows lie one after another on a line, and each draw hits a
@@ -397,99 +393,5 @@ fn refuse_volatile(op: &'static str, frame: &DataFrame) -> Result<()> {
         None => Ok(()),
         Some(expr) => Err(invalid(op, format!("`{}` gives other rows every time", check::plain(&expr)))
             .with_help("`persist().await` the frame first")),
-    }
-}
-
-static ROW_HASH: LazyLock<ScalarUDF> = LazyLock::new(|| ScalarUDF::from(RowHash::new()));
-
-/// `trefoil_row_hash(seed, columns...)`: a hash of the values of a row, the same for equal rows whatever
-/// batch they are in.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct RowHash {
-    signature: Signature,
-}
-
-impl RowHash {
-    fn new() -> Self {
-        Self { signature: Signature::variadic_any(Volatility::Immutable) }
-    }
-}
-
-impl ScalarUDFImpl for RowHash {
-    fn name(&self) -> &str {
-        "trefoil_row_hash"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _arg_types: &[DataType]) -> PlanResult<DataType> {
-        Ok(DataType::UInt64)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> PlanResult<ColumnarValue> {
-        let arrays = ColumnarValue::values_to_arrays(&args.args)?;
-        let Some((seed, columns)) = arrays.split_first() else {
-            let [_seed] = take_function_args::<1, _>(self.name(), arrays)?;
-            return Ok(ColumnarValue::Array(Arc::new(UInt64Array::from(Vec::<u64>::new()))));
-        };
-        let seed = seed.as_any().downcast_ref::<UInt64Array>().and_then(|s| s.iter().next().flatten());
-        Ok(ColumnarValue::Array(Arc::new(row_hashes(seed.unwrap_or(0), columns, args.number_rows)?)))
-    }
-}
-
-pub(super) fn row_hashes(seed: u64, columns: &[ArrayRef], rows: usize) -> PlanResult<UInt64Array> {
-    let start = mix(seed);
-    if columns.is_empty() {
-        return Ok(UInt64Array::from(vec![start; rows]));
-    }
-    let fields = columns.iter().map(|c| SortField::new(c.data_type().clone())).collect();
-    let encoded = RowConverter::new(fields)?.convert_columns(columns)?;
-    Ok(encoded.iter().map(|row| hash(start, row.as_ref())).collect())
-}
-
-/// Chains the words of `bytes` through [`mix`]; the length tells a short tail from zeros.
-fn hash(start: u64, bytes: &[u8]) -> u64 {
-    let (words, tail) = bytes.as_chunks::<8>();
-    let mut state = start;
-    for word in words {
-        state = mix(state ^ u64::from_le_bytes(*word));
-    }
-    let mut last = [0; 8];
-    for (slot, byte) in last.iter_mut().zip(tail) {
-        *slot = *byte;
-    }
-    mix(mix(state ^ u64::from_le_bytes(last)) ^ bytes.len() as u64)
-}
-
-/// The output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", 2014): a bijection that spreads every bit.
-fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use datafusion::arrow::array::{Int64Array, StringArray, StringViewArray};
-
-    #[test]
-    fn the_hash_is_of_the_values() {
-        let check = |a: ArrayRef, b: ArrayRef, equal: bool| {
-            let (a, b) = (row_hashes(7, &[a], 1).unwrap(), row_hashes(7, &[b], 1).unwrap());
-            assert_eq!(a == b, equal);
-        };
-        check(Arc::new(Int64Array::from(vec![1])), Arc::new(Int64Array::from(vec![1])), true);
-        check(Arc::new(Int64Array::from(vec![1])), Arc::new(Int64Array::from(vec![2])), false);
-        check(Arc::new(Int64Array::from(vec![0])), Arc::new(Int64Array::from(vec![None])), false);
-        check(Arc::new(StringArray::from(vec!["ab"])), Arc::new(StringViewArray::from(vec!["ab"])), true);
-        check(Arc::new(StringArray::from(vec![""])), Arc::new(StringArray::from(vec!["\0"])), false);
-        let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
-        let columns = [column];
-        assert_ne!(row_hashes(1, &columns, 1).unwrap(), row_hashes(2, &columns, 1).unwrap());
     }
 }

@@ -13,6 +13,7 @@ mod remote;
 mod stated;
 mod stores;
 mod tolerant;
+mod trees;
 
 pub(crate) use by_path::{register_file_schemas, register_formats};
 pub use csv::{CsvOptions, JsonOptions, Malformed};

@@ -113,6 +113,13 @@ impl AggregateUDFImpl for RowAggregate {
         }))
     }
 
+    /// What there is without rows, which sub-queries for a row that finds none must know: `collect_list` gives an empty list.
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        let site = Site { result: Known(types::plain(data_type)), ..Site::default() };
+        let value = (self.plan.finish)(&Value::Null, &site).unwrap_or_default();
+        ScalarValue::try_from_array(&value::build(&[value], site.result())?, 0)
+    }
+
     fn state_fields(&self, args: StateFieldsArgs) -> Result<Vec<FieldRef>> {
         let given: Vec<DataType> = args.input_fields.iter().map(|f| f.data_type().clone()).collect();
         let site = self.site(&given, vec![None; given.len()])?;

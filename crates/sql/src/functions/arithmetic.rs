@@ -143,8 +143,14 @@ fn result_type(name: &str, a: &DataType, b: &DataType) -> Result<DataType> {
         ("add", t, T::Date32) if t == &types::YEAR_MONTH => T::Date32,
         // A whole number of days keeps a date a date; this is known of literals only.
         ("add" | "subtract", T::Date32, t) | ("add", t, T::Date32) if interval(t) => types::TIMESTAMP,
-        ("add" | "subtract", T::Timestamp(..), t) | ("add", t, T::Timestamp(..)) if interval(t) => {
-            types::TIMESTAMP
+        ("add" | "subtract", when @ T::Timestamp(..), t) | ("add", t, when @ T::Timestamp(..))
+            if interval(t) =>
+        {
+            if types::zone_of(when).is_some() {
+                when.clone()
+            } else {
+                types::TIMESTAMP
+            }
         }
         ("add" | "subtract", T::Utf8, t) | ("add", t, T::Utf8) if interval(t) => types::TIMESTAMP,
         ("add" | "subtract", x, t) | ("add", t, x) if time(x) && interval(t) => types::TIME,
@@ -239,8 +245,11 @@ fn operate(name: &str, row: &[Value], site: &Site) -> Result<Value> {
         | (
             Value::Months(_) | Value::Micros(_) | Value::Calendar(..),
             Value::Date(_) | Value::Ts(_) | Value::Str(_),
-        ) if site.result() == &types::TIMESTAMP => {
+        ) if matches!(site.result(), DataType::Timestamp(..)) => {
             let (when, delta, at) = if types::is_interval(site.argument(0)) { (b, a, 1) } else { (a, b, 0) };
+            if let Some(zone) = types::zone_of(site.result()) {
+                return some(shift_in(when.int(), delta, sign, zone).map(Value::Ts));
+            }
             let when = cast::cast(when, site.argument(at), &types::TIMESTAMP)?.int();
             some(shift(when, delta, sign).map(Value::Ts))
         }
@@ -285,6 +294,24 @@ fn operate(name: &str, row: &[Value], site: &Site) -> Result<Value> {
             numbers(name, &number(a, site.argument(0))?, &number(b, site.argument(1))?, site.result())
         }
     }
+}
+
+/// A moment moved by an interval in a zone: months and whole days on the calendar there, the rest in time that passes.
+pub(crate) fn shift_in(when: i64, delta: &Value, sign: i64, zone: &str) -> Option<i64> {
+    let (months, days, micros) = match delta {
+        Value::Months(months) => (i64::from(*months), 0, 0),
+        Value::Micros(micros) => (0, micros / datetime::DAY, micros % datetime::DAY),
+        Value::Calendar(months, days, micros) => (i64::from(*months), i64::from(*days), *micros),
+        _ => return None,
+    };
+    let mut moved = when;
+    if months != 0 || days != 0 {
+        let local = datetime::from_utc(when, zone)?;
+        let there =
+            datetime::add_months_ts(local, sign * months)?.checked_add(sign * days * datetime::DAY)?;
+        moved = datetime::to_utc_near(there, zone, local - when)?;
+    }
+    moved.checked_add(sign.checked_mul(micros)?)
 }
 
 /// An instant moved by an interval.

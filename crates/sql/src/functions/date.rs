@@ -129,7 +129,13 @@ fn moves(set: &mut Set) {
     set.typed(
         "date_add dateadd timestampadd",
         "any any any? -> ..",
-        |site| Ok(if site.types.len() == 3 { types::TIMESTAMP } else { DataType::Date32 }),
+        |site| {
+            Ok(match site.types.get(2) {
+                Some(when) if types::zone_of(when).is_some() => when.clone(),
+                Some(_) => types::TIMESTAMP,
+                None => DataType::Date32,
+            })
+        },
         move |row, site| {
             if row.len() == 2 {
                 let day = cast::cast(&row[0], site.argument(0), &DataType::Date32)?.int();
@@ -138,6 +144,25 @@ fn moves(set: &mut Set) {
             }
             let unit = row[0].str().to_lowercase();
             let count = cast::cast(&row[1], site.argument(1), &DataType::Int64)?.int();
+            if let Some(zone) = types::zone_of(site.argument(2)) {
+                // Days are those of the calendar, hours are time that passes.
+                let delta = match (unit_months(&unit), unit_micros(&unit)) {
+                    (Some(months), _) => {
+                        count.checked_mul(months).and_then(|m| i32::try_from(m).ok()).map(Value::Months)
+                    }
+                    (_, Some(micros)) if micros % datetime::DAY == 0 => {
+                        let days = count.checked_mul(micros / datetime::DAY);
+                        days.and_then(|d| i32::try_from(d).ok()).map(|days| Value::Calendar(0, days, 0))
+                    }
+                    (_, Some(micros)) => {
+                        count.checked_mul(micros).map(|micros| Value::Calendar(0, 0, micros))
+                    }
+                    _ => return Err(bad_unit("timestampadd", &unit)),
+                };
+                let moved =
+                    delta.and_then(|delta| super::arithmetic::shift_in(row[2].int(), &delta, 1, zone));
+                return moved.map(Value::Ts).ok_or_else(overflow);
+            }
             let when = cast::cast(&row[2], site.argument(2), &types::TIMESTAMP)?.int();
             let moved = match (unit_months(&unit), unit_micros(&unit)) {
                 (Some(months), _) => count.checked_mul(months).and_then(|m| datetime::add_months_ts(when, m)),
@@ -164,7 +189,7 @@ fn moves(set: &mut Set) {
             let start = cast::cast(&row[1], site.argument(1), &types::TIMESTAMP)?.int();
             let end = cast::cast(&row[2], site.argument(2), &types::TIMESTAMP)?.int();
             Ok(Value::Int(match (unit_months(&unit), unit_micros(&unit)) {
-                (Some(months), _) => whole_months(start, end) / months,
+                (Some(months), _) => months_passed(start, end) / months,
                 (_, Some(micros)) => (end - start) / micros,
                 _ => return Err(bad_unit("timestampdiff", &unit)),
             }))
@@ -223,6 +248,21 @@ fn whole_months(start: i64, end: i64) -> i64 {
         months += 1;
     }
     months
+}
+
+/// Whole months from one reading to another, as Java counts them: the 31st is not reached in a shorter month.
+fn months_passed(start: i64, end: i64) -> i64 {
+    let ((first, from), (mut last, to)) = (datetime::split(start), datetime::split(end));
+    if last > first && to < from {
+        last -= 1;
+    } else if last < first && to > from {
+        last += 1;
+    }
+    let place = |days: i32| {
+        let d = datetime::date(days);
+        (i64::from(d.year()) * 12 + i64::from(d.month0())) * 32 + i64::from(d.day())
+    };
+    (place(last) - place(first)) / 32
 }
 
 fn months_between(end: i64, start: i64) -> f64 {
@@ -456,6 +496,26 @@ fn reading(set: &mut Set) {
         });
         set.also_try(name);
     }
+    // In the zone that the last argument names: what `to_timestamp` is in a session with a zone.
+    for (name, attempt) in [("#to_timestamp", false), ("#try_to_timestamp", true)] {
+        set.typed(
+            name,
+            "any str? str -> ..",
+            |site| {
+                let zone = site.literals.last().and_then(Option::as_ref).map(Value::str).unwrap_or_default();
+                Ok(types::zoned(&zone.into()))
+            },
+            move |row, site| {
+                let read = match (&row[0], row.get(1)) {
+                    (Value::Str(text), Some(pattern)) if row.len() == 3 => {
+                        timeparts::read_in(text, pattern.str(), types::zone_of(site.result())).map(Value::Ts)
+                    }
+                    (other, _) => cast::cast(other, site.argument(0), site.result()),
+                };
+                if attempt { Ok(read.unwrap_or(Value::Null)) } else { read }
+            },
+        );
+    }
     set.add("to_time", "str str? -> time", |row, site| match row.get(1) {
         Some(pattern) => Ok(Value::Time(datetime::split(timeparts::read(row[0].str(), pattern.str())?).1)),
         None => cast::cast(&row[0], site.argument(0), &types::TIME),
@@ -464,6 +524,10 @@ fn reading(set: &mut Set) {
     set.add("date_format", "any str -> str", |row, site| {
         let micros = match &row[0] {
             Value::Time(micros) => *micros,
+            Value::Ts(micros) => {
+                let zone = types::zone_of(site.argument(0));
+                return timeparts::print_in(*micros, row[1].str(), zone).map(Value::Str);
+            }
             other => cast::cast(other, site.argument(0), &types::TIMESTAMP)?.int(),
         };
         timeparts::print(micros, row[1].str()).map(Value::Str)

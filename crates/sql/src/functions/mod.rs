@@ -15,6 +15,7 @@ mod generator;
 mod geometry;
 mod hash;
 mod histogram;
+mod increasing;
 mod json;
 mod json_text;
 mod map;
@@ -33,6 +34,7 @@ mod xml;
 mod xpath;
 
 pub(crate) use conditional::collation;
+pub(crate) use timeparts::print as print_moment;
 
 use crate::value::Value;
 use datafusion::arrow::datatypes::DataType;
@@ -115,6 +117,7 @@ static SCALARS: LazyLock<Set> = LazyLock::new(|| {
     cipher::add(&mut set);
     geometry::add(&mut set);
     random::add(&mut set);
+    increasing::add(&mut set);
     sketch::add(&mut set);
     xml::add(&mut set);
     xpath::add(&mut set);
@@ -170,6 +173,7 @@ pub(crate) fn usage(name: &str) -> String {
         return match name {
             "add" | "subtract" | "multiply" | "divide" => format!("{name}(any, any)"),
             "rand" | "random" | "randn" => format!("{name}([long]) -> double"),
+            "monotonically_increasing_id" => "monotonically_increasing_id() -> long".into(),
             "uniform" => "uniform(num, num, [long]) -> num".into(),
             "counter_diff" => "counter_diff(num, [ts]) over (..)".into(),
             _ => format!("{name}(.., lambda)"),

@@ -33,6 +33,9 @@ pub(super) fn add(set: &mut Set) {
     for name in ["to_char", "to_varchar"] {
         set.add(name, "any str -> str", |row, site| match &row[0] {
             Value::Date(_) | Value::Ts(_) => {
+                if let (Value::Ts(micros), Some(zone)) = (&row[0], types::zone_of(site.argument(0))) {
+                    return super::timeparts::print_in(*micros, row[1].str(), Some(zone)).map(Value::Str);
+                }
                 let micros = cast::cast(&row[0], site.argument(0), &types::TIMESTAMP)?.int();
                 super::timeparts::print(micros, row[1].str()).map(Value::Str)
             }

@@ -102,8 +102,32 @@ fn pieces(pattern: &str) -> Result<Vec<Piece>> {
     Ok(out)
 }
 
-/// An instant as the pattern says.
+/// An instant as the pattern says, in UTC.
 pub(crate) fn print(micros: i64, pattern: &str) -> Result<String> {
+    print_in(micros, pattern, None)
+}
+
+/// A zone as Java's letters ask for it.
+fn zone_text(letter: char, width: usize, name: &str, instant: i64, offset: i64) -> String {
+    let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60_000_000);
+    let (hours, minutes) = (minutes / 60, minutes % 60);
+    let colon = format!("{sign}{hours:02}:{minutes:02}");
+    match (letter, width) {
+        ('V', _) => name.to_owned(),
+        ('z', _) => datetime::abbreviation(instant, name),
+        ('O', 1) if minutes == 0 => format!("GMT{sign}{hours}"),
+        ('O', 1) => format!("GMT{sign}{hours}:{minutes:02}"),
+        ('O', _) | ('Z', 4) => format!("GMT{colon}"),
+        ('X', _) if offset == 0 => "Z".into(),
+        ('X' | 'x', 1) if minutes == 0 => format!("{sign}{hours:02}"),
+        ('X' | 'x', 1 | 2 | 4) | ('Z', 1..=3) => format!("{sign}{hours:02}{minutes:02}"),
+        _ => colon,
+    }
+}
+
+/// An instant as the pattern says, in a zone.
+pub(crate) fn print_in(instant: i64, pattern: &str, zone: Option<&str>) -> Result<String> {
+    let micros = zone.and_then(|zone| datetime::from_utc(instant, zone)).unwrap_or(instant);
     let t = datetime::naive(micros);
     let mut out = String::new();
     for piece in pieces(pattern)? {
@@ -137,6 +161,9 @@ pub(crate) fn print(micros: i64, pattern: &str) -> Result<String> {
             ('S', n) => format!("{:09}", t.nanosecond())[..n.min(9)].to_owned(),
             ('n', _) => number(t.nanosecond()),
             ('G', _) => if t.year() > 0 { "AD" } else { "BC" }.into(),
+            ('V' | 'z' | 'O' | 'X' | 'x' | 'Z', _) if let Some(zone) = zone => {
+                zone_text(letter, width, zone, instant, micros - instant)
+            }
             ('V', _) => "Etc/UTC".into(),
             ('z', _) => "UTC".into(),
             ('O', _) => "GMT".into(),
@@ -155,11 +182,19 @@ pub(crate) fn print(micros: i64, pattern: &str) -> Result<String> {
 /// # Errors
 /// `CANNOT_PARSE_TIMESTAMP` when the text does not follow it.
 pub(crate) fn read(text: &str, pattern: &str) -> Result<i64> {
-    let pieces = pieces(pattern)?;
-    scan(text, &pieces).ok_or_else(|| condition::cannot_parse(text, pattern))
+    read_in(text, pattern, None)
 }
 
-fn scan(text: &str, pieces: &[Piece]) -> Option<i64> {
+/// As [`read`], in a zone where the text names none.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_in(text: &str, pattern: &str, zone: Option<&str>) -> Result<i64> {
+    let pieces = pieces(pattern)?;
+    scan(text, &pieces, zone).ok_or_else(|| condition::cannot_parse(text, pattern))
+}
+
+fn scan(text: &str, pieces: &[Piece], session: Option<&str>) -> Option<i64> {
     let (mut year, mut month, mut day, mut ordinal) = (1970_i64, 1_i64, 1_i64, None);
     let (mut hour, mut minute, mut second, mut micros) = (0_i64, 0_i64, 0_i64, 0_i64);
     let (mut half, mut afternoon, mut zone) = (false, false, None);
@@ -258,7 +293,7 @@ fn scan(text: &str, pieces: &[Piece]) -> Option<i64> {
         None => datetime::ymd(year, month, day)?,
     };
     let local = i64::from(days) * datetime::DAY + ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros;
-    match zone {
+    match zone.or(session) {
         Some(zone) => datetime::to_utc(local, zone),
         None => Some(local),
     }

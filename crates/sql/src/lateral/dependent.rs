@@ -21,7 +21,8 @@ use datafusion::common::{Column, DFSchema, JoinType, NullEquality, ScalarValue, 
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_window::expr_fn::row_number;
-use datafusion::logical_expr::logical_plan::{FetchType, SkipType};
+use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::logical_expr::logical_plan::{FetchType, SkipType, Subquery};
 use datafusion::logical_expr::{
     Aggregate, Distinct, Expr, ExprFunctionExt, Filter, Join, JoinConstraint, Limit, LogicalPlan,
     LogicalPlanBuilder, Operator, Projection, SortExpr, Union, Unnest, Values, Window, binary_expr, cast,
@@ -82,21 +83,57 @@ impl Domain {
         self.columns().map(Expr::Column)
     }
 
+    /// The column of the domain for one outside.
+    fn column(&self, outer: &Column) -> Option<Column> {
+        let at = self.outer.iter().position(|column| column == outer)?;
+        Some(Column::new(Some(self.alias.clone()), format!("c{at}")))
+    }
+
     /// An expression of the sub-query over the domain.
     fn inside(&self, expr: Expr) -> Result<Expr> {
         expr.transform(|expr| {
-            Ok(match &expr {
-                Expr::OuterReferenceColumn(_, column) => match self.outer.iter().position(|o| o == column) {
-                    Some(at) => {
-                        let column = Column::new(Some(self.alias.clone()), format!("c{at}"));
-                        Transformed::yes(Expr::Column(column))
-                    }
-                    None => Transformed::no(expr),
+            Ok(match expr {
+                Expr::OuterReferenceColumn(field, outer) => match self.column(&outer) {
+                    Some(column) => Transformed::yes(Expr::Column(column)),
+                    None => Transformed::no(Expr::OuterReferenceColumn(field, outer)),
                 },
-                _ => Transformed::no(expr),
+                Expr::ScalarSubquery(subquery) => {
+                    Transformed::yes(Expr::ScalarSubquery(self.below(subquery)?))
+                }
+                Expr::Exists(Exists { subquery, negated }) => {
+                    Transformed::yes(Expr::Exists(Exists { subquery: self.below(subquery)?, negated }))
+                }
+                Expr::InSubquery(InSubquery { expr, subquery, negated }) => {
+                    let subquery = self.below(subquery)?;
+                    Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated }))
+                }
+                other => Transformed::no(other),
             })
         })
         .data()
+    }
+
+    /// A sub-query in an expression: what it refers to further outside is now one step away, in the domain.
+    fn below(&self, subquery: Subquery) -> Result<Subquery> {
+        let moved = |expr: Expr| {
+            Ok(match expr {
+                Expr::OuterReferenceColumn(field, outer) => match self.column(&outer) {
+                    Some(column) => Transformed::yes(Expr::OuterReferenceColumn(field, column)),
+                    None => Transformed::no(Expr::OuterReferenceColumn(field, outer)),
+                },
+                other => Transformed::no(other),
+            })
+        };
+        let plan = Arc::unwrap_or_clone(subquery.subquery);
+        let plan =
+            plan.transform_down_with_subqueries(|node| node.map_expressions(|expr| expr.transform(moved)));
+        let outer_ref_columns =
+            subquery.outer_ref_columns.into_iter().map(|expr| expr.transform(moved).data());
+        Ok(Subquery {
+            subquery: Arc::new(plan.data()?),
+            outer_ref_columns: outer_ref_columns.collect::<Result<_>>()?,
+            spans: subquery.spans,
+        })
     }
 
     fn all_inside(&self, exprs: &[Expr]) -> Result<Vec<Expr>> {
@@ -140,8 +177,9 @@ impl Domain {
                 _ => LogicalPlanBuilder::from(self.plan.clone()).cross_join(plan.clone())?.build().map(Some),
             };
         }
-        // A sub-query within an expression that refers outside stands there for a reason that is not known.
-        if plan.expressions().iter().any(|expr| self.is_nested(expr)) {
+        // `x > ALL (..)` is not moved by `inside`.
+        let compares = |expr: &Expr| Ok(matches!(expr, Expr::SetComparison(_)));
+        if plan.expressions().iter().any(|expr| expr.exists(compares).unwrap_or(true)) {
             return Ok(None);
         }
         match plan {
@@ -179,20 +217,6 @@ impl Domain {
             LogicalPlan::Join(join) => self.joined(join),
             _ => Ok(None),
         }
-    }
-
-    fn is_nested(&self, expr: &Expr) -> bool {
-        let nested = |expr: &Expr| {
-            let subquery = match expr {
-                Expr::ScalarSubquery(subquery) => subquery,
-                Expr::Exists(exists) => &exists.subquery,
-                Expr::InSubquery(within) => &within.subquery,
-                Expr::SetComparison(comparison) => &comparison.subquery,
-                _ => return Ok(false),
-            };
-            self.depends(&subquery.subquery)
-        };
-        expr.exists(nested).unwrap_or(true)
     }
 
     fn projected(&self, projection: &Projection, input: LogicalPlan) -> Result<LogicalPlan> {

@@ -17,7 +17,7 @@
 mod dependent;
 
 use crate::condition;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, TableReference};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Aggregate, Expr, Filter, Join, LogicalPlan, Projection, Subquery};
@@ -38,7 +38,8 @@ impl Laterals {
     pub(crate) fn add_to(rules: &mut Vec<Arc<dyn OptimizerRule + Send + Sync>>) {
         let at = rules.iter().position(|rule| rule.name() == "decorrelate_lateral_join").unwrap_or(0);
         rules.insert((at + 1).min(rules.len()), Arc::new(Self { before: false }));
-        rules.insert(at, Arc::new(Self { before: true }));
+        // And it takes what is two steps outside for what is one step outside.
+        rules.insert(0, Arc::new(Self { before: true }));
     }
 }
 
@@ -54,17 +55,33 @@ impl OptimizerRule for Laterals {
 
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let LogicalPlan::Join(join) = &plan else { return Ok(Transformed::no(plan)) };
-        let Some(subquery) = subquery(&join.right) else { return Ok(Transformed::no(plan)) };
-        if self.before && is_plain(&subquery.subquery) {
-            return Ok(Transformed::no(plan));
-        }
-        let outer = outer_columns(&subquery.subquery, join.left.schema())?;
+        let marked = subquery(&join.right).map(|subquery| subquery.subquery.as_ref());
+        let inside = match marked {
+            Some(inside) if self.before && is_plain(inside) => return Ok(Transformed::no(plan)),
+            Some(inside) => inside,
+            // What refers outside in sub-queries of its own alone has no mark of DataFusion's planner.
+            None if self.before && has_subqueries(&join.right)? => join.right.as_ref(),
+            None => return Ok(Transformed::no(plan)),
+        };
+        let outer = outer_columns(inside, join.left.schema())?;
         if outer.is_empty() {
             return Ok(Transformed::no(plan));
         }
+        // References know no more than names: one that is also a table's within could mean either.
+        if has_subqueries(inside)? && has_any(inside, &outer)? {
+            return match marked {
+                Some(_) => Err(condition::unsupported(
+                    "this form of a LATERAL sub-query; give its tables other names than those before it.",
+                )),
+                None => Ok(Transformed::no(plan)),
+            };
+        }
+        // Plain ones within are left to DataFusion only where nothing around them refers outside.
+        let rest = Self { before: false };
+        let inside = inside.clone().transform_up(|node| rest.rewrite(node, config))?.data;
         let alias = TableReference::bare(config.alias_generator().next("#lateral"));
         let joined = match join.join_type {
-            JoinType::Inner | JoinType::Left => joined(join, &subquery.subquery, outer, alias)?,
+            JoinType::Inner | JoinType::Left => joined(join, &inside, outer, alias)?,
             _ => None,
         };
         match joined {
@@ -150,6 +167,9 @@ fn renamed(plan: LogicalPlan, schema: &DFSchema) -> Result<LogicalPlan> {
 
 /// Whether a plan filters, computes and aggregates a table, and nothing else.
 fn is_plain(plan: &LogicalPlan) -> bool {
+    if nests(plan) {
+        return false;
+    }
     let here = match plan {
         // DISTINCT by now: DataFusion takes filters out of it with their columns, and rows come twice.
         LogicalPlan::Aggregate(aggregate) => !aggregate.aggr_expr.is_empty(),
@@ -160,6 +180,32 @@ fn is_plain(plan: &LogicalPlan) -> bool {
         _ => false,
     };
     here && plan.inputs().into_iter().all(is_plain)
+}
+
+/// Whether a node has sub-queries in its expressions.
+fn nests(node: &LogicalPlan) -> bool {
+    let nested = |expr: &Expr| {
+        Ok(matches!(
+            expr,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        ))
+    };
+    node.expressions().iter().any(|expr| expr.exists(nested).unwrap_or(true))
+}
+
+/// Whether expressions of a plan have sub-queries.
+fn has_subqueries(plan: &LogicalPlan) -> Result<bool> {
+    plan.exists(|node| Ok(nests(node)))
+}
+
+/// Whether a plan has one of these columns itself.
+fn has_any(plan: &LogicalPlan, columns: &[Column]) -> Result<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        found |= columns.iter().any(|column| node.schema().has_column(column));
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(found)
 }
 
 /// Whether a plan makes its rows of one row, each from what is there alone.

@@ -51,7 +51,9 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
             }
         }
         (Value::Str(text), T::Date32) => or_invalid(datetime::parse_date(text).map(Value::Date)),
-        (Value::Str(text), T::Timestamp(..)) => or_invalid(datetime::parse_timestamp(text).map(Value::Ts)),
+        (Value::Str(text), T::Timestamp(..)) => {
+            or_invalid(datetime::parse_timestamp_in(text, types::zone_of(to)).map(Value::Ts))
+        }
         (Value::Str(text), T::Time64(_)) => or_invalid(datetime::parse_time(text).map(Value::Time)),
         (Value::Str(text), T::Interval(_) | T::Duration(_)) => {
             or_invalid(crate::interval::parse(text).and_then(|i| i.as_type(to)))
@@ -118,10 +120,17 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
             }
             cast(&Value::Int(t.div_euclid(1_000_000)), &T::Int64, t2)
         }
-        (Value::Ts(t), T::Date32) => Ok(Value::Date(datetime::split(*t).0)),
-        (Value::Ts(t), T::Time64(_)) => Ok(Value::Time(datetime::split(*t).1)),
-        (Value::Ts(t), T::Timestamp(..)) => Ok(Value::Ts(*t)),
-        (Value::Date(d), T::Timestamp(..)) => Ok(Value::Ts(i64::from(*d) * datetime::DAY)),
+        (Value::Ts(t), T::Date32) => Ok(Value::Date(datetime::split(reading(*t, from)).0)),
+        (Value::Ts(t), T::Time64(_)) => Ok(Value::Time(datetime::split(reading(*t, from)).1)),
+        // Between moments nothing changes; a moment and a reading of a clock meet in the zone of the moment.
+        (Value::Ts(t), T::Timestamp(_, there)) => match (from, there) {
+            (T::Timestamp(_, Some(_)), None) => Ok(Value::Ts(reading(*t, from))),
+            (T::Timestamp(_, None), Some(_)) => or_invalid(moment(*t, to).map(Value::Ts)),
+            _ => Ok(Value::Ts(*t)),
+        },
+        (Value::Date(d), T::Timestamp(..)) => {
+            or_invalid(moment(i64::from(*d) * datetime::DAY, to).map(Value::Ts))
+        }
         (Value::Time(t), T::Time64(_)) => Ok(Value::Time(*t)),
         (Value::Months(m), T::Interval(IntervalUnit::MonthDayNano)) => Ok(Value::Calendar(*m, 0, 0)),
         (Value::Micros(m), T::Interval(IntervalUnit::MonthDayNano)) => {
@@ -151,6 +160,19 @@ pub(crate) fn cast(value: &Value, from: &DataType, to: &DataType) -> Result<Valu
         }
         _ if types::plain(from) == types::plain(to) => Ok(value.clone()),
         _ => Err(mismatch(from, to)),
+    }
+}
+
+/// What a clock in the zone of the type shows at a moment.
+fn reading(micros: i64, from: &DataType) -> i64 {
+    types::zone_of(from).and_then(|zone| datetime::from_utc(micros, zone)).unwrap_or(micros)
+}
+
+/// The moment at which a clock in the zone of the type shows a reading.
+fn moment(local: i64, to: &DataType) -> Option<i64> {
+    match types::zone_of(to) {
+        Some(zone) => datetime::to_utc(local, zone),
+        None => Some(local),
     }
 }
 

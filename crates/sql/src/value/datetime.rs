@@ -1,7 +1,7 @@
-//! Dates, timestamps and times: civil calendar, text in and out. Zone-less, that is, in UTC.
+//! Dates, timestamps and times: civil calendar, text in and out. In UTC where no zone is named.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeZone, Utc};
-use chrono_tz::Tz;
+use chrono_tz::{OffsetName, Tz};
 use std::str::FromStr;
 
 pub(crate) const DAY: i64 = 86_400_000_000;
@@ -153,18 +153,27 @@ pub(crate) fn parse_date(text: &str) -> Option<i32> {
 
 /// A date, with an optional time and zone.
 pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
+    parse_timestamp_in(text, None)
+}
+
+/// As [`parse_timestamp`], in a zone where the text names none.
+pub(crate) fn parse_timestamp_in(text: &str, session: Option<&str>) -> Option<i64> {
+    let settle = |local: i64| match session {
+        Some(zone) => to_utc(local, zone),
+        None => Some(local),
+    };
     let text = text.trim();
     let mut scan = Scan(text.as_bytes(), 0);
     let days = i64::from(scan.date()?);
     if scan.rest().is_empty() {
-        return days.checked_mul(DAY);
+        return settle(days.checked_mul(DAY)?);
     }
     if !scan.eat(b' ') && !scan.eat(b'T') {
         return None;
     }
     let local = days.checked_mul(DAY)?.checked_add(scan.time()?)?;
     let zone = scan.rest().trim();
-    if zone.is_empty() { Some(local) } else { to_utc(local, zone) }
+    if zone.is_empty() { settle(local) } else { to_utc(local, zone) }
 }
 
 /// As [`parse_timestamp`], in nanoseconds; none if it has none of these beside microseconds.
@@ -230,12 +239,47 @@ pub(crate) fn to_utc(local: i64, name: &str) -> Option<i64> {
             match found.earliest() {
                 Some(instant) => Some(instant.timestamp_micros()),
                 None => {
-                    // In the gap: read the clock an hour earlier and add the hour.
-                    let before = naive(local - 3_600_000_000);
-                    Some(tz.from_local_datetime(&before).earliest()?.timestamp_micros() + 3_600_000_000)
+                    // In a gap: by the offset before it. Most are an hour, the largest a day.
+                    [3_600_000_000, DAY + 3_600_000_000].into_iter().find_map(|back| {
+                        let before = tz.from_local_datetime(&naive(local - back)).earliest()?;
+                        Some(before.timestamp_micros() + back)
+                    })
                 }
             }
         }
+    }
+}
+
+/// As [`to_utc`], of a reading that was moved from one with a known offset: where a reading comes twice, the one with
+/// that offset.
+pub(crate) fn to_utc_near(local: i64, name: &str, offset: i64) -> Option<i64> {
+    let same = local.checked_sub(offset)?;
+    if from_utc(same, name)? == local { Some(same) } else { to_utc(local, name) }
+}
+
+/// The name of a zone as everybody writes it, with an offset as `+hh:mm`; none for UTC. An error if there is no such zone.
+pub(crate) fn zone_label(name: &str) -> Result<Option<String>, ()> {
+    match zone(name).ok_or(())? {
+        Zone::Fixed(0) => Ok(None),
+        Zone::Fixed(seconds) => {
+            let (sign, minutes) = (if seconds < 0 { '-' } else { '+' }, seconds.abs() / 60);
+            Ok(Some(format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)))
+        }
+        Zone::Named(Tz::UTC | Tz::Etc__UTC | Tz::GMT | Tz::Etc__GMT | Tz::UCT | Tz::Etc__UCT | Tz::Zulu) => {
+            Ok(None)
+        }
+        Zone::Named(tz) => Ok(Some(tz.name().to_owned())),
+    }
+}
+
+/// The short name of a zone at an instant: `CET`, or the offset.
+pub(crate) fn abbreviation(instant: i64, name: &str) -> String {
+    match zone(name) {
+        Some(Zone::Named(tz)) => {
+            let offset = tz.offset_from_utc_datetime(&naive(instant));
+            offset.abbreviation().unwrap_or(name).to_owned()
+        }
+        _ => name.to_owned(),
     }
 }
 

@@ -83,7 +83,11 @@ pub(crate) fn cast_text(value: &Value, data_type: &DataType) -> String {
         Value::Str(text) => text.clone(),
         Value::Bin(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         Value::Date(days) => datetime::date_text(*days),
-        Value::Ts(micros) => datetime::timestamp_text(*micros),
+        Value::Ts(micros) => {
+            let zone = super::types::zone_of(data_type);
+            let local = zone.and_then(|zone| datetime::from_utc(*micros, zone));
+            datetime::timestamp_text(local.unwrap_or(*micros))
+        }
         Value::Time(micros) => datetime::time_text(*micros),
         Value::Months(months) => year_month(*months),
         Value::Micros(micros) => day_time_hive(*micros),

@@ -3,8 +3,57 @@
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, IntervalUnit, TimeUnit};
 use std::sync::Arc;
 
-/// `TIMESTAMP`: microseconds. The session's time zone is UTC, so there is one type for both of Spark's.
+/// `TIMESTAMP_NTZ`, and `TIMESTAMP` in a session in UTC: microseconds. In a session in another zone `TIMESTAMP` has that
+/// zone in its type; see [`zone`](crate::zone).
 pub(crate) const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+/// A moment in a zone.
+pub(crate) fn zoned(zone: &Arc<str>) -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(zone)))
+}
+
+/// The zone in which a moment is shown; none for UTC, and for readings of a clock.
+pub(crate) fn zone_of(data_type: &DataType) -> Option<&str> {
+    match data_type {
+        DataType::Timestamp(_, Some(zone))
+            if !matches!(zone.as_ref(), "UTC" | "Etc/UTC" | "GMT" | "Z" | "+00:00") =>
+        {
+            Some(zone)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a type is one that a predicate finds, or holds one.
+pub(crate) fn has(data_type: &DataType, found: &dyn Fn(&DataType) -> bool) -> bool {
+    found(data_type)
+        || match data_type {
+            DataType::Struct(fields) => fields.iter().any(|field| has(field.data_type(), found)),
+            DataType::Dictionary(_, value) => has(value, found),
+            other => match (item_of(other), entry_of(other)) {
+                (Some(item), _) => has(item, found),
+                (_, Some((key, value))) => has(key, found) || has(value, found),
+                _ => false,
+            },
+        }
+}
+
+/// The type with every timestamp in it replaced.
+pub(crate) fn with_timestamps(data_type: &DataType, replaced: &dyn Fn(&DataType) -> DataType) -> DataType {
+    let field = |field: &FieldRef| {
+        Arc::new(field.as_ref().clone().with_data_type(with_timestamps(field.data_type(), replaced)))
+    };
+    match data_type {
+        DataType::Timestamp(..) => replaced(data_type),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(field).collect()),
+        DataType::List(item) => DataType::List(field(item)),
+        DataType::LargeList(item) => DataType::LargeList(field(item)),
+        DataType::FixedSizeList(item, size) => DataType::FixedSizeList(field(item), *size),
+        DataType::ListView(item) => DataType::ListView(field(item)),
+        DataType::Map(entries, sorted) => DataType::Map(field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
 /// `TIME`.
 pub(crate) const TIME: DataType = DataType::Time64(TimeUnit::Microsecond);
 /// An interval of days to seconds.
@@ -391,6 +440,7 @@ pub(crate) fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
             _ => return None,
         },
         (T::Date32, T::Timestamp(..)) => b,
+        (T::Timestamp(_, None), T::Timestamp(..)) if zone_of(&b).is_some() => b,
         (T::Timestamp(..), T::Date32 | T::Timestamp(..)) => a,
         (T::Struct(x), T::Struct(y)) if x.len() == y.len() => {
             let field = |(x, y): (&FieldRef, &FieldRef)| {

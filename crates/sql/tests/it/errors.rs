@@ -93,11 +93,6 @@ fn wrong_statements() {
     check_error("SELECT cast(300 AS TINYINT)", InvalidArgument, &["[CAST_OVERFLOW]"]);
     check_error("SELECT levenshtein('a')", InvalidArgument, &["[WRONG_NUM_ARGS"]);
     check_error("SELECT * FROM diamonds TABLESAMPLE (101 PERCENT)", InvalidArgument, &["between 0 and 100"]);
-    check_error(
-        "SELECT * FROM diamonds TABLESAMPLE (1 PERCENT) REPEATABLE (7)",
-        Unsupported,
-        &["REPEATABLE"],
-    );
     refused("SELECT * FROM diamonds VERSION AS OF 1", "VERSION AS OF");
     refused("SELECT * FROM diamonds TIMESTAMP AS OF '2024-01-01'", "TIMESTAMP AS OF");
     refused("WITH t AS (SELECT * FROM diamonds VERSION AS OF 1) SELECT 1", "VERSION AS OF");

@@ -12,7 +12,7 @@ use trefoil_sql::SqlSession;
 type Row = (Option<String>, Option<i64>);
 
 /// Sub-queries over `r` and `s`; `{k}` and `{v}` are the columns of the row outside.
-const SUBQUERIES: [&str; 20] = [
+const SUBQUERIES: [&str; 33] = [
     "SELECT {v} + 1 AS x",
     "SELECT {v} AS x, {k} AS y, 1 AS z",
     "SELECT x.v + {v} AS x FROM r x WHERE x.k = {k}",
@@ -33,6 +33,19 @@ const SUBQUERIES: [&str; 20] = [
     "SELECT x.v AS x, y.v AS w FROM r x LEFT JOIN s y ON x.k = y.k AND y.v > {v}",
     "SELECT x.v AS x, y.v AS w FROM r x LEFT JOIN (SELECT * FROM s WHERE v < {v}) y ON x.k = y.k",
     "SELECT x.v AS x, y.v AS w FROM (SELECT * FROM r WHERE v > {v}) x JOIN (SELECT * FROM s WHERE v < {v}) y ON x.k = y.k",
+    "SELECT x.v AS x FROM r x WHERE x.v IN (SELECT y.v FROM s y WHERE y.v > {v})",
+    "SELECT x.v AS x FROM r x WHERE EXISTS (SELECT 1 FROM s y WHERE y.k = x.k AND y.v > {v})",
+    "SELECT x.v AS x FROM r x WHERE NOT EXISTS (SELECT 1 FROM s y WHERE y.k = x.k AND y.v > {v})",
+    "SELECT x.v AS x FROM r x WHERE x.k = {k} AND x.v = (SELECT max(y.v) FROM s y WHERE y.k = x.k)",
+    "SELECT x.v AS x FROM r x WHERE x.k = {k} INTERSECT SELECT y.v FROM s y WHERE y.v > {v}",
+    "SELECT u.z AS x FROM r x, LATERAL (SELECT x.v + {v} AS z) u WHERE x.k = {k}",
+    "SELECT u.n AS x FROM r x, LATERAL (SELECT count(*) AS n FROM s y WHERE y.v > x.v + {v}) u",
+    "SELECT max(w.z) AS m FROM (SELECT x.v + {v} AS z FROM r x ORDER BY x.v + {v} LIMIT 3) w",
+    "SELECT explode(array({v}, {v} + 1, NULL)) AS e",
+    "SELECT size(collect_list(x.v)) AS n FROM r x WHERE x.k = {k}",
+    "SELECT sum(x.v) FILTER (WHERE x.v > {v}) AS s, count(DISTINCT x.k) AS n FROM r x",
+    "WITH c AS (SELECT x.v AS x FROM r x WHERE x.k = {k}) SELECT a.x AS x, b.x AS y FROM c a, c b WHERE a.x < b.x",
+    "SELECT max(x.v) AS m FROM r x",
 ];
 
 fn table(rows: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Row>> {
@@ -162,6 +175,16 @@ fn conditions_and_forms() {
     check(
         "SELECT l.v, t.s FROM l JOIN LATERAL (SELECT sum(x.v) AS s FROM r x WHERE x.k = l.k) t ON t.s IS NOT NULL",
         &["1,21"],
+    );
+    // What an aggregate gives without rows, in sub-queries that DataFusion takes apart.
+    check(
+        "SELECT v, (SELECT size(collect_list(v)) FROM r WHERE r.k = l.k), (SELECT count_if(v > 10) FROM r WHERE r.k = l.k) FROM l",
+        &["1,2,1", "2,0,0", "3,0,0"],
+    );
+    // A name within that is also one before: the one within is meant.
+    check(
+        "SELECT t.x FROM l, LATERAL (SELECT l.v AS x FROM r l WHERE EXISTS (SELECT 1 FROM r y WHERE y.v > l.v)) t",
+        &["10", "10", "10", "11", "11", "11"],
     );
     // What cannot be taken apart is refused, not answered wrong.
     let refused = session.block_on(async {

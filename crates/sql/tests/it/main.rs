@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod answers;
+mod as_spark;
 mod clauses;
 mod errors;
 mod examples;
@@ -11,13 +12,16 @@ mod lateral;
 mod property;
 mod queries;
 mod reference;
+mod samples;
 mod sketches;
 mod slt;
 mod spark;
 mod statements;
+mod stores;
 mod tpcds;
 mod tpcds_tables;
 mod tpch;
+mod zones;
 
 use trefoil_plan::{Error, Session};
 use trefoil_sql::SqlSession;

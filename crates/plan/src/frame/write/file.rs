@@ -2,7 +2,8 @@
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::arrow::ipc::writer::FileWriter;
+use datafusion::arrow::ipc::MetadataVersion;
+use datafusion::arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 use datafusion::arrow::{csv, json};
 use datafusion::error::Result as PlanResult;
 use datafusion::parquet::arrow::ArrowWriter;
@@ -72,7 +73,11 @@ impl Writer {
                 Self::Csv(Box::new(writer))
             }
             Format::Json => Self::Json(Box::new(json::LineDelimitedWriter::new(out))),
-            Format::Arrow => Self::Arrow(Box::new(FileWriter::try_new(out, &schema)?)),
+            // DataFusion takes it that the first message begins at byte 8 where it reads from a store.
+            Format::Arrow => {
+                let options = IpcWriteOptions::try_new(8, false, MetadataVersion::V5)?;
+                Self::Arrow(Box::new(FileWriter::try_new_with_options(out, &schema, options)?))
+            }
         })
     }
 
