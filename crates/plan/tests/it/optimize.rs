@@ -461,6 +461,32 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
     check("SELECT a.v, count(DISTINCT b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
 }
 
+/// Built by hand, as extensions do.
+#[test]
+fn a_sort_of_some_rows_below_a_projection_keeps_its_limit() {
+    use datafusion::logical_expr::{LogicalPlanBuilder, col};
+    let dir = tempfile::tempdir().unwrap();
+    let rows = (0..100_i64).map(|i| (Some(i), Some(i % 7), Some(i))).collect::<Vec<Row>>();
+    write(dir.path(), &[vec![], rows, vec![], vec![]]);
+    for workers in [1, 2] {
+        let session = open(dir.path(), workers, "64MiB", &[]);
+        let context = session.context().clone();
+        let lines = session.block_on(async {
+            let (state, plan) = context.table("b").await.unwrap().into_parts();
+            let plan = LogicalPlanBuilder::from(plan)
+                .sort_with_limit([col("w").sort(false, false)], Some(3))
+                .unwrap()
+                .project([col("v"), col("w") + col("k")])
+                .unwrap()
+                .build()
+                .unwrap();
+            let frame = DataFrame::new(session.clone(), datafusion::dataframe::DataFrame::new(state, plan));
+            frame.collect().await
+        });
+        assert_eq!(lines.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
+    }
+}
+
 #[test]
 fn a_key_of_one_value_makes_no_more_groups() {
     let dir = tempfile::tempdir().unwrap();
