@@ -13,7 +13,8 @@
 //! columns and must not care which rows are there: inner joins, and other joins from the side whose rows they keep.
 
 use super::OptimizeOptions;
-use super::common::{address, draws, is_result, same, same_node, scans_alike};
+use super::common::{address, draws, results, same, same_node, scans_alike};
+use super::replace::with_children;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{JoinType, Result};
@@ -27,13 +28,11 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -49,17 +48,7 @@ impl PhysicalOptimizerRule for AlikePlans {
         if !options.share_plans || !options.share_alike {
             return Ok(plan);
         }
-        let mut found = Vec::new();
-        plan.apply(|node| {
-            if node.is::<RecursiveQueryExec>() {
-                found.clear();
-                return Ok(TreeNodeRecursion::Stop);
-            }
-            if is_result(node) {
-                found.push(Arc::clone(node));
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
+        let found = results(&plan)?;
         let mut others: HashMap<*const (), Plan> = HashMap::new();
         for (at, one) in found.iter().enumerate() {
             if others.contains_key(&address(one)) {
@@ -329,11 +318,6 @@ fn replaced_at(plan: &Plan, path: &[usize], condition: &Expr, scan: Option<&Expr
     let Some(filter) = plan.downcast_ref::<FilterExec>() else { return Ok(Arc::clone(plan)) };
     let builder = FilterExecBuilder::from(filter).with_predicate(Arc::clone(condition));
     Ok(Arc::new(builder.with_input(rescanned(filter.input(), scan)?).build()?))
-}
-
-fn with_children(plan: &Plan, children: Vec<Plan>) -> Result<Plan> {
-    let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    Arc::clone(plan).replace_children(children, anew)
 }
 
 fn rescanned(plan: &Plan, filter: Option<&Expr>) -> Result<Plan> {

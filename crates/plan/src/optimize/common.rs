@@ -40,17 +40,7 @@ impl PhysicalOptimizerRule for CommonPlans {
         if !OptimizeOptions::of(config).share_plans {
             return Ok(plan);
         }
-        let mut found = Vec::new();
-        plan.apply(|node| {
-            if node.is::<RecursiveQueryExec>() {
-                found.clear();
-                return Ok(TreeNodeRecursion::Stop);
-            }
-            if is_result(node) {
-                found.push(Arc::clone(node));
-            }
-            Ok(TreeNodeRecursion::Continue)
-        })?;
+        let found = results(&plan)?;
         // Outer parts come first, so what they hold is only shared by itself elsewhere.
         let mut cells: HashMap<*const (), Arc<Cell>> = HashMap::new();
         for (at, one) in found.iter().enumerate() {
@@ -90,12 +80,28 @@ impl PhysicalOptimizerRule for CommonPlans {
     }
 }
 
+/// The aggregates whose rows are final, outer ones first; none of a plan with a recursive query, which runs its parts again.
+pub(super) fn results(plan: &Arc<dyn ExecutionPlan>) -> Result<Vec<Arc<dyn ExecutionPlan>>> {
+    let mut found = Vec::new();
+    plan.apply(|node| {
+        if node.is::<RecursiveQueryExec>() {
+            found.clear();
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        if is_result(node) {
+            found.push(Arc::clone(node));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
+}
+
 pub(super) fn address(plan: &Arc<dyn ExecutionPlan>) -> *const () {
     Arc::as_ptr(plan).cast()
 }
 
 /// An aggregate whose rows are final.
-pub(super) fn is_result(plan: &Arc<dyn ExecutionPlan>) -> bool {
+fn is_result(plan: &Arc<dyn ExecutionPlan>) -> bool {
     let done = |aggregate: &AggregateExec| {
         !matches!(aggregate.mode(), AggregateMode::Partial | AggregateMode::PartialReduce)
     };

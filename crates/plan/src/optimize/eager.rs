@@ -15,6 +15,7 @@
 
 use super::OptimizeOptions;
 use super::estimate::{estimate, of_expr};
+use super::groups::needs_order;
 use super::sets;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
@@ -29,7 +30,7 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, InputOrderMode};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -107,7 +108,7 @@ fn is_for_us(aggregate: &AggregateExec) -> bool {
     mode && functions
         && !sets.expr().is_empty()
         && (!sets.has_grouping_set() || sets.groups().iter().any(|set| set.iter().all(|null| !null)))
-        && aggregate.input_order_mode() == &InputOrderMode::Linear
+        && !needs_order(aggregate)
         && aggregate.limit_options().is_none()
         && aggregate.dynamic_expressions_produced().is_empty()
 }

@@ -26,3 +26,9 @@ pub(crate) fn replaced(plan: &Plan, other: &impl Fn(&Plan) -> Result<Option<Plan
     let own = other(below.as_ref().unwrap_or(plan))?;
     Ok(own.or(below))
 }
+
+/// The node over other children, all that follows from them found anew.
+pub(crate) fn with_children(plan: &Plan, children: Vec<Plan>) -> Result<Plan> {
+    let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+    Arc::clone(plan).replace_children(children, anew)
+}

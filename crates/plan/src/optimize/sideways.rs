@@ -16,6 +16,7 @@
 
 use super::OptimizeOptions;
 use super::estimate::estimate;
+use super::replace::with_children;
 use super::shared::{Cell, SharedExec};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -28,11 +29,10 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, ReplaceChildrenOptions};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use std::sync::Arc;
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -117,11 +117,6 @@ fn handed_on(plan: &Plan) -> Option<&Plan> {
         [child] if is_one && plan.fetch().is_none() => Some(child),
         _ => None,
     }
-}
-
-fn with_children(plan: &Plan, children: Vec<Plan>) -> Result<Plan> {
-    let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-    Arc::clone(plan).replace_children(children, anew)
 }
 
 /// The rows that the join hashes.

@@ -98,7 +98,7 @@ fn layout_of(aggregate: &AggregateExec, finals: bool) -> Option<Layout> {
 
 /// Whether the aggregate hands groups out as their keys pass in order. A column that is one value throughout is in order,
 /// but none of its groups ends before the input does.
-fn needs_order(aggregate: &AggregateExec) -> bool {
+pub(super) fn needs_order(aggregate: &AggregateExec) -> bool {
     let properties = aggregate.input().equivalence_properties();
     let group = aggregate.group_expr().expr();
     let is_constant = |at: &usize| match group.get(*at) {
