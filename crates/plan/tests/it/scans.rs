@@ -9,10 +9,14 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::{Compression, Encoding};
 use datafusion::parquet::file::properties::{WriterProperties, WriterVersion};
+use datafusion::physical_plan::execute_stream;
+use futures::StreamExt;
 use proptest::prelude::*;
 use std::fs::{self, File};
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Poll;
 use trefoil_plan::{DataFrame, ErrorKind, Result, Session};
 
 /// What the rows of a query are filtered by.
@@ -375,4 +379,46 @@ fn files_of_other_layouts_are_left_to_datafusion() {
     {
         assert_eq!(answer(&ours, query), answer(&theirs, query), "{query}");
     }
+}
+
+/// What is above takes batch after batch as long as there is one, and a dropped query ends where there is none.
+#[test]
+fn scans_give_up_the_thread() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.parquet");
+    let seeds: Vec<u32> = (0..40_000).collect();
+    let layout = Layout {
+        dictionary: true,
+        dictionary_bytes: 1 << 20,
+        page_rows: 5000,
+        group_rows: 20_000,
+        second_version: false,
+        compression: Compression::SNAPPY,
+        plain: false,
+    };
+    write(&path, &batch(&seeds, 5), &layout);
+    let session = open(&path, 1, &[("datafusion.execution.batch_size", "1000")]);
+    let context = session.context().clone();
+    let (batches, most) = session.block_on(async {
+        let plan = context.sql("SELECT i, price FROM t").await.unwrap().create_physical_plan().await.unwrap();
+        let mut stream = execute_stream(plan, context.task_ctx()).unwrap();
+        let (mut batches, mut in_turn, mut most) = (0, 0, 0);
+        loop {
+            let poll = poll_fn(|context| Poll::Ready(stream.poll_next_unpin(context)));
+            match tokio::task::unconstrained(poll).await {
+                Poll::Ready(None) => return (batches, most),
+                Poll::Ready(Some(batch)) => {
+                    batch.unwrap();
+                    (batches, in_turn) = (batches + 1, in_turn + 1);
+                    most = most.max(in_turn);
+                }
+                Poll::Pending => {
+                    in_turn = 0;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    });
+    assert!(batches >= 40, "{batches}");
+    assert!(most <= 8, "{most} of {batches} batches at once");
 }

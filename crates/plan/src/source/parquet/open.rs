@@ -64,7 +64,7 @@ impl FileOpener for Opener {
             match task.scan(&file).await? {
                 Some(scan) => {
                     let file = file.object_meta.location.to_string();
-                    Ok(Batches { scan: Some(scan), file }.boxed())
+                    Ok(Batches { scan: Some(scan), file, steps: 0 }.boxed())
                 }
                 None => task.left(file).await,
             }

@@ -18,8 +18,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// Steps without a batch after which the thread is given up, so that a query that is dropped ends.
-const STEPS: usize = 32;
+/// Steps after which the thread is given up, with batches or without, so that a query that is dropped ends soon: an aggregate
+/// above takes batch after batch as long as there is one, and all reading here is done at once.
+const STEPS: usize = 8;
 
 pub(super) struct Scan {
     pub(super) source: Source,
@@ -107,11 +108,10 @@ impl Scan {
         self.current.is_none() && self.groups.is_empty()
     }
 
-    fn next(&mut self) -> Result<Option<RecordBatch>> {
-        for _ in 0..STEPS {
-            if self.is_done() {
-                break;
-            }
+    /// The next batch; none at the end, and where `steps` have become too many.
+    fn next(&mut self, steps: &mut usize) -> Result<Option<RecordBatch>> {
+        while *steps < STEPS && !self.is_done() {
+            *steps += 1;
             if let Some(batch) = self.step()? {
                 return Ok(Some(batch));
             }
@@ -128,6 +128,8 @@ pub(super) struct Batches {
     pub(super) scan: Option<Scan>,
     /// Names the file in an error.
     pub(super) file: String,
+    /// Since the thread was given up.
+    pub(super) steps: usize,
 }
 
 impl Stream for Batches {
@@ -136,13 +138,14 @@ impl Stream for Batches {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let Some(scan) = &mut this.scan else { return Poll::Ready(None) };
-        match scan.next() {
+        match scan.next(&mut this.steps) {
             Ok(Some(batch)) => Poll::Ready(Some(Ok(batch))),
             Ok(None) if scan.is_done() => {
                 this.scan = None;
                 Poll::Ready(None)
             }
             Ok(None) => {
+                this.steps = 0;
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
