@@ -10,7 +10,8 @@
 //!
 //! What goes through the join is the partial state of each function, and states are merged behind it as they are behind
 //! an exchange. A row that the join repeats is a state merged twice. So the functions may be any that DataFusion groups,
-//! as long as the order of their rows does not matter and what they read comes from one side. It is done where that side
+//! as long as the order of their rows does not matter and they read columns of one side (a calculation could fail for a row
+//! that the join leaves out). It is done where that side
 //! is guessed to have many rows in few groups, and again below, as far as that holds.
 
 use super::OptimizeOptions;
@@ -23,7 +24,7 @@ use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, NullEquality, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::expressions::{Column, Literal};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -163,6 +164,11 @@ impl<'a> Split<'a> {
         if read.iter().any(|expr| is_volatile(expr)) {
             return Ok(None);
         }
+        // A row that has no partner may make a calculation fail, and was never asked before: only columns are read early.
+        let is_safe = |expr: &Expr| expr.is::<Column>() || expr.is::<Literal>();
+        if !arguments.iter().flatten().chain(filters.iter().flatten()).all(is_safe) {
+            return Ok(None);
+        }
         let width = join.left().schema().fields().len();
         let sides: HashSet<bool> = (arguments.iter().flatten().chain(filters.iter().flatten()))
             .flat_map(collect_columns)
@@ -201,10 +207,9 @@ impl<'a> Split<'a> {
         })
     }
 
-    /// Whether an expression reads columns, and those of the side only.
+    /// Whether an expression is a column of the side. Calculations wait until the join has been made.
     fn is_whole(&self, expr: &Expr) -> bool {
-        let columns = collect_columns(expr);
-        !columns.is_empty() && columns.iter().all(|column| self.is_of_side(column))
+        expr.downcast_ref::<Column>().is_some_and(|column| self.is_of_side(column))
     }
 
     /// What rows of one early group have in common: what the join compares, and what the groups are made of.

@@ -453,6 +453,8 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
     check("SELECT a.v, sum(b.w) AS s, avg(b.k) AS m FROM a, b WHERE a.k = b.v GROUP BY a.v", 1);
     check("SELECT a.v, d.v, count(*) AS n FROM a, b, d WHERE a.k = b.v AND d.k = a.k GROUP BY a.v, d.v", 1);
     check("SELECT a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY ROLLUP (a.v)", 1);
+    // A calculation that could fail for a row without a partner waits until the join is made.
+    check("SELECT a.v, sum(100 / (b.v - 100)) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
     // Groups as many as rows, few rows, a join that leaves most of them out, and what both sides give.
     check("SELECT c.v, sum(b.w) AS s FROM b, c WHERE c.k = b.k GROUP BY c.v", 0);
     check("SELECT a.v, sum(c.w) AS s FROM a, c WHERE a.k = c.v GROUP BY a.v", 0);
