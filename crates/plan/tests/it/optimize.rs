@@ -450,7 +450,7 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
             assert_eq!(answer(&session, query), answer(&plain, query), "{query}");
         }
     };
-    check("SELECT a.v, sum(b.w) AS s, avg(b.k) AS m FROM a, b WHERE a.k = b.v GROUP BY a.v", 1);
+    check("SELECT a.v, sum(b.w) AS s, max(b.k) AS m FROM a, b WHERE a.k = b.v GROUP BY a.v", 1);
     check("SELECT a.v, d.v, count(*) AS n FROM a, b, d WHERE a.k = b.v AND d.k = a.k GROUP BY a.v, d.v", 1);
     check("SELECT a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY ROLLUP (a.v)", 1);
     // A calculation that could fail for a row without a partner waits until the join is made.
