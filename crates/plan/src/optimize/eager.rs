@@ -21,7 +21,7 @@ use super::sets;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
-use datafusion::common::{JoinType, NullEquality, Result};
+use datafusion::common::{JoinType, NullEquality, Result, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::physical_expr::expressions::{Column, Literal};
@@ -307,11 +307,11 @@ impl<'a> Split<'a> {
         let place = |key: &Expr| self.keys.iter().position(|(known, _)| known == key);
         let on = self.join.on().iter().map(|(left, right)| {
             let key = if self.right { right } else { left };
-            let at = place(key).unwrap_or_default();
+            let Some(at) = place(key) else { return internal_err!("`{key}` is no key of the early groups") };
             let key = Arc::new(Column::new(&self.keys[at].1, at)) as Expr;
-            if self.right { (Arc::clone(left), key) } else { (key, Arc::clone(right)) }
+            Ok(if self.right { (Arc::clone(left), key) } else { (key, Arc::clone(right)) })
         });
-        let on = on.collect();
+        let on = on.collect::<Result<Vec<_>>>()?;
         let children = match self.right {
             true => vec![Arc::clone(self.join.left()), Arc::clone(&early)],
             false => vec![Arc::clone(&early), Arc::clone(self.join.right())],
