@@ -1,6 +1,7 @@
 //! Spark's aggregate functions: other names for DataFusion's, and those that DataFusion lacks.
 
 use datafusion::sql::sqlparser::ast::*;
+use trefoil_plan::Session;
 
 /// DataFusion's name for an aggregate or window function of Spark's with the same meaning.
 fn other_name(name: &str) -> Option<&'static str> {
@@ -21,6 +22,13 @@ fn other_name(name: &str) -> Option<&'static str> {
 /// Whether an aggregate function has this name.
 pub(crate) fn is_known(name: &str) -> bool {
     other_name(name).is_some() || matches!(name, "sum" | "avg" | "min" | "max" | "count" | "stddev" | "corr")
+}
+
+/// Whether an aggregate function of the session has this name: one of the dialect or one registered by its user.
+pub(crate) fn is_one(session: &Session, name: &str) -> bool {
+    let registered = other_name(name).unwrap_or(name);
+    let state = session.context().state_ref();
+    state.read().aggregate_functions().keys().any(|known| known.eq_ignore_ascii_case(registered))
 }
 
 /// Gives a call the name and the shape under which the registry knows the function.
@@ -102,11 +110,22 @@ pub(crate) fn rename(function: &mut Function, name: &str) {
                 }
                 "mode" | "percentile_cont" | "percentile_disc" => {
                     let descending = order.first().is_some_and(|o| o.options.asc == Some(false));
+                    // Of several modes the first in the order; of values the first from the other end.
+                    let other = match (name, descending) {
+                        ("mode", true) => Some("#mode_descending"),
+                        ("mode", false) => Some("#mode_ascending"),
+                        ("percentile_disc", true) => Some("#percentile_disc_descending"),
+                        _ => None,
+                    };
+                    if let Some(other) = other {
+                        function.name = ObjectName::from(vec![Ident::with_quote('`', other)]);
+                    }
                     if let Some(OrderByExpr { expr, .. }) = order.into_iter().next() {
                         list.args.insert(0, FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)));
                     }
                     // From the other end.
                     if descending
+                        && name == "percentile_cont"
                         && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(fraction))) =
                             list.args.get_mut(1)
                     {

@@ -5,7 +5,7 @@
 //! in `IN`, and the pipe operators `SET`, `DROP`, `TABLESAMPLE`, `PIVOT`, `UNPIVOT`.
 
 use crate::dialect::TrefoilDialect;
-use crate::{names, rewrite};
+use crate::{group_all, group_sets, named_windows, names, rewrite};
 use datafusion::sql::sqlparser::ast::*;
 use datafusion::sql::sqlparser::parser::Parser;
 use std::ops::ControlFlow;
@@ -31,22 +31,28 @@ impl VisitorMut for Pipes {
 }
 
 /// After the columns have their names.
-pub(crate) struct Clauses;
+pub(crate) struct Clauses<'a> {
+    /// Whether an aggregate function of the session has this name, in lower case.
+    pub(crate) is_aggregate: &'a dyn Fn(&str) -> bool,
+}
 
-impl VisitorMut for Clauses {
+impl VisitorMut for Clauses<'_> {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         body(&mut query.body);
         if let SetExpr::Select(select) = query.body.as_mut() {
             sorted(select, &mut query.order_by);
+            named_windows::write_out(select, query.order_by.as_mut());
             grouping(select, query.order_by.as_mut());
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        group_all::spell_out(select, self.is_aggregate);
         for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+            unconditional(&mut join.join_operator);
             // Without a side it is the left one that is kept.
             join.join_operator = match std::mem::replace(
                 &mut join.join_operator,
@@ -90,6 +96,29 @@ impl VisitorMut for Clauses {
     }
 }
 
+/// A join without a condition is one of all rows with all, and a CROSS JOIN with one is an inner join.
+fn unconditional(operator: &mut JoinOperator) {
+    match operator {
+        JoinOperator::CrossJoin(constraint @ (JoinConstraint::On(_) | JoinConstraint::Using(_))) => {
+            *operator = JoinOperator::Inner(std::mem::replace(constraint, JoinConstraint::None));
+        }
+        JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+            if matches!(constraint, JoinConstraint::None) =>
+        {
+            *constraint = JoinConstraint::On(Expr::value(Value::Boolean(true)));
+        }
+        _ => {}
+    }
+}
+
 /// `x.field` of a lambda's parameter `x`: DataFusion would look for a table `x`.
 struct Parameters(Vec<String>);
 
@@ -123,30 +152,29 @@ impl VisitorMut for Scopes {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        let mut own = Vec::new();
-        let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
-        for index in 0..query.with.as_ref().map_or(0, |with| with.cte_tables.len()) {
-            let Some(with) = &mut query.with else { break };
-            let name = with.cte_tables[index].alias.name.value.to_lowercase();
-            if self.names.iter().flatten().any(|outer| *outer == name) {
-                self.count += 1;
-                let mut rename = Rename { from: name.clone(), to: format!("{name}#{}", self.count) };
-                with.cte_tables[index].alias.name = quoted(&rename.to);
-                // Its own query sees the outer one, unless it is recursive.
-                for table in &mut with.cte_tables[index + usize::from(!recursive)..] {
-                    let _ = VisitMut::visit(&mut table.query, &mut rename);
-                }
-                let _ = VisitMut::visit(&mut query.body, &mut rename);
-            } else {
-                own.push(name);
-            }
-        }
-        self.names.push(own);
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        self.names.push(tables.map(|table| table.alias.name.value.to_lowercase()).collect());
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.names.pop();
+    /// The innermost first: what is left of a name within then means the one that is renamed next.
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        let own = self.names.pop().unwrap_or_default();
+        let recursive = query.with.as_ref().is_some_and(|with| with.recursive);
+        for (index, name) in own.into_iter().enumerate() {
+            let Some(with) = &mut query.with else { break };
+            if !self.names.iter().flatten().any(|outer| *outer == name) {
+                continue;
+            }
+            self.count += 1;
+            let mut rename = Rename { from: name.clone(), to: format!("{name}#{}", self.count) };
+            with.cte_tables[index].alias.name = quoted(&rename.to);
+            // Its own query sees the outer one, unless it is recursive.
+            for table in &mut with.cte_tables[index + usize::from(!recursive)..] {
+                let _ = VisitMut::visit(&mut table.query, &mut rename);
+            }
+            let _ = VisitMut::visit(&mut query.body, &mut rename);
+        }
         ControlFlow::Continue(())
     }
 }
@@ -336,6 +364,11 @@ pub(crate) fn has_sets(select: &Select) -> bool {
 
 fn grouping(select: &mut Select, order_by: Option<&mut OrderBy>) {
     let GroupByExpr::Expressions(expressions, modifiers) = &mut select.group_by else { return };
+    // GROUP BY a, b GROUPING SETS (..): the list before it says no more than the sets do.
+    if let [GroupByWithModifier::GroupingSets(sets @ Expr::GroupingSets(_))] = modifiers.as_slice() {
+        *expressions = vec![sets.clone()];
+        modifiers.clear();
+    }
     if let [modifier @ (GroupByWithModifier::Rollup | GroupByWithModifier::Cube)] = modifiers.as_slice() {
         let columns = std::mem::take(expressions).into_iter().map(|e| vec![e]).collect();
         expressions.push(match modifier {
@@ -347,6 +380,8 @@ fn grouping(select: &mut Select, order_by: Option<&mut OrderBy>) {
     if !has_sets(select) {
         return;
     }
+    group_sets::by_position(select);
+    group_sets::of_no_rows(select);
     let GroupByExpr::Expressions(expressions, _) = &select.group_by else { return };
     let mut columns: Vec<Expr> = Vec::new();
     let mut add = |expr: &Expr| {
@@ -507,8 +542,34 @@ fn pipes(query: &mut Query) {
                 | PipeOperator::TableSample { .. }
                 | PipeOperator::Pivot { .. }
                 | PipeOperator::Unpivot { .. }
+        ) && !matches!(
+            operator,
+            PipeOperator::Select { exprs } | PipeOperator::Extend { exprs } if exprs.iter().any(has_window)
         )
     };
+    // The first SELECT or EXTEND over a table is its select list.
+    if let (Some(PipeOperator::Select { .. } | PipeOperator::Extend { .. }), SetExpr::Select(select)) =
+        (query.pipe_operators.first(), query.body.as_mut())
+        && match select.projection.as_slice() {
+            [SelectItem::Wildcard(options)] => *options == WildcardAdditionalOptions::default(),
+            [] => select.flavor == SelectFlavor::FromFirstNoSelect,
+            _ => false,
+        }
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && select.distinct.is_none()
+    {
+        select.flavor = SelectFlavor::Standard;
+        if select.projection.is_empty() {
+            select.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+        }
+        match query.pipe_operators.remove(0) {
+            PipeOperator::Select { exprs } => select.projection = exprs,
+            PipeOperator::Extend { exprs } => select.projection.extend(exprs),
+            _ => {}
+        }
+    }
     while let Some(at) = query.pipe_operators.iter().position(|operator| !planned(operator)) {
         let Some(mut outer) = parsed("SELECT * FROM (SELECT 1) AS `#pipe`") else { return };
         let SetExpr::Select(select) = outer.body.as_mut() else { return };
@@ -529,6 +590,18 @@ fn pipes(query: &mut Query) {
                 if !later.is_empty() {
                     rest.insert(0, PipeOperator::Set { assignments: later });
                 }
+            }
+            PipeOperator::Select { exprs } => {
+                select.projection = exprs;
+                outer.pipe_operators = rest;
+                *query = outer;
+                continue;
+            }
+            PipeOperator::Extend { exprs } => {
+                select.projection.extend(exprs);
+                outer.pipe_operators = rest;
+                *query = outer;
+                continue;
             }
             PipeOperator::Drop { columns } => {
                 let mut columns = columns.into_iter();
@@ -571,6 +644,22 @@ fn pipes(query: &mut Query) {
         outer.pipe_operators = rest;
         *query = outer;
     }
+}
+
+/// Whether a column is made by a window function; DataFusion plans none in an operator.
+fn has_window(item: &SelectItem) -> bool {
+    struct Windows;
+    impl Visitor for Windows {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            match expr {
+                Expr::Function(Function { over: Some(_), .. }) => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    item.visit(&mut Windows).is_break()
 }
 
 fn alias_of(name: Ident) -> TableAlias {

@@ -7,6 +7,9 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::any::{Any, TypeId};
 
+/// Above `&` (23) and `^`, below `+` (30).
+const SHIFT: u8 = 25;
+
 /// Spark's syntax, and time travel and hints as syntax of their own.
 #[derive(Debug, Default)]
 pub(crate) struct TrefoilDialect;
@@ -122,6 +125,14 @@ impl Dialect for TrefoilDialect {
 
     fn supports_from_first_select(&self) -> bool {
         true
+    }
+
+    /// Shifts bind closer than `&`, `^` and `|`.
+    fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
+        match parser.peek_token_ref().token {
+            Token::ShiftLeft | Token::ShiftRight => Some(Ok(SHIFT)),
+            _ => None,
+        }
     }
 
     /// `7 DIV 2` is integer division, `x >>> n` a shift, and `LIKE ALL (..)` a list of tests.

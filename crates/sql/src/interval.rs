@@ -40,7 +40,8 @@ impl Interval {
                     _ => return None,
                 };
                 let (n, scale) = crate::value::decimal::parse(number)?;
-                let micros = crate::value::decimal::scaled(n.checked_mul(unit)?, scale, 0)?;
+                // What is less than a microsecond is cut off.
+                let micros = n.checked_mul(unit)? / 10_i128.checked_pow(u32::from(scale.unsigned_abs()))?;
                 self.micros = self.micros.checked_add(i64::try_from(micros).ok()?)?;
             }
         }

@@ -6,7 +6,8 @@ use crate::value::{cast, datetime, decimal, types};
 use crate::zone::{self, SessionZone};
 use crate::{condition, interval};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, ScalarValue};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::planner::{
     ExprPlanner, PlannerResult, RawBinaryExpr, RawDictionaryExpr, RawFieldAccessExpr, TypePlanner,
@@ -37,6 +38,19 @@ fn lit(value: ScalarValue) -> Expr {
 
 impl ExprPlanner for SparkPlanner {
     fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let given = expr.clone();
+        let mut keys = Keys::default();
+        let expr = RawBinaryExpr {
+            left: keys.qualified(expr.left, schema)?,
+            right: keys.qualified(expr.right, schema)?,
+            op: expr.op,
+        };
+        if !keys.0.is_empty() {
+            return Ok(match self.plan_binary_op(expr, schema)? {
+                PlannerResult::Planned(planned) => PlannerResult::Planned(keys.as_written(planned)?),
+                PlannerResult::Original(_) => PlannerResult::Original(given),
+            });
+        }
         if unknown(&expr.left, schema) || unknown(&expr.right, schema) {
             return Ok(PlannerResult::Original(expr));
         }
@@ -75,17 +89,78 @@ impl ExprPlanner for SparkPlanner {
         }
         let mut arguments = expr.values;
         arguments.remove(0);
-        if arguments.iter().any(|argument| unknown(argument, schema)) {
-            return Ok(PlannerResult::Planned(call("#unknown", arguments)?));
-        }
-        Ok(PlannerResult::Planned(match self.zone.label() {
-            _ if tag == "current_timezone" => zone::text(&self.zone.name()),
-            Some(zone) => zone::call(&zone, tag, arguments, schema)?,
-            None => named(tag, arguments, schema)?,
-        }))
+        let mut keys = Keys::default();
+        let arguments =
+            arguments.into_iter().map(|a| keys.qualified(a, schema)).collect::<Result<Vec<_>>>()?;
+        let planned = self.marked(tag, arguments, schema)?;
+        Ok(PlannerResult::Planned(keys.as_written(planned)?))
     }
 
     fn plan_field_access(
+        &self,
+        expr: RawFieldAccessExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>> {
+        self.field(expr, schema)
+    }
+
+    fn plan_make_map(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
+        Ok(PlannerResult::Planned(call("map", args)?))
+    }
+}
+
+/// The keys of a join `USING` in an expression: each is a column of both sides, and only DataFusion knows which one is
+/// meant. While types are looked at, it is that of the first side.
+#[derive(Default)]
+struct Keys(Vec<(Column, Column)>);
+
+impl Keys {
+    fn qualified(&mut self, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+        let made = expr.transform(|expr| {
+            let Expr::Column(column) = &expr else { return Ok(Transformed::no(expr)) };
+            if column.relation.is_some() {
+                return Ok(Transformed::no(expr));
+            }
+            let found = schema.qualified_fields_with_unqualified_name(&column.name);
+            let [(Some(table), _), _, ..] = found.as_slice() else { return Ok(Transformed::no(expr)) };
+            let first = Column::new(Some((*table).clone()), &column.name);
+            self.0.push((first.clone(), column.clone()));
+            Ok(Transformed::yes(Expr::Column(first)))
+        })?;
+        Ok(made.data)
+    }
+
+    fn as_written(self, expr: Expr) -> Result<Expr> {
+        if self.0.is_empty() {
+            return Ok(expr);
+        }
+        let made = expr.transform(|expr| {
+            Ok(match &expr {
+                Expr::Column(column) => match self.0.iter().find(|(first, _)| first == column) {
+                    Some((_, written)) => Transformed::yes(Expr::Column(written.clone())),
+                    None => Transformed::no(expr),
+                },
+                _ => Transformed::no(expr),
+            })
+        })?;
+        Ok(made.data)
+    }
+}
+
+impl SparkPlanner {
+    /// A call by mark, with its arguments planned.
+    fn marked(&self, tag: &str, arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+        if arguments.iter().any(|argument| unknown(argument, schema)) {
+            return call("#unknown", arguments);
+        }
+        match self.zone.label() {
+            _ if tag == "current_timezone" => Ok(zone::text(&self.zone.name())),
+            Some(zone) => zone::call(&zone, tag, arguments, schema),
+            None => named(tag, arguments, schema),
+        }
+    }
+
+    fn field(
         &self,
         expr: RawFieldAccessExpr,
         schema: &DFSchema,
@@ -109,10 +184,6 @@ impl ExprPlanner for SparkPlanner {
             }
             _ => Ok(PlannerResult::Original(expr)),
         }
-    }
-
-    fn plan_make_map(&self, args: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
-        Ok(PlannerResult::Planned(call("map", args)?))
     }
 }
 
@@ -278,6 +349,16 @@ pub(crate) fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> 
                 Some(Box::new(otherwise)),
             )))
         }
+        "case" => case(None, arguments, schema),
+        "case_of" if !arguments.is_empty() => {
+            let operand = arguments.remove(0);
+            case(Some(operand), arguments, schema)
+        }
+        "now" | "current_timestamp" | "localtimestamp" if arguments.is_empty() => Ok(now()),
+        "current_date" | "curdate" if arguments.is_empty() => {
+            cast_to(now(), &DataType::Date32, schema, false)
+        }
+        "current_time" | "localtime" if arguments.is_empty() => cast_to(now(), &types::TIME, schema, false),
         "nvl2" if arguments.len() == 3 => {
             let condition = arguments.remove(0);
             let (then, otherwise) = same_type("nvl2", arguments, schema)?.into_pair();
@@ -329,7 +410,10 @@ pub(crate) fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> 
             DataType::Utf8 => cast_to(arguments.remove(0), &DataType::Float64, schema, false),
             _ => Ok(arguments.remove(0)),
         },
-        "positive" if arguments.len() == 1 => Ok(arguments.remove(0)),
+        "positive" if arguments.len() == 1 => match type_of(&arguments[0])? {
+            DataType::Utf8 => cast_to(arguments.remove(0), &DataType::Float64, schema, false),
+            _ => Ok(arguments.remove(0)),
+        },
         // A field that is no column is called by its place.
         "struct" => {
             let mut fields = Vec::with_capacity(arguments.len() * 2);
@@ -368,6 +452,41 @@ pub(crate) fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> 
         }
         _ => call(name, arguments),
     }
+}
+
+/// The moment at which the query began, the same wherever it is asked for.
+pub(crate) fn now() -> Expr {
+    let now = datafusion::functions::datetime::now(&datafusion::config::ConfigOptions::default());
+    Expr::Cast(Cast::new(Box::new(now.call(Vec::new())), types::TIMESTAMP))
+}
+
+/// A CASE: what is compared has one type, and so have the branches.
+fn case(operand: Option<Expr>, mut arguments: Vec<Expr>, schema: &DFSchema) -> Result<Expr> {
+    let otherwise = if arguments.len() % 2 == 1 { arguments.pop() } else { None };
+    let (mut conditions, mut branches) = (Vec::new(), Vec::new());
+    let mut arguments = arguments.into_iter();
+    while let (Some(condition), Some(branch)) = (arguments.next(), arguments.next()) {
+        conditions.push(condition);
+        branches.push(branch);
+    }
+    let has_otherwise = otherwise.is_some();
+    branches.extend(otherwise);
+    let mut branches = same_type("CASE", branches, schema)?;
+    let otherwise = if has_otherwise { branches.pop() } else { None };
+    let operand = match operand {
+        Some(operand) => {
+            conditions.push(operand);
+            conditions = same_type("CASE", conditions, schema)?;
+            conditions.pop()
+        }
+        None => None,
+    };
+    let whens = conditions.into_iter().zip(branches).map(|(when, then)| (Box::new(when), Box::new(then)));
+    Ok(Expr::Case(datafusion::logical_expr::Case::new(
+        operand.map(Box::new),
+        whens.collect(),
+        otherwise.map(Box::new),
+    )))
 }
 
 trait IntoPair {
@@ -531,6 +650,9 @@ fn arithmetic(
             (true, true) => {
                 let (l, r) = both(&T::Float64)?;
                 native(l, op, r)
+            }
+            (false, true) if !functions::decimals_are_native(name, &a, &b) => {
+                return functions::call(name, vec![left, right]);
             }
             _ => native(left, op, right),
         });

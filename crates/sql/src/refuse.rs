@@ -7,8 +7,9 @@
 use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, GroupByExpr, GroupByWithModifier, LimitClause, Query, Select, SelectItem, SetExpr, SetOperator,
-    SetQuantifier, TableFactor, TableVersion, UnaryOperator, Value, Visit, Visitor,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, GroupByWithModifier, LimitClause,
+    PipeOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement as SqlStatement,
+    TableFactor, TableVersion, UnaryOperator, Value, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -56,6 +57,23 @@ impl Visitor for Ignored {
                 "docs/reference/sql-functions.md lists what is left out",
             ));
         }
+        if let Expr::Function(function) = expr
+            && self.spark
+            && function.name.to_string().eq_ignore_ascii_case("count")
+            && let FunctionArguments::List(list) = &function.args
+        {
+            let star = |argument: &FunctionArg| {
+                matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_)))
+            };
+            if list.args.is_empty() {
+                let refused = "[WRONG_NUM_ARGS.WITH_SUGGESTION] count()";
+                return ControlFlow::Break((refused.into(), "write count(*)"));
+            }
+            if list.args.iter().any(star) {
+                let help = "it counts the rows without a null: write count(a, b), or count(*) for all rows";
+                return ControlFlow::Break(("count(t.*)".into(), help));
+            }
+        }
         if let Expr::Case { operand: None, conditions, .. } = expr
             && self.spark
             && conditions
@@ -77,6 +95,20 @@ impl Visitor for Ignored {
             return ControlFlow::Break((
                 "EXCEPT ALL / INTERSECT ALL of columns that are not named".into(),
                 "name the columns instead of `*`",
+            ));
+        }
+        let by_position = |operator: &PipeOperator| {
+            match operator {
+            PipeOperator::Aggregate { group_by_expr, .. } => group_by_expr.iter().any(|key| {
+                matches!(&key.expr.expr, Expr::Value(value) if matches!(value.value, Value::Number(..)))
+            }),
+            _ => false,
+        }
+        };
+        if self.spark && query.pipe_operators.iter().any(by_position) {
+            return ControlFlow::Break((
+                "a position in GROUP BY of |> AGGREGATE".into(),
+                "write the name of the column",
             ));
         }
         let limit = match &query.limit_clause {
@@ -178,6 +210,19 @@ impl Visitor for Ignored {
     }
 }
 
+/// Whether a statement has an `EXCEPT ALL` or `INTERSECT ALL` of columns that its text does not name.
+pub(crate) fn counts_unnamed(statement: &SqlStatement) -> bool {
+    struct Unnamed;
+    impl Visitor for Unnamed {
+        type Break = ();
+
+        fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+            if uncounted(&query.body) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    statement.visit(&mut Unnamed).is_break()
+}
+
 /// `EXCEPT ALL` and `INTERSECT ALL` number their rows by columns that must be known.
 fn uncounted(body: &SetExpr) -> bool {
     let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return false };
@@ -190,7 +235,14 @@ fn rolled(group_by: &GroupByExpr) -> bool {
     matches!(
         group_by,
         GroupByExpr::Expressions(_, modifiers)
-            if matches!(modifiers.as_slice(), [GroupByWithModifier::Rollup | GroupByWithModifier::Cube])
+            if matches!(
+                modifiers.as_slice(),
+                [
+                    GroupByWithModifier::Rollup
+                        | GroupByWithModifier::Cube
+                        | GroupByWithModifier::GroupingSets(Expr::GroupingSets(_))
+                ]
+            )
     )
 }
 

@@ -67,6 +67,10 @@ pub(crate) fn repair(
             let _ = statement.visit(&mut lateral);
             lateral.changed || variable(&field.name).is_some_and(|value| put(statement, &field.name, value))
         }
+        // `session.x` is a variable.
+        [] if field.relation.as_ref().is_some_and(|relation| relation.table() == "session") => {
+            variable(&field.name).is_some_and(|value| put(statement, &field.name, value))
+        }
         _ => false,
     }
 }
@@ -79,7 +83,7 @@ fn table_of(column: &Column) -> Option<&str> {
 fn put(statement: &mut Statement, name: &str, value: Vec<Token>) -> bool {
     let Ok(mut expr) = Parser::new(&TrefoilDialect).with_tokens(value).parse_expr() else { return false };
     crate::rewrite::expression(&mut expr);
-    let mut replace = Replace { name, with: &expr, changed: false };
+    let mut replace = Replace { variable: true, name, with: &expr, changed: false };
     let _ = statement.visit(&mut replace);
     replace.changed
 }
@@ -140,7 +144,7 @@ impl VisitorMut for Lateral<'_> {
             _ => None,
         });
         let Some((index, expr)) = alias else { return ControlFlow::Continue(()) };
-        let mut replace = Replace { name: self.name, with: &expr, changed: false };
+        let mut replace = Replace { variable: false, name: self.name, with: &expr, changed: false };
         for item in &mut select.projection[index + 1..] {
             match item {
                 SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
@@ -155,6 +159,8 @@ impl VisitorMut for Lateral<'_> {
 }
 
 struct Replace<'a> {
+    /// Whether it is a variable, which `session` may stand before.
+    variable: bool,
     name: &'a str,
     with: &'a Expr,
     changed: bool,
@@ -163,10 +169,32 @@ struct Replace<'a> {
 impl VisitorMut for Replace<'_> {
     type Break = ();
 
+    /// A column that is a variable keeps the variable's name.
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in select.projection.iter_mut().filter(|_| self.variable) {
+            if let SelectItem::UnnamedExpr(Expr::Identifier(ident)) = item
+                && normal(ident).eq_ignore_ascii_case(self.name)
+            {
+                let (expr, alias) = (Expr::Identifier(ident.clone()), ident.clone());
+                *item = SelectItem::ExprWithAlias { expr, alias };
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Identifier(ident) = expr
-            && normal(ident).eq_ignore_ascii_case(self.name)
-        {
+        let found = match expr {
+            Expr::Identifier(ident) => Some(&*ident),
+            // The variable `session.x`.
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [.., scope, name] if self.variable && scope.value.eq_ignore_ascii_case("session") => {
+                    Some(name)
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if found.is_some_and(|ident| normal(ident).eq_ignore_ascii_case(self.name)) {
             *expr = Expr::Nested(Box::new(self.with.clone()));
             self.changed = true;
         }

@@ -12,17 +12,22 @@ use std::ops::ControlFlow;
 /// Prefix of the keys of a mark.
 pub(crate) const MARK: &str = "#";
 
-/// The tree with Spark's meaning; `nanoseconds` says whether literals of timestamps keep them.
-pub(crate) fn rewrite(statement: &mut Statement, nanoseconds: bool) {
+/// The tree with Spark's meaning; `nanoseconds` says whether literals of timestamps keep them, `is_aggregate`
+/// whether an aggregate function of the session has a name.
+pub(crate) fn rewrite(statement: &mut Statement, nanoseconds: bool, is_aggregate: &dyn Fn(&str) -> bool) {
     // Values of settings are text.
     if matches!(statement, Statement::Set(_)) {
         return;
     }
+    crate::inline::name_columns(statement);
     let _ = statement.visit(&mut crate::clauses::Scopes::default());
     let _ = statement.visit(&mut crate::clauses::Pipes);
     let _ = statement.visit(&mut crate::generate::Generators);
     let _ = statement.visit(&mut Names);
-    let _ = statement.visit(&mut crate::clauses::Clauses);
+    if let Statement::Query(query) = statement {
+        twice(&mut query.body);
+    }
+    let _ = statement.visit(&mut crate::clauses::Clauses { is_aggregate });
     let _ = statement.visit(&mut Rewriter { nanoseconds });
 }
 
@@ -166,6 +171,22 @@ fn named(items: &mut [SelectItem]) {
     }
 }
 
+/// A second column of the same alias in the result of a statement; DataFusion wants different names.
+fn twice(body: &mut SetExpr) {
+    let SetExpr::Select(select) = body else { return };
+    let mut taken: Vec<String> = Vec::new();
+    for item in &mut select.projection {
+        if let SelectItem::ExprWithAlias { alias, .. } = item {
+            let (name, mut number) = (alias.value.clone(), 2);
+            while taken.contains(&alias.value) {
+                alias.value = format!("{name}_{number}");
+                number += 1;
+            }
+            taken.push(alias.value.clone());
+        }
+    }
+}
+
 /// The columns of `t(Id, Name)` keep their case.
 fn as_written(alias: &mut TableAlias) {
     for column in &mut alias.columns {
@@ -253,6 +274,9 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let SetExpr::Values(values) = query.body.as_mut() {
+            doubles(values);
+        }
         if let Some(order_by) = &mut query.order_by {
             if let OrderByKind::Expressions(expressions) = &mut order_by.kind {
                 expressions.iter_mut().for_each(|order| plain(&mut order.expr));
@@ -274,6 +298,28 @@ impl VisitorMut for Rewriter {
             plain(quantity);
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// In a column of `VALUES` where one number is a double, decimals are doubles; DataFusion makes them all decimals.
+fn doubles(values: &mut Values) {
+    let width = values.rows.first().map_or(0, |row| row.content.len());
+    let is_double = |text: &str| text.ends_with('D') && !text.ends_with("BD") || text.contains(['e', 'E']);
+    for column in 0..width {
+        let cells = || values.rows.iter().filter_map(|row| row.content.get(column));
+        if !cells().any(|cell| unmarked(cell, "number").is_some_and(is_double)) {
+            continue;
+        }
+        for row in &mut values.rows {
+            if let Some(cell) = row.content.get_mut(column)
+                && let Some(text) = unmarked(cell, "number")
+                && text.contains('.')
+                && text.ends_with(|c: char| c.is_ascii_digit() || c == '.')
+                && !is_double(text)
+            {
+                *cell = literal("number", &format!("{text}D"));
+            }
+        }
     }
 }
 
@@ -345,7 +391,15 @@ fn convert(expr: Expr) -> Expr {
         Expr::Cast { kind, expr, data_type, array, format } if !array && format.is_none() => {
             let what =
                 if matches!(kind, CastKind::TryCast | CastKind::SafeCast) { "try_cast" } else { "cast" };
-            mark(what, vec![*expr, typed_null(data_type)])
+            let digits = match data_type {
+                DataType::Time(Some(digits), _) if digits < 6 => Some(digits),
+                _ => None,
+            };
+            let cast = mark(what, vec![*expr, typed_null(data_type)]);
+            match digits.and_then(|digits| i64::try_from(digits).ok()) {
+                Some(digits) => mark("#time_digits", vec![cast, number(digits)]),
+                None => cast,
+            }
         }
         Expr::UnaryOp { op, expr } => match op {
             UnaryOperator::Minus => mark("negative", vec![*expr]),
@@ -409,10 +463,20 @@ fn convert(expr: Expr) -> Expr {
             };
             not_if(negated, Expr::Nested(Box::new(both)))
         }
+        Expr::Case { operand, conditions, else_result, .. } => case(operand, conditions, else_result),
         Expr::Collate { expr, collation } => mark("collate", vec![*expr, text(&collation.to_string())]),
         Expr::Function(function) => call(function),
         other => other,
     }
+}
+
+/// A CASE, whose branches take the type that Spark gives them: the operand if there is one, the branches, the rest.
+fn case(operand: Option<Box<Expr>>, conditions: Vec<CaseWhen>, otherwise: Option<Box<Expr>>) -> Expr {
+    let what = if operand.is_some() { "case_of" } else { "case" };
+    let mut arguments: Vec<Expr> = operand.into_iter().map(|operand| *operand).collect();
+    arguments.extend(conditions.into_iter().flat_map(|when| [when.condition, when.result]));
+    arguments.extend(otherwise.map(|otherwise| *otherwise));
+    mark(what, arguments)
 }
 
 /// `struct(a, 1, b AS c)`: fields are named as they are written, or by their place.

@@ -5,8 +5,8 @@ use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlRe
 use crate::hints::Hints;
 use crate::parameters::Parameters;
 use crate::{
-    condition, hints, install, place, planner, refuse, repair, rewrite, sample, stars, statements, tokens,
-    travel,
+    aggregates, condition, hints, inline, install, place, planner, refuse, repair, rewrite, sample, sets,
+    stars, statements, tokens, travel, variables,
 };
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
@@ -279,16 +279,25 @@ pub(crate) async fn query(
         return done;
     }
     let tokens = statements::table_query(statements::expand(session, tokens)?);
-    let tokens = sample::alias_first(statements::explained(statements::bare_values(tokens))?);
+    let tokens = inline::selected(statements::bare_values(tokens));
+    let tokens = sample::alias_first(statements::explained(tokens)?);
     let travels = tokens.iter().any(|token| travel::may_begin(&token.token));
     let mut statement = parse(session, DFParserBuilder::new(tokens).with_dialect(&TrefoilDialect), text)?;
     if travels && let Some(inner) = inner(&mut statement) {
         travel::resolve(session, inner).await?;
     }
+    let mean = |statement: &mut SqlStatement| {
+        rewrite::rewrite(statement, install::nanoseconds(session), &|name| aggregates::is_one(session, name));
+    };
+    if let Some(inner) = inner(&mut statement)
+        && refuse::counts_unnamed(inner)
+    {
+        sets::name_columns(&session.context().state(), inner, mean).await;
+    }
     refuse::check(&statement, true)?;
     let setting = setting(&statement);
     if let Some(inner) = inner(&mut statement) {
-        rewrite::rewrite(inner, install::nanoseconds(session));
+        mean(inner);
     }
     let done = carry_out(session, statement, text).await?;
     // Spark answers a setting with its name and value.
@@ -371,12 +380,23 @@ async fn plan(session: &Session, mut statement: Statement) -> PlanResult<(Sessio
         order_by_all(&state, &mut statement).await?;
     }
     let mut first = None;
+    let mut cast = !spark;
     for _ in 0..REPAIRS {
         let error = match state.statement_to_plan(statement.clone()).await {
-            Ok(plan) => return Ok((state, plan)),
+            Ok(plan) => {
+                let again = !cast && sets::differ(&plan);
+                cast = true;
+                if again
+                    && let Some(inner) = inner(&mut statement)
+                    && sets::cast(&state, inner).await?
+                {
+                    continue;
+                }
+                return Ok((state, plan));
+            }
             Err(error) => error,
         };
-        let variable = |name: &str| statements::variable(session, name);
+        let variable = |name: &str| variables::tokens_of(session, name);
         let repaired = spark
             && match inner(&mut statement) {
                 Some(inner) if stars::is_about_stars(&error) => stars::expand(&state, inner).await,

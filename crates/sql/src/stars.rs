@@ -10,7 +10,8 @@ use datafusion::execution::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Cte, Expr, GroupByExpr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Statement as SqlStatement, VisitMut, VisitorMut, With,
+    SelectItemQualifiedWildcardKind, SetExpr, Statement as SqlStatement, VisitMut, VisitorMut,
+    WildcardAdditionalOptions, With,
 };
 use std::ops::ControlFlow;
 
@@ -45,6 +46,20 @@ fn starred(item: &SelectItem) -> Option<Vec<Ident>> {
         return None;
     };
     parts.iter().map(|part| ObjectNamePart::as_ident(part).cloned()).collect()
+}
+
+/// The names after EXCEPT; none if the star has options of other kinds.
+fn without(item: &SelectItem) -> Option<Vec<String>> {
+    let SelectItem::QualifiedWildcard(_, options) = item else { return None };
+    let except = options.opt_except.as_ref();
+    let only = WildcardAdditionalOptions { opt_except: options.opt_except.clone(), ..Default::default() };
+    let names =
+        except.into_iter().flat_map(|e| std::iter::once(&e.first_element).chain(&e.additional_elements));
+    (options.opt_ilike == only.opt_ilike
+        && options.opt_exclude == only.opt_exclude
+        && options.opt_replace == only.opt_replace
+        && options.opt_rename == only.opt_rename)
+        .then(|| names.map(|ident| ident.value.clone()).collect())
 }
 
 fn column(mut parts: Vec<Ident>) -> Expr {
@@ -109,12 +124,13 @@ impl VisitorMut for Put {
         for item in std::mem::take(&mut select.projection) {
             let name = starred(&item);
             let known = name.and_then(|name| self.fields.iter().find(|(known, _)| *known == name));
-            let Some((name, fields)) = known else {
+            let (Some((name, fields)), Some(without)) = (known, without(&item)) else {
                 projection.push(item);
                 continue;
             };
             self.changed = true;
-            for field in fields {
+            let kept = fields.iter().filter(|field| !without.iter().any(|w| w.eq_ignore_ascii_case(field)));
+            for field in kept {
                 let mut parts = name.clone();
                 parts.push(quoted(field));
                 projection.push(SelectItem::ExprWithAlias { expr: column(parts), alias: quoted(field) });

@@ -1,13 +1,13 @@
-//! Statements that the parser or DataFusion lacks: `SHOW ..`, `DESCRIBE`, `CACHE TABLE`, session variables,
-//! `EXECUTE IMMEDIATE`, SQL functions.
+//! Statements that the parser or DataFusion lacks: `SHOW ..`, `DESCRIBE`, `CACHE TABLE`, SQL functions.
 //!
 //! They are recognised by their first words. What a session remembers for them is [`SparkState`], an
 //! extension of its configuration.
 
-use crate::parameters::{Parameter, Parameters, literal};
+use crate::parameters::Parameters;
 use crate::tables::{self, FileTable};
 use crate::value::{self, types};
-use crate::{aggregates, functions, install, session, spark_format, tokens, zone};
+use crate::variables::{self, Variable};
+use crate::{aggregates, functions, install, session, zone};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
@@ -29,7 +29,7 @@ pub(crate) struct SqlFunction {
 /// What a session remembers.
 #[derive(Default)]
 pub(crate) struct SparkState {
-    variables: Mutex<BTreeMap<String, Parameter>>,
+    pub(crate) variables: Mutex<BTreeMap<String, Variable>>,
     functions: Mutex<BTreeMap<String, SqlFunction>>,
     cached: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
     pub(crate) file_tables: Mutex<BTreeMap<String, FileTable>>,
@@ -90,6 +90,11 @@ impl<'a> Words<'a> {
             Token::SingleQuotedString(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Where a word stands among all tokens.
+    pub(crate) fn place(&self, index: usize) -> Option<usize> {
+        self.at.get(index).copied()
     }
 
     /// The tokens from a word on, blanks included.
@@ -187,26 +192,17 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
                 .try_for_each(|name| restore(session, name).map(|_| ()))
                 .and_then(|()| nothing(session))
         }
-        "declare" => declare(session, &words).await,
-        "set" if words.is(1, "var") || words.is(1, "variable") => set_variable(session, &words).await,
-        "drop" if words.are(1, &["temporary", "variable"]) => {
-            let exists = words.are(3, &["if", "exists"]);
-            match words.name(if exists { 5 } else { 3 }) {
-                Some(name) if lock(&state(session).variables).remove(&name).is_none() && !exists => {
-                    let known: Vec<String> = lock(&state(session).variables).keys().cloned().collect();
-                    Err(missing("variable", &name, known))
-                }
-                Some(_) => nothing(session),
-                None => Err(wrong("DROP TEMPORARY VARIABLE name")),
-            }
-        }
+        "declare" => variables::declare(session, &words).await,
+        "set" if words.is(1, "var") || words.is(1, "variable") => variables::set(session, &words).await,
+        "drop" if words.are(1, &["temporary", "variable"]) => variables::drop(session, &words),
         "set" if words.are(1, &["time", "zone"]) => set_zone(session, &words, 3).await,
         "set" if setting_of_zone(&words).is_some_and(|at| at < words.len()) => {
             set_zone(session, &words, setting_of_zone(&words).unwrap_or_default()).await
         }
         "set" if setting_of_zone(&words).is_some() => setting(session, install::zone(session).name()),
-        "execute" if words.is(1, "immediate") => execute_immediate(session, &words).await,
+        "execute" if words.is(1, "immediate") => variables::execute_immediate(session, &words).await,
         "insert" => return tables::insert(session, &words).await,
+        "truncate" if words.is(1, "table") => truncate(session, &words).await,
         "show" if words.is(1, "partitions") => tables::show_partitions(session, &words).await,
         "show" if words.are(1, &["create", "table"]) => return tables::show_create(session, &words),
         "drop" if words.is(1, "table") => return tables::drop_table(session, &words).await,
@@ -237,6 +233,18 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
         }
         _ => return None,
     })
+}
+
+/// `TRUNCATE TABLE t` leaves the table without rows.
+async fn truncate(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
+    let Some(name) = words.name(2).filter(|_| words.len() == 3) else {
+        return Err(wrong("TRUNCATE TABLE name"));
+    };
+    let name = format!("`{}`", name.replace('`', "``"));
+    let text = format!("INSERT OVERWRITE TABLE {name} SELECT * FROM {name} WHERE false");
+    // Carried out by now.
+    let _done = Box::pin(session::text(session, &text, &Parameters::new())).await?;
+    nothing(session)
 }
 
 /// `SET spark.sql.session.timeZone [= ..]`: where the value begins.
@@ -453,111 +461,6 @@ fn uncache(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
     nothing(session)
 }
 
-/// The value of an expression.
-async fn value(
-    session: &Session,
-    expression: Vec<Token>,
-    data_type: Option<Vec<Token>>,
-) -> Result<Parameter> {
-    let mut tokens = vec![Token::make_keyword("SELECT")];
-    match data_type {
-        Some(data_type) => {
-            tokens.extend([Token::make_keyword("CAST"), Token::LParen]);
-            tokens.extend(expression);
-            tokens.push(Token::make_keyword("AS"));
-            tokens.extend(data_type);
-            tokens.push(Token::RParen);
-        }
-        None => tokens.extend(expression),
-    }
-    let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
-    let batches = frame.collect().await?;
-    let Some(batch) = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() > 0) else {
-        return Ok(Parameter::Null);
-    };
-    let column = batch.column(0);
-    if column.is_null(0) {
-        return Ok(Parameter::Null);
-    }
-    let text = spark_format::column(column)?.swap_remove(0);
-    Ok(Parameter::Typed(text, types::name(column.data_type())))
-}
-
-async fn declare(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
-    let replace = words.are(1, &["or", "replace"]);
-    let mut at = if replace { 3 } else { 1 };
-    at += usize::from(words.is(at, "variable") || words.is(at, "var"));
-    let name = words.name(at).ok_or_else(|| wrong("DECLARE VARIABLE name type DEFAULT value"))?;
-    if !replace && lock(&state(session).variables).contains_key(&name) {
-        return Err(Error::new(
-            ErrorKind::AlreadyExists,
-            "sql",
-            format!("[VARIABLE_ALREADY_EXISTS] there is a variable `{name}` SQLSTATE: 42723"),
-        )
-        .with_help("write DECLARE OR REPLACE VARIABLE, or SET VAR"));
-    }
-    let starts =
-        |index: &usize| words.is(*index, "default") || matches!(words.token(*index), Some(Token::Eq));
-    let start = (at + 1..words.len()).find(starts);
-    let data_type = words.slice(at + 1, start.unwrap_or(words.len()));
-    let data_type = (!data_type.is_empty()).then_some(data_type);
-    let made = match start {
-        Some(start) => value(session, words.slice(start + 1, words.len()), data_type).await?,
-        None => Parameter::Null,
-    };
-    lock(&state(session).variables).insert(name, made);
-    nothing(session)
-}
-
-async fn set_variable(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
-    let name = words.name(2).ok_or_else(|| wrong("SET VAR name = value"))?;
-    if !matches!(words.token(3), Some(Token::Eq)) {
-        return Err(wrong("SET VAR name = value"));
-    }
-    let old = lock(&state(session).variables).get(&name).cloned();
-    let Some(old) = old else {
-        let known: Vec<String> = lock(&state(session).variables).keys().cloned().collect();
-        return Err(missing("variable", &name, known));
-    };
-    let data_type = match old {
-        Parameter::Typed(_, data_type) => tokens::tokens(&crate::dialect::TrefoilDialect, &data_type, false)
-            .ok()
-            .map(|tokens| tokens.into_iter().map(|t| t.token).collect()),
-        _ => None,
-    };
-    let made = value(session, words.slice(4, words.len()), data_type).await?;
-    lock(&state(session).variables).insert(name, made);
-    nothing(session)
-}
-
-async fn execute_immediate(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
-    let using = (2..words.len()).find(|index| words.is(*index, "using"));
-    let end = using.unwrap_or(words.len());
-    let text = match (words.text(2), end) {
-        (Some(text), 3) => text.to_owned(),
-        _ => match value(session, words.slice(2, end), None).await? {
-            Parameter::Typed(text, _) => text,
-            _ => return Err(wrong("EXECUTE IMMEDIATE text")),
-        },
-    };
-    let mut parameters = Parameters::new();
-    if let Some(using) = using {
-        let open = usize::from(
-            matches!(words.token(using + 1), Some(Token::LParen))
-                && words.close(using + 1) == Some(words.len() - 1),
-        );
-        for (from, to) in words.parts(using + 1 + open, words.len() - open) {
-            let named = (from + 1..to).find(|index| words.is(*index, "as"));
-            let made = value(session, words.slice(from, named.unwrap_or(to)), None).await?;
-            parameters = match named.and_then(|index| words.name(index + 1)) {
-                Some(name) => parameters.name(name, made),
-                None => parameters.with(made),
-            };
-        }
-    }
-    Box::pin(session::text(session, &text, &parameters)).await
-}
-
 fn create_function(session: &Session, words: &Words<'_>, at: usize) -> Result<DataFrame> {
     let form = || wrong("CREATE FUNCTION name(parameter type, ..) RETURNS type RETURN expression");
     let at = if words.are(at, &["if", "not", "exists"]) { at + 3 } else { at };
@@ -679,15 +582,43 @@ fn expand_once(
     Ok(None)
 }
 
-/// `TABLE t` is `SELECT * FROM t`.
-pub(crate) fn table_query(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+/// `TABLE t` is `SELECT * FROM t`, at the start and where a sub-query or a part of a set operation begins.
+pub(crate) fn table_query(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let words = Words::new(&tokens);
-    if let (true, Some(at)) = (words.is(0, "table"), words.at.first().copied()) {
-        let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
-        let span = tokens[at].span;
-        tokens.splice(at..=at, select.into_iter().map(|token| TokenWithSpan::new(token, span)));
+    let begins = |index: usize| match index.checked_sub(1) {
+        None => true,
+        Some(before) => {
+            let set = ["union", "all", "distinct", "except", "intersect", "minus"];
+            // `explode(TABLE t)` is an argument.
+            let open = matches!(words.token(before), Some(Token::LParen))
+                && !matches!(before.checked_sub(1).and_then(|at| words.token(at)), Some(Token::Word(w)) if !is_clause(&w.value));
+            open || set.iter().any(|word| words.is(before, word))
+        }
+    };
+    let starts = |index: &usize| {
+        words.is(*index, "table") && matches!(words.token(index + 1), Some(Token::Word(_))) && begins(*index)
+    };
+    let at: Vec<usize> =
+        (0..words.len()).filter(starts).filter_map(|index| words.at.get(index).copied()).collect();
+    if at.is_empty() {
+        return tokens;
     }
-    tokens
+    let select = [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")];
+    let mut out = Vec::with_capacity(tokens.len() + 2 * at.len());
+    for (index, token) in tokens.into_iter().enumerate() {
+        match at.contains(&index) {
+            true => out.extend(select.iter().map(|new| TokenWithSpan::new(new.clone(), token.span))),
+            false => out.push(token),
+        }
+    }
+    out
+}
+
+/// A word before a parenthesis that is no name of a function.
+fn is_clause(word: &str) -> bool {
+    let clauses =
+        ["from", "join", "as", "in", "exists", "union", "all", "except", "intersect", "minus", "select"];
+    clauses.iter().any(|clause| word.eq_ignore_ascii_case(clause))
 }
 
 /// `VALUES 'a', 'b'` is `VALUES ('a'), ('b')`: a row of one column needs no parentheses.
@@ -761,11 +692,4 @@ pub(crate) fn explained(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithS
     let at = words.at[1];
     tokens.splice(at..=at, spaced(with.iter().map(|word| Token::make_keyword(word))));
     Ok(tokens)
-}
-
-/// The tokens of a variable's value.
-pub(crate) fn variable(session: &Session, name: &str) -> Option<Vec<Token>> {
-    let state = state(session);
-    let variables = lock(&state.variables);
-    variables.get(&name.to_lowercase()).map(literal)
 }

@@ -251,7 +251,7 @@ async fn declared(session: &Session, words: &Words<'_>, open: usize) -> Result<S
     let form = || wrong("(column type, ..)");
     let close = words.close(open).ok_or_else(form)?;
     let mut tokens = vec![Token::make_keyword("SELECT")];
-    for (index, (from, to)) in words.parts(open + 1, close).into_iter().enumerate() {
+    for (index, (from, to)) in outside_of_types(words, words.parts(open + 1, close)).into_iter().enumerate() {
         let name = words.name(from).ok_or_else(form)?;
         let end = (from + 1..to).find(|at| words.is(*at, "comment") || words.are(*at, &["not", "null"]));
         if end.is_some_and(|at| words.is(at, "not")) {
@@ -271,6 +271,27 @@ async fn declared(session: &Session, words: &Words<'_>, open: usize) -> Result<S
     }
     let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
     Ok(frame.schema())
+}
+
+/// The parts of a list, where commas within `struct<a: int, b: int>` part nothing.
+fn outside_of_types(words: &Words<'_>, parts: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    let depth = |from: usize, to: usize| -> i32 {
+        let of = |index: usize| match words.token(index) {
+            Some(Token::Lt) => 1,
+            Some(Token::Gt) => -1,
+            Some(Token::ShiftRight) => -2,
+            _ => 0,
+        };
+        (from..to).map(of).sum()
+    };
+    let mut out: Vec<(usize, usize)> = Vec::with_capacity(parts.len());
+    for (from, to) in parts {
+        match out.last_mut() {
+            Some(last) if depth(last.0, last.1) > 0 => last.1 = to,
+            _ => out.push((from, to)),
+        }
+    }
+    out
 }
 
 /// Where the rows of a table made with `USING delta` are.

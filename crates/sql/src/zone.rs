@@ -144,7 +144,7 @@ pub(crate) fn call(zone: &Arc<str>, name: &str, mut arguments: Vec<Expr>, schema
     let ltz = types::zoned(zone);
     let type_of = |expr: &Expr| expr.get_type(schema).map(|t| types::plain(&t));
     let to_moment = |expr: Expr| cast_to(expr, &ltz, schema, false);
-    let now = || -> Result<Expr> { Ok(moment(functions::call("now", Vec::new())?, zone)) };
+    let now = || -> Result<Expr> { Ok(moment(crate::planner::now(), zone)) };
     let plain = |name: &str, arguments: Vec<Expr>| named(name, arguments, schema);
     if REFUSED.contains(&name) {
         let kinds = arguments.iter().map(type_of).collect::<Result<Vec<_>>>()?;

@@ -1,6 +1,7 @@
 //! Frames from rows of Rust structs, from columns written in the program, and back to structs.
 
 use super::check::{self, invalid, mismatch};
+use super::decode::decode;
 use crate::bag::{Bag, BagSession};
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float32Array, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
@@ -9,7 +10,6 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::json::ReaderBuilder;
 use datafusion::arrow::json::reader::infer_json_schema_from_iterator;
-use datafusion::arrow::json::writer::{JsonArray, WriterBuilder};
 use futures::TryStreamExt;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -282,17 +282,6 @@ where
         })
     });
     frame.session().engine().bag().from_calls(calls)
-}
-
-fn decode<T: DeserializeOwned>(op: &'static str, batch: &RecordBatch) -> Result<Vec<T>> {
-    if batch.num_rows() == 0 {
-        return Ok(Vec::new());
-    }
-    let mut writer = WriterBuilder::new().with_explicit_nulls(true).build::<_, JsonArray>(Vec::new());
-    writer.write(batch).and_then(|()| writer.finish()).map_err(|e| plan_error(e.into(), op))?;
-    serde_json::from_slice(&writer.into_inner()).map_err(|e| {
-        mismatch(op, format!("a row does not fit `{}`: {e}", std::any::type_name::<T>())).with_source(e)
-    })
 }
 
 /// The rows as values that serde can read.

@@ -45,6 +45,7 @@ mod check;
 mod columns;
 mod cut;
 mod dates;
+mod decode;
 mod describe;
 mod ewm;
 mod expr;

@@ -250,9 +250,23 @@ pub trait FrameReports: AsFrame {
         async move { super::pivot::unstack(&frame, index, &columns, &values).await }
     }
 
-    /// The rows as values that serde can read: structs with a field per column.
+    /// The rows as values that serde can read: structs with a field per column, tuples of all columns in their
+    /// order, or, of a frame with one column, the values themselves.
     ///
-    /// `NaN` and infinities come as null, times as text. pandas: `df.to_dict("records")`.
+    /// `NaN` and infinities come as null, times as text. pandas: `df.to_dict("records")`, `df.itertuples()`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame;
+    /// use trefoil_frames::frame::{FrameMethods, FrameReports};
+    ///
+    /// let session = trefoil_plan::Session::local()?;
+    /// let cuts = frame!(session, { "cut" => ["Ideal", "Fair"], "carat" => vec![Some(0.3), None] })?;
+    /// let pairs: Vec<(String, Option<f64>)> = session.block_on(cuts.to_rows())?;
+    /// assert_eq!(pairs, [("Ideal".to_owned(), Some(0.3)), ("Fair".to_owned(), None)]);
+    /// let names: Vec<String> = session.block_on(cuts.select(["cut"])?.to_rows())?;
+    /// assert_eq!(names, ["Ideal", "Fair"]);
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`TypeMismatch`](trefoil_plan::ErrorKind::TypeMismatch) for a row that is no `T`, and what running

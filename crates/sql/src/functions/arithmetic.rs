@@ -212,6 +212,16 @@ fn decimals(a: &DataType, b: &DataType) -> Option<((u8, i8), (u8, i8))> {
     Some((decimal::type_for(a)?, decimal::type_for(b)?))
 }
 
+/// Whether Arrow's `+ - *` of these decimals have Spark's type: they cut digits of the whole number, Spark those
+/// after the point.
+pub(super) fn decimals_are_native(name: &str, a: &DataType, b: &DataType) -> bool {
+    let Some(((p, s), (q, t))) = decimals(a, b) else { return true };
+    let (p, s, q, t) = (i32::from(p), i32::from(s), i32::from(q), i32::from(t));
+    let (precision, scale) =
+        if name == "multiply" { (p + q + 1, s + t) } else { ((p - s).max(q - t) + s.max(t) + 1, s.max(t)) };
+    decimal::adjust(precision, scale) == (precision.min(38) as u8, scale as i8)
+}
+
 fn overflows(result: &DataType, name: &str) -> datafusion::error::DataFusionError {
     let what = format!("{} {name}", types::name(result));
     match result {
@@ -277,6 +287,12 @@ fn operate(name: &str, row: &[Value], site: &Site) -> Result<Value> {
             let s = sign as i32;
             Ok(Value::Calendar(m + s * x, d + s * y, u + sign * z))
         }
+        (Value::Months(_) | Value::Micros(_), Value::Int(_) | Value::Decimal(..)) => {
+            exactly(a, b, name)?.ok_or_else(overflow)
+        }
+        (Value::Int(_) | Value::Decimal(..), Value::Months(_) | Value::Micros(_)) => {
+            exactly(b, a, name)?.ok_or_else(overflow)
+        }
         (Value::Months(_) | Value::Micros(_) | Value::Calendar(..), factor) => {
             scale(a, cast::cast(factor, site.argument(1), &DataType::Float64)?.float(), name)
                 .ok_or_else(overflow)?
@@ -331,6 +347,30 @@ fn whole(a: i64, b: i64) -> Result<Value> {
         return Err(condition::divide_by_zero());
     }
     a.checked_div(b).map(Value::Int).ok_or_else(|| condition::overflow("bigint div"))
+}
+
+/// An interval by a whole number or a decimal, rounded half up once.
+fn exactly(interval: &Value, factor: &Value, name: &str) -> Result<Option<Value>> {
+    let (n, s) = match factor {
+        Value::Decimal(n, s) => (*n, *s),
+        other => (i128::from(other.int()), 0),
+    };
+    if name == "divide" && n == 0 {
+        return Err(condition::divide_by_zero());
+    }
+    let times = |units: i64| {
+        let unit = 10_i128.checked_pow(u32::from(s.unsigned_abs()))?;
+        let (over, under) = if name == "divide" { (unit, n) } else { (n, unit) };
+        let product = i128::from(units).checked_mul(over)?;
+        let (whole, rest) = (product.checked_div(under)?, product % under);
+        let up = rest.unsigned_abs() * 2 >= under.unsigned_abs();
+        let away = if (product < 0) == (under < 0) { 1 } else { -1 };
+        i64::try_from(if up && rest != 0 { whole + away } else { whole }).ok()
+    };
+    Ok(match interval {
+        Value::Months(m) => times(i64::from(*m)).and_then(|m| i32::try_from(m).ok()).map(Value::Months),
+        other => times(other.int()).map(Value::Micros),
+    })
 }
 
 fn scale(interval: &Value, factor: f64, name: &str) -> Option<Result<Value>> {

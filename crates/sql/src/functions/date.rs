@@ -23,6 +23,10 @@ pub(super) fn add(set: &mut Set) {
     for name in ["current_date", "curdate"] {
         set.add(name, "~ -> date", |_, _| Ok(Value::Date(datetime::split(datetime::now()).0)));
     }
+    set.add("#time_digits", "time int -> time", |row, _| {
+        let unit = 10_i64.pow(6 - row[1].int().clamp(0, 6) as u32);
+        Ok(Value::Time(row[0].int() / unit * unit))
+    });
     for name in ["current_time", "localtime"] {
         set.add(name, "~ int? -> time", |row, _| {
             let micros = datetime::split(datetime::now()).1;
@@ -322,7 +326,23 @@ fn epochs(set: &mut Set) {
         });
     }
     set.add("timestamp_seconds", "num -> ts", |row, _| {
-        decimal::rescale(&row[0], 6)
+        let micros = match &row[0] {
+            // As Java casts: what is less than a microsecond is cut off.
+            Value::Float(x) if x.is_finite() && (x * 1e6).abs() < 9.2e18 => Some((x * 1e6) as i128),
+            Value::Float(x) if x.is_nan() || x.is_infinite() => return Ok(Value::Null),
+            Value::Float(_) => None,
+            Value::Decimal(n, s) if *s > 6 && n % decimal::pow10(u32::from((s - 6).unsigned_abs())) != 0 => {
+                return Err(condition::error(
+                    ErrorKind::InvalidArgument,
+                    "ARITHMETIC_OVERFLOW",
+                    "22003",
+                    "`timestamp_seconds`: a decimal number of seconds has at most 6 digits after the point."
+                        .to_owned(),
+                ));
+            }
+            other => decimal::rescale(other, 6),
+        };
+        micros
             .and_then(|micros| i64::try_from(micros).ok())
             .map(Value::Ts)
             .ok_or_else(|| condition::overflow("timestamp"))

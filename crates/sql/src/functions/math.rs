@@ -64,7 +64,12 @@ pub(super) fn add(set: &mut Set) {
     });
     set.add("pi", " -> double", |_, _| Ok(std::f64::consts::PI.into()));
     set.add("e", " -> double", |_, _| Ok(std::f64::consts::E.into()));
-    set.add("pow power", "double double -> double", |row, _| Ok(row[0].float().powf(row[1].float()).into()));
+    set.add("pow power", "double double -> double", |row, _| {
+        let (base, exponent) = (row[0].float(), row[1].float());
+        // As in Java: no number to a power that is none, and 1 to an infinite one is none.
+        let none = exponent.is_nan() || base.abs() == 1.0 && exponent.is_infinite();
+        Ok(if none { f64::NAN } else { base.powf(exponent) }.into())
+    });
     set.add("atan2", "double double -> double", |row, _| {
         Ok((row[0].float() + 0.0).atan2(row[1].float() + 0.0).into())
     });
@@ -122,7 +127,7 @@ pub(super) fn add(set: &mut Set) {
         };
         let (x, low, high) = (f(0), f(1), f(2));
         let _ = site;
-        if n <= 0 || low == high || !x.is_finite() || !low.is_finite() || !high.is_finite() {
+        if n <= 0 || n == i64::MAX || low == high || x.is_nan() || !low.is_finite() || !high.is_finite() {
             return Ok(Value::Null);
         }
         let (below, above) = if low < high { (x < low, x >= high) } else { (x > low, x <= high) };
@@ -190,8 +195,7 @@ fn rounded_type(site: &Site, whole: bool) -> Result<DataType> {
                 DataType::Decimal128(whole_digits.max(1 - n as i32).clamp(1, 38) as u8, 0)
             } else {
                 let scale = n.min(i64::from(*s)) as i32;
-                let (p, s) = decimal::adjust(whole_digits + scale, scale);
-                DataType::Decimal128(p, s)
+                DataType::Decimal128((whole_digits + scale).min(38) as u8, scale as i8)
             }
         }
         (DataType::Null, _) => DataType::Float64,
@@ -203,6 +207,7 @@ fn round(row: &[Value], site: &Site, mode: Mode) -> Result<Value> {
     let places = row.get(1).map_or(0, Value::int).clamp(-38, 38) as i32;
     let overflow = || condition::overflow(&format!("{} round", types::name(site.result())));
     match (&row[0], site.result()) {
+        (Value::Float(x), DataType::Int64) if !x.is_finite() || x.abs() >= 9.3e18 => Err(overflow()),
         (Value::Float(x), t) if t.is_floating() => {
             if !x.is_finite() {
                 return Ok(row[0].clone());

@@ -200,6 +200,11 @@ pub(crate) fn scalar(name: &str) -> Option<&'static Arc<ScalarUDF>> {
     SCALARS.all.get(name)
 }
 
+/// Whether Arrow's decimals give the type that Spark gives, which keeps whole digits where both do not fit.
+pub(crate) fn decimals_are_native(name: &str, a: &DataType, b: &DataType) -> bool {
+    arithmetic::decimals_are_native(name, a, b)
+}
+
 /// A call of a scalar function of the dialect.
 ///
 /// # Errors

@@ -43,6 +43,23 @@ pub(crate) fn compile(function: &str, pattern: &str) -> Result<Regex> {
     })
 }
 
+/// The matches as Java finds them: an empty one may stand right behind another.
+fn matches<'a>(regex: &Regex, text: &'a str) -> Vec<regex::Captures<'a>> {
+    let (mut at, mut found) = (0, Vec::new());
+    while at <= text.len()
+        && let Some(captures) = regex.captures_at(text, at)
+        && let Some(whole) = captures.get(0)
+    {
+        at = match text[whole.end()..].chars().next() {
+            Some(next) if whole.is_empty() => whole.end() + next.len_utf8(),
+            None if whole.is_empty() => text.len() + 1,
+            _ => whole.end(),
+        };
+        found.push(captures);
+    }
+    found
+}
+
 /// The pattern of LIKE as a regular expression.
 fn like_pattern(pattern: &str, escape: char, ignore_case: bool) -> Result<String> {
     let mut out = String::from(if ignore_case { "(?si)^" } else { "(?s)^" });
@@ -83,7 +100,7 @@ pub(super) fn add(set: &mut Set) {
         Ok(compile("rlike", row[1].str())?.is_match(row[0].str()).into())
     });
     set.add("regexp_count", "str str -> int", |row, _| {
-        Ok(Value::Int(compile("regexp_count", row[1].str())?.find_iter(row[0].str()).count() as i64))
+        Ok(Value::Int(matches(&compile("regexp_count", row[1].str())?, row[0].str()).len() as i64))
     });
     set.add("regexp_substr", "str str -> str", |row, _| {
         Ok(compile("regexp_substr", row[1].str())?.find(row[0].str()).map(|m| m.as_str()).into())
@@ -116,7 +133,7 @@ pub(super) fn add(set: &mut Set) {
         move |row, _| {
             let regex = compile("regexp_extract_all", row[1].str())?;
             let group = group("regexp_extract_all", row, &regex)?;
-            let all = regex.captures_iter(row[0].str());
+            let all = matches(&regex, row[0].str()).into_iter();
             Ok(Value::List(all.map(|c| c.get(group).map_or("", |m| m.as_str()).into()).collect()))
         },
     );
@@ -139,6 +156,17 @@ pub(super) fn add(set: &mut Set) {
         |row, _| {
             let (text, limit) = (row[0].str(), row.get(2).map_or(-1, Value::int));
             let regex = compile("split", row[1].str())?;
+            // A letter a part, the rest in the last.
+            if row[1].str().is_empty() && limit > 0 {
+                let mut letters = text.chars();
+                let mut parts: Vec<Value> =
+                    letters.by_ref().take(limit as usize - 1).map(|c| c.to_string().into()).collect();
+                let rest = letters.as_str();
+                if !rest.is_empty() || parts.is_empty() {
+                    parts.push(rest.into());
+                }
+                return Ok(Value::List(parts));
+            }
             let mut parts: Vec<Value> = if limit > 0 {
                 regex.splitn(text, limit as usize).map(Value::from).collect()
             } else {

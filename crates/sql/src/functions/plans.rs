@@ -240,6 +240,29 @@ fn nearest(values: &[Value], fraction: f64) -> Value {
     values[rank - 1].clone()
 }
 
+/// A percentile is a double or an interval.
+fn measured(value: Value) -> Value {
+    match value {
+        v @ (Value::Months(_) | Value::Micros(_)) => v,
+        other => other.float().into(),
+    }
+}
+
+/// The least and the greatest of the values that are there most often.
+fn modes(state: &Value) -> (Value, Value) {
+    let mut counts: BTreeMap<&Value, usize> = BTreeMap::new();
+    for row in state.list() {
+        let value = &row.list()[0];
+        if !value.is_null() {
+            *counts.entry(value).or_insert(0) += 1;
+        }
+    }
+    let most = counts.values().max().copied().unwrap_or(0);
+    let mut modes = counts.into_iter().filter(|(_, count)| *count == most).map(|(value, _)| value.clone());
+    let least = modes.next().unwrap_or_default();
+    (least.clone(), modes.next_back().unwrap_or(least))
+}
+
 fn mode(state: &Value, site: &Site) -> Result<Value> {
     let mut counts: BTreeMap<&Value, (usize, usize)> = BTreeMap::new();
     for (index, row) in state.list().iter().enumerate() {
@@ -461,13 +484,21 @@ pub(super) fn plans() -> Vec<Plan> {
             "percentile_disc",
             "any any -> ..",
             |site| percentile_type(site, true),
+            |state, site| percentiles(state, site, |values, f| measured(nearest(values, f))),
+        ),
+        rows(
+            "#percentile_disc_descending",
+            "any any -> ..",
+            |site| percentile_type(site, true),
             |state, site| {
-                percentiles(state, site, |values, f| match nearest(values, f) {
-                    v @ (Value::Months(_) | Value::Micros(_)) => v,
-                    other => other.float().into(),
+                percentiles(state, site, |values, f| {
+                    let values: Vec<Value> = values.iter().rev().cloned().collect();
+                    measured(nearest(&values, f))
                 })
             },
         ),
+        rows("#mode_ascending", "any -> ..", first_type, |state, _| Ok(modes(state).0)),
+        rows("#mode_descending", "any -> ..", first_type, |state, _| Ok(modes(state).1)),
         list(
             "median",
             "any -> ..",

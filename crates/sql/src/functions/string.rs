@@ -393,8 +393,20 @@ fn encodings(set: &mut Set) {
         let text = row[0].str();
         Ok(Value::Bin(match charset("encode", row[1].str())? {
             Charset::Utf8 => text.as_bytes().to_vec(),
-            Charset::Ascii => text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }).collect(),
-            Charset::Latin => text.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'?')).collect(),
+            Charset::Ascii => {
+                let byte = |c: char| c.is_ascii().then_some(c as u8);
+                text.chars()
+                    .map(byte)
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| malformed("encode", row[1].str()))?
+            }
+            Charset::Latin => {
+                let byte = |c: char| u8::try_from(u32::from(c)).ok();
+                text.chars()
+                    .map(byte)
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| malformed("encode", row[1].str()))?
+            }
             Charset::Utf16(true) => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
             Charset::Utf16(false) => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
             Charset::Utf16Mark => {
@@ -484,7 +496,11 @@ fn decode(row: &[Value], site: &Site) -> Result<Value> {
             .collect()
     };
     Ok(match charset("decode", row[1].str())? {
-        Charset::Utf8 | Charset::Ascii => String::from_utf8_lossy(bytes).into_owned(),
+        Charset::Ascii if !bytes.is_ascii() => return Err(malformed("decode", row[1].str())),
+        Charset::Utf8 | Charset::Ascii => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => return Err(malformed("decode", row[1].str())),
+        },
         Charset::Latin => bytes.iter().map(|b| char::from(*b)).collect(),
         Charset::Utf16(big) => String::from_utf16_lossy(&units(big, bytes)),
         Charset::Utf16Mark => match bytes {
@@ -494,6 +510,15 @@ fn decode(row: &[Value], site: &Site) -> Result<Value> {
         },
     }
     .into())
+}
+
+fn malformed(function: &str, charset: &str) -> datafusion::error::DataFusionError {
+    condition::error(
+        trefoil_core::ErrorKind::InvalidArgument,
+        "MALFORMED_CHARACTER_CODING",
+        "22000",
+        format!("`{function}`: the value has characters that {charset} does not have."),
+    )
 }
 
 fn text_of(value: &Value, site: &Site, row: &[Value]) -> Value {

@@ -14,6 +14,7 @@
 //! Where the sub-query reads no table and works row by row (`LATERAL (SELECT a + 1)`, `LATERAL explode(xs)`) the domain
 //! is the left side itself, and nothing is joined.
 
+mod asked;
 mod dependent;
 
 use crate::condition;
@@ -38,6 +39,8 @@ impl Laterals {
     pub(crate) fn add_to(rules: &mut Vec<Arc<dyn OptimizerRule + Send + Sync>>) {
         let at = rules.iter().position(|rule| rule.name() == "decorrelate_lateral_join").unwrap_or(0);
         rules.insert((at + 1).min(rules.len()), Arc::new(Self { before: false }));
+        rules.insert((at + 1).min(rules.len()), Arc::new(asked::Asked { before: false }));
+        rules.insert(0, Arc::new(asked::Asked { before: true }));
         // And it takes what is two steps outside for what is one step outside.
         rules.insert(0, Arc::new(Self { before: true }));
     }

@@ -8,6 +8,7 @@ mod errors;
 mod examples;
 mod files;
 mod functions;
+mod hunted;
 mod lateral;
 mod property;
 mod queries;

@@ -80,6 +80,57 @@ fn construction() {
     assert!(error.to_string().contains("Gem"), "{error}");
 }
 
+/// Rows as other types than structs: tuples by position, the values of an only column.
+#[test]
+fn rows_by_position() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Pair(String, i64);
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Id(i64);
+
+    let gems: Vec<Gem> = (0..5).map(gem).collect();
+    let f = session().frame_from_rows(&gems).unwrap();
+    let only = |names: &[&str]| f.select(names.to_vec()).unwrap();
+
+    let all: Vec<(String, Option<f64>, i64, bool, Vec<String>)> = run(f.to_rows()).unwrap();
+    let expect: Vec<_> =
+        gems.iter().map(|g| (g.cut.clone(), g.carat, g.price, g.lab, g.tags.clone())).collect();
+    assert_eq!(all, expect);
+    let pairs = run(only(&["cut", "price"]).to_rows::<Pair>()).unwrap();
+    assert_eq!(pairs, gems.iter().map(|g| Pair(g.cut.clone(), g.price)).collect::<Vec<_>>());
+    let listed = run(only(&["price"]).to_rows::<[i64; 1]>()).unwrap();
+    assert_eq!(listed, [[0], [10], [20], [30], [40]]);
+    let numbers = f.select([col("price").alias("a"), (col("price") + lit(1)).alias("b")]).unwrap();
+    assert_eq!(run(numbers.to_rows::<Vec<i64>>()).unwrap()[2], [20, 21]);
+
+    assert_eq!(run(only(&["price"]).to_rows::<i64>()).unwrap(), [0, 10, 20, 30, 40]);
+    assert_eq!(run(only(&["price"]).to_rows::<(i64,)>()).unwrap()[4], (40,));
+    assert_eq!(run(only(&["price"]).to_rows::<Id>()).unwrap()[4], Id(40));
+    assert_eq!(run(only(&["price"]).to_rows::<Option<u8>>()).unwrap()[4], Some(40));
+    assert_eq!(run(only(&["price"]).to_rows::<f64>()).unwrap()[1], 10.0);
+    assert_eq!(run(only(&["lab"]).to_rows::<bool>()).unwrap(), [true, false, true, false, true]);
+    assert_eq!(run(only(&["cut"]).to_rows::<String>()).unwrap()[1], "c1");
+    let carats = run(only(&["carat"]).to_rows::<Option<f64>>()).unwrap();
+    assert_eq!(carats, [None, Some(0.5), Some(1.0), Some(1.5), None]);
+    // A column of lists is the lists.
+    assert_eq!(run(only(&["tags"]).to_rows::<Vec<String>>()).unwrap()[2], ["t0", "t1"]);
+    assert_eq!(run(only(&["tags"]).to_rows::<(Vec<String>,)>()).unwrap()[1].0, ["t0"]);
+    // An object stays one.
+    assert_eq!(
+        run(only(&["price"]).to_rows::<serde_json::Value>()).unwrap()[1],
+        serde_json::json!({"price": 10})
+    );
+
+    let fails = |error: Error, words: &str| {
+        assert_eq!(error.kind(), ErrorKind::TypeMismatch, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    fails(run(f.to_rows::<i64>()).unwrap_err(), "one value is wanted of 5 columns");
+    fails(run(f.to_rows::<(String, f64)>()).unwrap_err(), "a tuple of 2 is wanted of 5 columns");
+    fails(run(only(&["cut"]).to_rows::<i64>()).unwrap_err(), "i64");
+    fails(run(only(&["carat"]).to_rows::<f64>()).unwrap_err(), "null");
+}
+
 fn sizes(f: &DataFrame) -> Vec<usize> {
     run(session().gather(f.partitions().unwrap())).unwrap().iter().map(Partition::num_rows).collect()
 }
