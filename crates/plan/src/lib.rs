@@ -27,6 +27,7 @@ mod created;
 mod delta;
 mod error;
 mod frame;
+mod infallible;
 mod lambdas;
 mod lots;
 mod memory;

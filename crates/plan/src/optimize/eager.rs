@@ -10,21 +10,22 @@
 //!
 //! What goes through the join is the partial state of each function, and states are merged behind it as they are behind
 //! an exchange. A row that the join repeats is a state merged twice. So the functions may be any that DataFusion groups,
-//! as long as the order of their rows does not matter and they read columns of one side (a calculation could fail for a row
-//! that the join leaves out). It is done where that side
-//! is guessed to have many rows in few groups, and again below, as far as that holds.
+//! as long as the order of their rows does not matter and what they read is of one side and cannot fail for a row that the
+//! join leaves out. It is done where that side is guessed to have many rows in few groups, and again below, as far as that
+//! holds.
 
 use super::OptimizeOptions;
 use super::estimate::{estimate, of_expr};
 use super::groups::needs_order;
 use super::sets;
+use crate::infallible::is_infallible_within;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, NullEquality, Result, internal_err};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
-use datafusion::physical_expr::expressions::{Column, Literal};
+use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -32,6 +33,7 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, Physic
 use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -164,12 +166,20 @@ impl<'a> Split<'a> {
         if read.iter().any(|expr| is_volatile(expr)) {
             return Ok(None);
         }
-        // A row that has no partner may make a calculation fail, and was never asked before: only columns are read early.
-        let is_safe = |expr: &Expr| expr.is::<Column>() || expr.is::<Literal>();
+        // A row that has no partner may make a calculation fail, and was never asked before.
+        let (schema, width) = (join.join_schema(), join.left().schema().fields().len());
+        let sides = OnceCell::new();
+        let range = |column: &Column| {
+            let (left, right) = sides.get_or_init(|| (estimate(join.left()), estimate(join.right())));
+            match column.index().checked_sub(width) {
+                None => left.as_ref()?.columns.get(column.index())?.range,
+                Some(at) => right.as_ref()?.columns.get(at)?.range,
+            }
+        };
+        let is_safe = |expr: &Expr| is_infallible_within(expr, schema, &range);
         if !arguments.iter().flatten().chain(filters.iter().flatten()).all(is_safe) {
             return Ok(None);
         }
-        let width = join.left().schema().fields().len();
         let sides: HashSet<bool> = (arguments.iter().flatten().chain(filters.iter().flatten()))
             .flat_map(collect_columns)
             .map(|column| column.index() >= width)

@@ -1,13 +1,13 @@
 //! Guesses of how many rows a plan gives and how many different values its columns have.
 //!
 //! Parquet files tell rows, least and greatest values. A whole-number column has at most as many values as its
-//! range and as its table has rows; other columns may be different in every row. Filters are judged by
+//! range and as its table has rows, one of single letters has three; other columns may be different in every row. Filters are judged by
 //! [`selectivity`](super::selectivity). Where nothing is known of the rows there is no guess.
 
 use super::selectivity::{number, selectivity};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::JoinType;
 use datafusion::common::stats::Precision;
+use datafusion::common::{JoinType, ScalarValue};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column as ColumnExpr, Literal};
 use datafusion::physical_expr::utils::collect_columns;
@@ -19,6 +19,9 @@ use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use std::sync::Arc;
+
+/// Different values of a column of texts of one letter: a flag or a state.
+const LETTERS: f64 = 3.0;
 
 /// What is guessed of a plan's output.
 #[derive(Clone, Debug)]
@@ -147,12 +150,20 @@ fn leaf(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
             let distinct = match (known(&column.distinct_count), range) {
                 (Some(distinct), _) => distinct as f64,
                 (None, Some((least, greatest))) if whole => rows.min(greatest - least + 1.0),
+                (None, _) if is_letter(&column.min_value) && is_letter(&column.max_value) => {
+                    rows.min(LETTERS)
+                }
                 (None, _) => rows,
             };
             Column { distinct: distinct.max(1.0), range, is_one: false }
         })
         .collect();
     Some(Estimate { rows: rows.max(1.0), base: rows.max(1.0), columns })
+}
+
+fn is_letter(value: &Precision<ScalarValue>) -> bool {
+    let text = value.get_value().and_then(|value| value.try_as_str().flatten());
+    text.is_some_and(|text| text.len() <= 1)
 }
 
 /// The column that a condition lets have one value.

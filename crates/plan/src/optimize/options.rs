@@ -22,6 +22,10 @@ extensions_options! {
         pub packed_final_groups: bool, default = false
         /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
         pub filtered_scans: bool, default = true
+        /// Least rows of a piece of a large file that a worker takes from it at a time; 0 leaves row groups whole.
+        pub piece_rows: usize, default = 65_536
+        /// Tells scans by that reader which keys joins have hashed, a bit each.
+        pub key_bits: bool, default = true
         /// Groups the rows of one side of a join before they are joined.
         pub eager_groups: bool, default = true
         /// Guessed rows of that side from which it is done; 0 is always.

@@ -1,16 +1,22 @@
 //! Scans of Parquet that filter while they decode, in the place of DataFusion's and of the filters above them.
 
 use super::OptimizeOptions;
+use super::groups::{aggregate_of, needs_order};
 use super::replace::replaced;
 use super::running::RunningFilterExec;
 use crate::source::FilteredParquet;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
-use datafusion::physical_plan::{ExecutionPlan, Partitioning};
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, ReplaceChildrenOptions,
+};
 use std::sync::Arc;
 
 type Plan = Arc<dyn ExecutionPlan>;
@@ -24,7 +30,11 @@ impl PhysicalOptimizerRule for FilteredScans {
         if !options.filtered_scans {
             return Ok(plan);
         }
-        Ok(replaced(&plan, &|plan| other(plan, options.row_filters))?.unwrap_or(plan))
+        let plan = replaced(&plan, &|plan| other(plan, &options))?.unwrap_or(plan);
+        match options.piece_rows > 0 && config.execution.enable_file_stream_work_stealing {
+            true => Ok(in_pieces(&plan, true)?.unwrap_or(plan)),
+            false => Ok(plan),
+        }
     }
 
     fn name(&self) -> &str {
@@ -36,9 +46,64 @@ impl PhysicalOptimizerRule for FilteredScans {
     }
 }
 
-fn other(plan: &Plan, running: bool) -> Result<Option<Plan>> {
+/// The plan with scans in pieces, where nobody sees in which order rows come; none if it stays as it is. `seen` says whether the
+/// order of the plan's own rows is.
+fn in_pieces(plan: &Plan, seen: bool) -> Result<Option<Plan>> {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
-        return Ok(FilteredParquet::of(scan, running).map(|scan| Arc::new(scan) as Plan));
+        let pieces = if seen { None } else { FilteredParquet::in_pieces(scan) };
+        return Ok(pieces.map(|scan| Arc::new(scan) as Plan));
+    }
+    let seen = match aggregate_of(plan) {
+        Some(groups) => needs_order(groups) || !groups.aggr_expr().iter().all(|one| takes_any_order(one)),
+        // Batches of several streams come as they come.
+        None if is_mixed(plan) => false,
+        None => seen,
+    };
+    let (mut children, mut changed) = (Vec::new(), false);
+    for child in plan.children() {
+        let pieces = in_pieces(child, seen)?;
+        changed |= pieces.is_some();
+        children.push(pieces.unwrap_or_else(|| Arc::clone(child)));
+    }
+    let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
+    Ok(if changed { Some(Arc::clone(plan).replace_children(children, keep)?) } else { None })
+}
+
+/// Whether a function gives the same whatever the order of its rows is, sums of floats aside. Most functions say that they need an
+/// order if they say nothing.
+fn takes_any_order(function: &AggregateFunctionExpr) -> bool {
+    const NAMES: [&str; 14] = [
+        "avg",
+        "count",
+        "stddev",
+        "stddev_pop",
+        "var",
+        "var_pop",
+        "corr",
+        "covar_samp",
+        "covar_pop",
+        "median",
+        "approx_distinct",
+        "bit_and",
+        "bit_or",
+        "bit_xor",
+    ];
+    let own = function.fun();
+    function.order_bys().is_empty()
+        && (own.inner().order_sensitivity().is_insensitive() || NAMES.contains(&own.name()))
+}
+
+fn is_mixed(plan: &Plan) -> bool {
+    plan.is::<CoalescePartitionsExec>()
+        || plan.downcast_ref::<RepartitionExec>().is_some_and(|dealt| {
+            !dealt.preserve_order() && dealt.input().output_partitioning().partition_count() > 1
+        })
+}
+
+fn other(plan: &Plan, options: &OptimizeOptions) -> Result<Option<Plan>> {
+    if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
+        return Ok(FilteredParquet::of(scan, options.row_filters, options.piece_rows)
+            .map(|scan| Arc::new(scan) as Plan));
     }
     if let Some(running) = plan.downcast_ref::<RunningFilterExec>() {
         // The scan applies those filters, and others.

@@ -2,6 +2,7 @@
 //! greatest value of the column, everything else by rules of thumb.
 
 use super::estimate::Column;
+use super::kernels::Pieces;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
@@ -16,6 +17,8 @@ use std::sync::Arc;
 const EQUAL: f64 = 0.1;
 /// A value below or above a column without statistics, and whatever else is not understood.
 const OTHER: f64 = 1.0 / 3.0;
+/// Different values that are believed to be different.
+const FEW: f64 = 100.0;
 const LIKE: f64 = 0.1;
 
 /// Between 0 and 1; `columns` are those of the input.
@@ -75,6 +78,9 @@ fn single(predicate: &Arc<dyn PhysicalExpr>, columns: &[Column]) -> f64 {
         let kept = (equal(column_of(list.expr()), columns) * list.list().len() as f64).min(0.9);
         return if list.negated() { 1.0 - kept } else { kept };
     }
+    if let Some(pieces) = predicate.downcast_ref::<Pieces>() {
+        return single(pieces.plain(), columns);
+    }
     if let Some(like) = predicate.downcast_ref::<LikeExpr>() {
         return if like.negated() { 1.0 - LIKE } else { LIKE };
     }
@@ -97,6 +103,8 @@ fn single(predicate: &Arc<dyn PhysicalExpr>, columns: &[Column]) -> f64 {
 fn equal(column: Option<usize>, columns: &[Column]) -> f64 {
     match column.and_then(|column| columns.get(column)) {
         Some(Column { distinct, range: Some(_), .. }) => 1.0 / distinct.max(1.0),
+        // A letter; or a name in a small table, which is there once.
+        Some(Column { distinct, .. }) if *distinct <= FEW => 1.0 / distinct.max(1.0),
         _ => EQUAL,
     }
 }

@@ -137,7 +137,9 @@ pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 10] = [
+const OFF: [(&str, &str); 12] = [
+    ("trefoil.piece_rows", "0"),
+    ("trefoil.key_bits", "false"),
     ("trefoil.wanted_groups", "false"),
     ("trefoil.eager_groups", "false"),
     ("trefoil.filtered_scans", "false"),
@@ -170,6 +172,12 @@ fn check(tables: &[Vec<Row>; 4]) {
             &[("datafusion.execution.batch_size", "3"), ("trefoil.eager_rows", "0")],
         ),
         open(dir.path(), 2, "64MiB", &[("trefoil.filtered_scans", "false")]),
+        open(
+            dir.path(),
+            3,
+            "64MiB",
+            &[("trefoil.piece_rows", "2"), ("datafusion.optimizer.repartition_file_min_size", "0")],
+        ),
     ];
     for query in QUERIES {
         let expect = answer(&plain, query);
@@ -453,6 +461,10 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
     check("SELECT a.v, sum(b.w) AS s, max(b.k) AS m FROM a, b WHERE a.k = b.v GROUP BY a.v", 1);
     check("SELECT a.v, d.v, count(*) AS n FROM a, b, d WHERE a.k = b.v AND d.k = a.k GROUP BY a.v, d.v", 1);
     check("SELECT a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.v GROUP BY ROLLUP (a.v)", 1);
+    check(
+        "SELECT a.v, avg(b.w) AS s, sum(CASE WHEN b.k > 3 THEN b.w END) AS t FROM a, b WHERE a.k = b.v GROUP BY a.v",
+        1,
+    );
     // A calculation that could fail for a row without a partner waits until the join is made.
     check("SELECT a.v, sum(100 / (b.v - 100)) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
     // Groups as many as rows, few rows, a join that leaves most of them out, and what both sides give.
@@ -551,4 +563,70 @@ fn the_smaller_side_of_other_joins_is_hashed() {
     check("SELECT b.k, c.w FROM b LEFT JOIN c ON b.k = c.k", "mode=CollectLeft, join_type=Right,");
     check("SELECT k, v FROM b EXCEPT SELECT k, v FROM a", "mode=CollectLeft, join_type=RightAnti,");
     check("SELECT k FROM a EXCEPT SELECT k FROM b", "mode=CollectLeft, join_type=LeftAnti,");
+}
+
+#[test]
+fn scans_ask_for_the_keys_of_joins_bit_by_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64, step: i64, far: i64| {
+        (0..count)
+            .map(|i| (Some(i * step), (i % 9 != 3).then_some(i % 200), Some(i * far)))
+            .collect::<Vec<Row>>()
+    };
+    write(
+        dir.path(),
+        &[rows(1500, 7, 3), rows(20_000, 1, 1 << 40), rows(3000, 2, 1 << 40), rows(100, 10, 1)],
+    );
+    let plain = open(dir.path(), 2, "64MiB", &OFF);
+    let check = |query: &str, bits: usize| {
+        for workers in [1, 2] {
+            let session = open(dir.path(), workers, "64MiB", &[]);
+            let plan = plan_of(&session, query);
+            assert_eq!(plan.matches("KeyBitsExec").count(), bits, "{query}\n{plan}");
+            assert_eq!(answer(&session, query), answer(&plain, query), "{query}");
+            assert_eq!(session.budget().reserved(), 0, "{query}");
+        }
+    };
+    check("SELECT a.k, b.w FROM a, b WHERE a.k = b.k AND a.v = b.v", 1);
+    check("SELECT count(*), sum(b.v) FROM a, b WHERE a.k = b.k AND a.w > 30", 1);
+    // Keys that lie too far apart.
+    check("SELECT count(*) FROM c, b WHERE c.w = b.w AND c.v = b.v", 1);
+    check("SELECT count(*) FROM b WHERE EXISTS (SELECT 1 FROM a WHERE a.k = b.k AND a.v = b.v)", 1);
+    check("SELECT count(*) FROM b WHERE NOT EXISTS (SELECT 1 FROM a WHERE a.k = b.k AND a.v = b.v)", 0);
+    check("SELECT count(*) FROM a, b WHERE a.k + 1 = b.k + 2 AND a.v = b.v", 1);
+    check(
+        "SELECT count(*) FROM a JOIN b ON (a.k IS NOT DISTINCT FROM b.k) AND (a.v IS NOT DISTINCT FROM b.v)",
+        0,
+    );
+    check(
+        "SELECT count(*), sum(c.k) FROM a, b, c WHERE a.k = b.k AND a.v = b.v AND c.k = b.k AND c.v = b.v",
+        2,
+    );
+}
+
+#[test]
+fn keys_that_come_again_are_grouped_before_the_exchange() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64, keys: i64| {
+        (0..count).map(|i| (Some(i % keys), Some(i * 1000 % 7_919_000), Some(i))).collect::<Vec<Row>>()
+    };
+    write(dir.path(), &[rows(1000, 1000), rows(20_000, 2000), rows(20_000, 15_000), vec![]]);
+    let probe = ("datafusion.execution.skip_partial_aggregation_probe_rows_threshold", "500");
+    let small = ("datafusion.execution.batch_size", "100");
+    let plain = open(dir.path(), 1, "64MiB", &OFF);
+    let check = |query: &str, most: usize| {
+        for workers in [2, 3] {
+            let session = open(dir.path(), workers, "64MiB", &[probe, small]);
+            let plan = answer(&session, &format!("EXPLAIN ANALYZE {query}")).concat();
+            let partial = plan.split("mode=Partial,").nth(1).unwrap();
+            let rows = partial.split("output_rows=").nth(1).unwrap();
+            let rows: String = rows.chars().take_while(|c| !",]".contains(*c)).collect();
+            let (number, unit) = rows.split_once(' ').unwrap_or((&rows, ""));
+            let rows = number.parse::<f64>().unwrap() * if unit == "K" { 1e3 } else { 1.0 };
+            assert!(rows <= (most * workers) as f64, "{rows} of {query} with {workers} workers\n{plan}");
+            assert_eq!(answer(&session, query), answer(&plain, query), "{query}");
+        }
+    };
+    check("SELECT k, count(*), sum(w) FROM b GROUP BY k", 2000);
+    check("SELECT a.k, count(b.w) FROM a LEFT JOIN b ON a.k = b.k GROUP BY a.k", 2000);
 }

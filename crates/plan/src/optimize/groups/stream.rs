@@ -13,6 +13,7 @@
 //! Partial groups may come out several times, final ones once. DataFusion's operator does without partial groups
 //! where they save nothing, and spills final ones.
 
+use super::Dense;
 use super::keys::{Key, Layout};
 use super::table::Table;
 use super::texts::Texts;
@@ -43,19 +44,21 @@ use std::sync::Arc;
 pub(super) fn run(
     aggregate: &Arc<AggregateExec>,
     layout: &Layout,
+    dense: Option<Dense>,
     metrics: &ExecutionPlanMetricsSet,
     index: usize,
     context: Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     match layout.is_wide() {
-        true => start::<u128>(aggregate, layout, metrics, index, context),
-        false => start::<u64>(aggregate, layout, metrics, index, context),
+        true => start::<u128>(aggregate, layout, dense, metrics, index, context),
+        false => start::<u64>(aggregate, layout, dense, metrics, index, context),
     }
 }
 
 fn start<K: Key>(
     aggregate: &Arc<AggregateExec>,
     layout: &Layout,
+    dense: Option<Dense>,
     metrics: &ExecutionPlanMetricsSet,
     index: usize,
     context: Arc<TaskContext>,
@@ -76,7 +79,7 @@ fn start<K: Key>(
         aggregate: Arc::clone(aggregate),
         partial,
         layout: layout.clone(),
-        table: Table::new(),
+        table: Table::new(dense.map_or(0, |dense| dense.span)),
         texts: layout.texts(),
         groups: Vec::new(),
         arguments: aggregate_expressions(aggregate.aggr_expr(), aggregate.mode(), base)?,
@@ -84,7 +87,8 @@ fn start<K: Key>(
         accumulators: accumulators.collect::<Result<_>>()?,
         reservation: Some(reservation),
         rows: 0,
-        probe: Probe::new(&context, partial),
+        // The first rows have a key each where all rows have few.
+        probe: Probe::new(&context, partial).filter(|_| !dense.is_some_and(|dense| dense.again)),
         slice: context.session_config().batch_size().max(1),
         out: None,
         phase: Phase::Reading,

@@ -7,7 +7,7 @@
 
 use super::keys::{Key, Keys};
 
-/// Places for each group, at most; a place has four bytes, a hashed group 32 or more.
+/// Places for each group, at most, as far as nobody knows that more will come; a place has four bytes, a hashed group 32 or more.
 const SPARSE: i64 = 8;
 /// Places that are always granted: 256 KiB.
 const FREE: i64 = 1 << 16;
@@ -30,12 +30,16 @@ pub(super) struct Table<K> {
     null: Option<u32>,
     /// Least and greatest key, if keys are numbers.
     limits: Option<(i64, i64)>,
+    /// Places that are granted whatever the number of groups.
+    granted: i64,
     index: Index<K>,
 }
 
 impl<K: Key> Table<K> {
-    pub(super) fn new() -> Self {
-        Self { keys: Vec::new(), null: None, limits: None, index: Index::Hashed { slots: Vec::new() } }
+    /// With so many places, where keys are known to fill them.
+    pub(super) fn new(granted: i64) -> Self {
+        let index = Index::Hashed { slots: Vec::new() };
+        Self { keys: Vec::new(), null: None, limits: None, granted: granted.max(FREE), index }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -50,7 +54,7 @@ impl<K: Key> Table<K> {
     /// Takes the keys out, by group; the table is empty then.
     pub(super) fn take(&mut self) -> Vec<K> {
         let keys = std::mem::take(&mut self.keys);
-        *self = Self::new();
+        *self = Self::new(self.granted);
         keys
     }
 
@@ -121,7 +125,7 @@ impl<K: Key> Table<K> {
         }
         self.limits = limits;
         let span = limits.and_then(|(least, most)| most.checked_sub(least)?.checked_add(1));
-        let room = (self.keys.len() as i64).saturating_mul(SPARSE).max(FREE);
+        let room = (self.keys.len() as i64).saturating_mul(SPARSE).max(self.granted);
         // Half of that to change over, so that keys at the limit do not go to and fro.
         let hashed = matches!(self.index, Index::Hashed { .. }) && !self.keys.is_empty();
         let enough = if hashed { room / 2 } else { room };
@@ -237,7 +241,7 @@ mod tests {
     }
 
     fn check<K: Key + std::fmt::Debug>(batches: &[Vec<Option<i64>>], as_key: impl Fn(i64) -> K) {
-        let mut table = Table::new();
+        let mut table = Table::new(0);
         let mut model: HashMap<Option<i64>, usize> = HashMap::new();
         let mut groups = Vec::new();
         for batch in batches {

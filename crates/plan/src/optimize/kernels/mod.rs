@@ -22,7 +22,7 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use decimals::Decimals;
-use pieces::Pieces;
+pub(super) use pieces::Pieces;
 use std::sync::Arc;
 
 /// Which of the two.

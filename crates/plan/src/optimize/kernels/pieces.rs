@@ -10,7 +10,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{LikeExpr, Literal};
+use datafusion::physical_expr::expressions::{CastExpr, LikeExpr, Literal};
 use memchr::memmem::Finder;
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// In the place of a [`LikeExpr`].
 #[derive(Debug)]
-pub(super) struct Pieces {
+pub(in crate::optimize) struct Pieces {
     text: Arc<dyn PhysicalExpr>,
     negated: bool,
     /// What a text begins and ends with.
@@ -45,10 +45,7 @@ impl Hash for Pieces {
 impl Pieces {
     /// None if the pattern is no literal, has other wildcards, or is one that Arrow has a kernel for.
     pub(super) fn of(plain: &LikeExpr, schema: &Schema) -> Option<Arc<dyn PhysicalExpr>> {
-        let texts = matches!(
-            plain.expr().data_type(schema).ok()?,
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View
-        );
+        let texts = is_text(&plain.expr().data_type(schema).ok()?);
         let pattern = match plain.pattern().downcast_ref::<Literal>()?.value() {
             ScalarValue::Utf8(Some(pattern))
             | ScalarValue::LargeUtf8(Some(pattern))
@@ -79,6 +76,18 @@ impl Pieces {
         }))
     }
 
+    /// The pattern as DataFusion asks for it.
+    pub(in crate::optimize) fn plain(&self) -> &Arc<dyn PhysicalExpr> {
+        &self.plain
+    }
+
+    /// The text before it is copied into another form of text.
+    fn bare(&self, schema: &Schema) -> &Arc<dyn PhysicalExpr> {
+        let below = self.text.downcast_ref::<CastExpr>().map(CastExpr::expr);
+        let is_text = |expr: &&Arc<dyn PhysicalExpr>| expr.data_type(schema).is_ok_and(|kind| is_text(&kind));
+        below.filter(is_text).unwrap_or(&self.text)
+    }
+
     fn matches(&self, text: &[u8]) -> bool {
         let Some(rest) = text.strip_prefix(&self.ends.0[..]) else { return false };
         let Some(mut rest) = rest.strip_suffix(&self.ends.1[..]) else { return false };
@@ -98,6 +107,10 @@ impl Pieces {
     }
 }
 
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
 impl fmt::Display for Pieces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pieces({})", self.plain)
@@ -114,7 +127,7 @@ impl PhysicalExpr for Pieces {
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let texts = match self.text.evaluate(batch)? {
+        let texts = match self.bare(batch.schema_ref()).evaluate(batch)? {
             ColumnarValue::Array(texts) => texts,
             ColumnarValue::Scalar(_) => return self.plain.evaluate(batch),
         };
@@ -176,14 +189,20 @@ mod tests {
             let field = Field::new("t", column.data_type().clone(), true);
             let schema = Arc::new(Schema::new(vec![field]));
             let batch = RecordBatch::try_new(Arc::clone(&schema), vec![column]).unwrap();
-            let plain =
-                LikeExpr::new(negated, false, Arc::new(Column::new("t", 0)), Arc::new(Literal::new(literal)));
-            if let Some(ours) = Pieces::of(&plain, &schema) {
-                let rows = batch.num_rows();
-                let expect = plain.evaluate(&batch).unwrap().into_array(rows).unwrap();
-                let got = ours.evaluate(&batch).unwrap().into_array(rows).unwrap();
-                assert_eq!(&expect, &got, "`{pattern}` of {texts:?}");
-                taken = true;
+            let text = Arc::new(Column::new("t", 0)) as Arc<dyn PhysicalExpr>;
+            let literal = Arc::new(Literal::new(literal));
+            let copied = Arc::new(CastExpr::new(Arc::clone(&text), DataType::Utf8, None));
+            let small = Arc::new(Literal::new(ScalarValue::Utf8(Some(pattern.clone()))));
+            for plain in
+                [LikeExpr::new(negated, false, text, literal), LikeExpr::new(negated, false, copied, small)]
+            {
+                if let Some(ours) = Pieces::of(&plain, &schema) {
+                    let rows = batch.num_rows();
+                    let expect = plain.evaluate(&batch).unwrap().into_array(rows).unwrap();
+                    let got = ours.evaluate(&batch).unwrap().into_array(rows).unwrap();
+                    assert_eq!(&expect, &got, "`{pattern}` of {texts:?}");
+                    taken = true;
+                }
             }
         }
         taken

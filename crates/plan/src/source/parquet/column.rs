@@ -29,6 +29,8 @@ pub(super) struct Column {
     leaf: usize,
     values: Box<dyn Values>,
     group: usize,
+    /// Whether only some rows of the group are asked for.
+    partly: bool,
     pages: Option<Pages>,
     /// The current page as far as it is known: rows from the first to before the second are in it.
     rows: (usize, usize),
@@ -70,6 +72,7 @@ impl Column {
             leaf,
             values,
             group: 0,
+            partly: false,
             pages: None,
             rows: (0, 0),
             state: State::Between,
@@ -83,15 +86,15 @@ impl Column {
         }
     }
 
-    /// Goes to the begin of a row group.
-    pub(super) fn begin(&mut self, group: usize) {
+    /// Goes to the begin of a row group, of which only some rows will be asked for if `partly`.
+    pub(super) fn begin(&mut self, group: usize, partly: bool) {
         if let Some(mut pages) = self.pages.take() {
             if let State::Unpacked(page, _) = std::mem::replace(&mut self.state, State::Between) {
                 pages.recycle(page.body);
             }
             self.spare = pages.into_spare();
         }
-        self.group = group;
+        (self.group, self.partly) = (group, partly);
         self.rows = (0, 0);
         self.state = State::Between;
     }
@@ -211,7 +214,7 @@ impl Column {
                     let group = source.metadata.row_group(self.group);
                     let rows = usize::try_from(group.num_rows()).unwrap_or_default();
                     let spare = std::mem::take(&mut self.spare);
-                    let pages = Pages::open(&source.file, group.column(self.leaf), rows, spare)?;
+                    let pages = Pages::open(&source.file, group.column(self.leaf), rows, self.partly, spare)?;
                     self.pages.insert(pages)
                 }
             };
@@ -296,7 +299,7 @@ impl Column {
 
 /// What the columns of a file are read from.
 pub(super) struct Source {
-    pub(super) file: File,
+    pub(super) file: Arc<File>,
     pub(super) metadata: Arc<ParquetMetaData>,
 }
 

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! - `open`: a file, by its footer; what is not read here is left to DataFusion, file by file.
-//! - `scan`: steps, row groups, batches. `filter`, `selection`: which rows of a step are left.
+//! - `parts`: which rows are whose. `scan`: steps, row groups, batches. `filter`, `selection`: which rows of a step are left.
 //! - `column`, `pages`: a column of a row group; `hybrid`: its packed numbers; `levels`: its nulls.
 //! - `values`: what a column holds; `numbers`, `texts`, and `kinds`, which says which columns those are.
 //!
@@ -26,27 +26,26 @@ mod levels;
 mod numbers;
 mod open;
 mod pages;
+mod parts;
 mod scan;
 mod selection;
 mod texts;
 mod values;
 
+use crate::infallible::is_infallible;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
+use datafusion::datasource::listing::{FileRange, PartitionedFile};
 use datafusion::datasource::physical_plan::parquet::{
     DefaultParquetFileReaderFactory, ParquetFileReaderFactory,
 };
 use datafusion::datasource::physical_plan::{
-    FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
+    FileGroup, FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource, ParquetSource,
 };
 use datafusion::datasource::projection::{ProjectionOpener, SplitProjection};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::datasource::table_schema::TableSchema;
-use datafusion::logical_expr::Operator;
-use datafusion::physical_expr::expressions::{
-    BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal,
-    NotExpr,
-};
+use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr};
 use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::utils::{collect_columns, conjunction};
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
@@ -69,21 +68,40 @@ fn unsupported(text: String) -> DataFusionError {
     DataFusionError::NotImplemented(text)
 }
 
+/// The pieces of a scan for each worker.
+const PIECES: usize = 4;
+fn range_of(file: &PartitionedFile) -> (u64, u64) {
+    let whole = (0, file.object_meta.size);
+    file.range.as_ref().map_or(whole, |range| {
+        let start = u64::try_from(range.start).unwrap_or_default();
+        (start, u64::try_from(range.end).unwrap_or_default().max(start))
+    })
+}
+
+fn bytes_of(file: &PartitionedFile) -> u64 {
+    let (start, end) = range_of(file);
+    end - start
+}
+
 /// Files of Parquet, and filters that all rows that go out pass.
 #[derive(Clone)]
 pub(crate) struct FilteredParquet {
     parquet: ParquetSource,
     /// Over the columns of the files.
     exact: Vec<Filter>,
+    /// By the bits of joins: asked before those that operators hand down.
+    keys: Vec<Filter>,
     /// Whether filters that are filled while the query runs drop rows, too.
     running: bool,
+    /// Least rows of a piece that is read by itself; none if 0.
+    piece_rows: usize,
     batch_rows: usize,
 }
 
 impl FilteredParquet {
     /// The scan with this source in the place of DataFusion's; none if it is one for DataFusion. With `running` the filters
     /// that joins and sorts fill while the query runs drop rows, too.
-    pub(crate) fn of(scan: &DataSourceExec, running: bool) -> Option<DataSourceExec> {
+    pub(crate) fn of(scan: &DataSourceExec, running: bool, piece_rows: usize) -> Option<DataSourceExec> {
         let config = scan.data_source().downcast_ref::<FileScanConfig>()?;
         let parquet = config.file_source.downcast_ref::<ParquetSource>()?;
         let table = parquet.table_schema();
@@ -101,7 +119,14 @@ impl FilteredParquet {
         if special || !known {
             return None;
         }
-        let source = Self { parquet: parquet.clone(), exact: Vec::new(), running, batch_rows: 0 };
+        let source = Self {
+            parquet: parquet.clone(),
+            exact: Vec::new(),
+            keys: Vec::new(),
+            running,
+            piece_rows,
+            batch_rows: 0,
+        };
         Some(source.placed(config))
     }
 
@@ -134,9 +159,10 @@ impl FilteredParquet {
             exact.push(part);
         }
         // Those that cannot fail may go first, the cheapest of them before the others.
-        exact.sort_by_key(
-            |part| if is_simple(part) { collect_columns(part).len().max(1) } else { usize::MAX },
-        );
+        exact.sort_by_key(|part| match is_infallible(part, schema) {
+            true => collect_columns(part).len().max(1),
+            false => usize::MAX,
+        });
         let mut parquet = self.parquet.clone();
         if let Some(places) = places {
             let picked = config.projected_schema()?;
@@ -148,6 +174,51 @@ impl FilteredParquet {
         Ok(Some(Self { parquet, exact, ..self.clone() }.placed(config)))
     }
 
+    /// The scan in pieces, no smaller than it was told as far as can be guessed, since each reads the dictionaries anew. Of them each worker takes the next one when it is done with one: filters
+    /// leave more rows of one part of a file than of another. The rows come in another order. None if it stays as it
+    /// is.
+    pub(crate) fn in_pieces(scan: &DataSourceExec) -> Option<DataSourceExec> {
+        let (config, source) = Self::in_scan(scan)?;
+        let workers = config.file_groups.len();
+        let is_free = workers > 1 && !config.preserve_order && config.output_ordering.is_empty();
+        if !is_free || config.output_partitioning.is_some() {
+            return None;
+        }
+        let bytes: u64 = config.file_groups.iter().flat_map(FileGroup::iter).map(bytes_of).sum();
+        let rows = config.statistics().num_rows.get_value().map(|rows| *rows as u64);
+        // With nothing known of them, rows have the size of a few numbers.
+        let row_bytes = rows.map_or(32.0, |rows| bytes as f64 / rows.max(1) as f64);
+        let least = (row_bytes * source.piece_rows as f64) as u64;
+        let piece = (bytes / (workers * PIECES) as u64).max(least).max(1);
+        let cut = |file: &PartitionedFile| {
+            let count = (bytes_of(file) / piece).max(1);
+            let (from, to) = range_of(file);
+            (0..count).map(move |at| {
+                let place =
+                    |at: u64| from + (u128::from(to - from) * u128::from(at) / u128::from(count)) as u64;
+                let (start, end) = (place(at), place(at + 1));
+                (count > 1).then_some(FileRange { start: start as i64, end: end as i64 })
+            })
+        };
+        let mut changed = false;
+        let groups: Vec<FileGroup> = config
+            .file_groups
+            .iter()
+            .map(|group| {
+                let files = group.iter().flat_map(|file| {
+                    cut(file)
+                        .map(|range| PartitionedFile { range: range.or(file.range.clone()), ..file.clone() })
+                });
+                let files: Vec<PartitionedFile> = files.collect();
+                changed |= files.len() > group.len();
+                FileGroup::new(files)
+            })
+            .collect();
+        let mut config = config.clone();
+        config.file_groups = groups;
+        changed.then(|| DataSourceExec::new(Arc::new(config) as Arc<dyn DataSource>))
+    }
+
     fn placed(self, config: &FileScanConfig) -> DataSourceExec {
         let mut config = config.clone();
         if !self.exact.is_empty() {
@@ -156,6 +227,19 @@ impl FilteredParquet {
         }
         config.file_source = Arc::new(self);
         DataSourceExec::new(Arc::new(config) as Arc<dyn DataSource>)
+    }
+
+    /// The filters that joins and sorts fill while the query runs.
+    pub(crate) fn running_filters(&self) -> Vec<Filter> {
+        self.handed_down().0
+    }
+
+    /// The scan with more of such filters, over the columns of the files. None if a column of them is not read here.
+    pub(crate) fn asking(scan: &DataSourceExec, more: Vec<Filter>) -> Option<DataSourceExec> {
+        let (config, source) = Self::in_scan(scan)?;
+        let mut config = config.clone();
+        config.file_source = Arc::new(Self { keys: more, ..source.clone() });
+        Some(DataSourceExec::new(Arc::new(config) as Arc<dyn DataSource>))
     }
 
     /// The filters that are handed down by running operators and those that row groups are left out by; over the columns
@@ -219,7 +303,8 @@ impl FileSource for FilteredParquet {
         };
         let mut columns = projection.file_indices.clone();
         let wanted = columns.len();
-        let (running, predicate) = self.handed_down();
+        let (mut running, predicate) = self.handed_down();
+        running.splice(..0, self.keys.iter().cloned());
         for filter in self.exact.iter().chain(&running) {
             let mut more: Vec<usize> = collect_columns(filter).iter().map(Column::index).collect();
             more.sort_unstable();
@@ -243,6 +328,7 @@ impl FileSource for FilteredParquet {
             exact: self.exact.clone(),
             running,
             predicate,
+            together: if self.piece_rows == 0 { usize::MAX } else { self.piece_rows * 2 },
             max_in_list: self.parquet.max_in_list_size(),
             batch_rows: self.batch_rows,
             metrics: self.parquet.metrics().clone(),
@@ -302,24 +388,6 @@ impl FileSource for FilteredParquet {
         }
         self.parquet.apply_expressions(f)
     }
-}
-
-/// Whether a filter cannot fail, whatever its rows hold: then it may be asked about any rows, and before others.
-fn is_simple(expr: &Arc<dyn PhysicalExpr>) -> bool {
-    let compares = |binary: &BinaryExpr| {
-        use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq, Or};
-        let op = binary.op();
-        matches!(op, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
-    };
-    let own = expr.is::<Column>()
-        || expr.is::<Literal>()
-        || expr.is::<InListExpr>()
-        || expr.is::<LikeExpr>()
-        || expr.is::<IsNullExpr>()
-        || expr.is::<IsNotNullExpr>()
-        || expr.is::<NotExpr>()
-        || expr.downcast_ref::<BinaryExpr>().is_some_and(compares);
-    own && expr.children().into_iter().all(is_simple)
 }
 
 /// What a source says of itself in a plan.

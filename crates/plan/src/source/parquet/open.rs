@@ -7,7 +7,8 @@
 use super::column::{Column, Source};
 use super::filter::{Filter, mask_of, schema_of};
 use super::kinds;
-use super::scan::{Batches, Scan};
+use super::parts::parts;
+use super::scan::{Batches, Rows, Scan};
 use super::selection::Selection;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::filter_record_batch;
@@ -46,6 +47,8 @@ pub(super) struct Task {
     pub(super) running: Vec<Arc<dyn PhysicalExpr>>,
     /// What row groups are left out by: all filters, over `schema`.
     pub(super) predicate: Option<Arc<dyn PhysicalExpr>>,
+    /// Rows of a row group that stay together.
+    pub(super) together: usize,
     pub(super) max_in_list: usize,
     pub(super) batch_rows: usize,
     pub(super) metrics: ExecutionPlanMetricsSet,
@@ -84,31 +87,46 @@ impl Task {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
         let metadata = reader.get_metadata(Some(&options)).await?;
         let Some(mut columns) = self.columns_of(&metadata)? else { return Ok(None) };
-        let groups = metadata.num_row_groups();
-        let mut access = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(groups));
-        if let Some(range) = &file.range {
+        let count = metadata.num_row_groups();
+        let mut access = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(count));
+        let parts = parts(&metadata, file.range.as_ref(), file.object_meta.size, self.together);
+        if let Some(parts) = &parts {
+            let mut plan = ParquetAccessPlan::new_none(count);
+            parts.iter().for_each(|part| plan.scan(part.group));
+            access = RowGroupAccessPlanFilter::new(plan);
+        } else if let Some(range) = &file.range {
             access.prune_by_range(metadata.row_groups(), range);
         }
         let metrics =
             ParquetFileMetrics::new(self.partition, file.object_meta.location.as_ref(), &self.metrics);
         let mut prune = Prune::new(self, &metadata, metrics)?;
         prune.apply(&metadata, &mut access)?;
-        let kept = access.row_group_indexes().map(|group| (group, access.is_fully_matched()[group]));
-        let groups: VecDeque<(usize, bool)> = kept.collect();
+        let groups: VecDeque<Rows> = access
+            .row_group_indexes()
+            .map(|group| {
+                let part = parts.iter().flatten().find(|part| part.group == group);
+                let of = usize::try_from(metadata.row_group(group).num_rows()).unwrap_or_default();
+                let rows = part.map_or(0..of, |part| part.rows.clone());
+                Rows { group, rows, of, all: access.is_fully_matched()[group] }
+            })
+            .collect();
         let options =
             GetOptions { range: Some(GetRange::Bounded(0..file.object_meta.size)), ..GetOptions::default() };
         let found = self.store.get_opts(&file.object_meta.location, options).await?;
         let GetResultPayload::File(open, _) = found.payload else { return Ok(None) };
         let bytes: u64 = groups
             .iter()
-            .flat_map(|(group, _)| {
+            .map(|Rows { group, rows, of, .. }| {
                 let group = metadata.row_group(*group);
-                columns.iter().map(|column| group.column(column.leaf()).byte_range().1)
+                let bytes: u64 =
+                    columns.iter().map(|column| group.column(column.leaf()).byte_range().1).sum();
+                // as if all rows took the same
+                (bytes as f64 * rows.len() as f64 / (*of).max(1) as f64) as u64
             })
             .sum();
         prune.metrics.bytes_scanned.add(usize::try_from(bytes).unwrap_or_default());
         Ok(Some(Scan {
-            source: Source { file: open, metadata },
+            source: Source { file: Arc::new(open), metadata },
             filters: self.filters(&mut columns)?,
             columns,
             wanted: self.wanted,

@@ -1,7 +1,7 @@
 //! The pages of a column of a row group.
 //!
-//! The bytes of the whole column are read at once; pages are unpacked one by one, and those that nobody asks for are
-//! passed over. Headers and most codecs are the crate `parquet`'s. Pages packed with Snappy, what most files have, are
+//! The bytes of the whole column are read at once, or page by page where the rows of a row group are dealt to several
+//! workers; pages are unpacked one by one, and those that nobody asks for are passed over. Headers and most codecs are the crate `parquet`'s. Pages packed with Snappy, what most files have, are
 //! unpacked here, into memory that the next page uses again instead of fresh memory, which the system would have to clear.
 
 use super::broken;
@@ -17,44 +17,115 @@ use datafusion::parquet::file::metadata::ColumnChunkMetaData;
 use datafusion::parquet::file::reader::{ChunkReader, Length};
 use datafusion::parquet::file::serialized_reader::SerializedPageReader;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom, Take};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The bytes of a column, as if they were the file.
-struct Chunk {
-    from: u64,
-    bytes: Bytes,
+/// What a column is read from, as if it were the file.
+enum Chunk {
+    /// All of its bytes, and where they begin.
+    Whole(u64, Bytes),
+    /// The bytes of the file from and to; read when they are asked for.
+    Parts(Arc<File>, Range<u64>),
 }
 
 impl Chunk {
-    fn behind(&self, start: u64) -> ParquetResult<Bytes> {
-        let at = start.checked_sub(self.from).and_then(|at| usize::try_from(at).ok());
-        match at.filter(|at| *at <= self.bytes.len()) {
-            Some(at) => Ok(self.bytes.slice(at..)),
-            None => Err(ParquetError::EOF(format!("byte {start} is not of this column"))),
+    /// How many bytes there are behind a place.
+    fn left(&self, start: u64) -> ParquetResult<u64> {
+        let bytes = match self {
+            Self::Whole(from, bytes) => *from..*from + bytes.len() as u64,
+            Self::Parts(_, bytes) => bytes.clone(),
+        };
+        match (bytes.start..=bytes.end).contains(&start) {
+            true => Ok(bytes.end - start),
+            false => Err(ParquetError::EOF(format!("byte {start} is not of this column"))),
         }
     }
 }
 
 impl Length for Chunk {
     fn len(&self) -> u64 {
-        self.from + self.bytes.len() as u64
+        match self {
+            Self::Whole(from, bytes) => from + bytes.len() as u64,
+            Self::Parts(_, bytes) => bytes.end,
+        }
     }
 }
 
 impl ChunkReader for Chunk {
-    type T = Reader<Bytes>;
+    type T = Header;
 
     fn get_read(&self, start: u64) -> ParquetResult<Self::T> {
-        Ok(self.behind(start)?.reader())
+        let left = self.left(start)?;
+        Ok(match self {
+            Self::Whole(from, bytes) => {
+                Header::Whole(bytes.slice(usize::try_from(start - from).unwrap_or_default()..).reader())
+            }
+            Self::Parts(file, _) => {
+                let bytes = At { file: Arc::clone(file), at: start }.take(left);
+                Header::Parts(BufReader::with_capacity(HEADER, bytes))
+            }
+        })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
-        let bytes = self.behind(start)?;
-        if length > bytes.len() {
-            return Err(ParquetError::EOF(format!("a page of {length} bytes, {} are left", bytes.len())));
+        let left = self.left(start)?;
+        if length as u64 > left {
+            return Err(ParquetError::EOF(format!("a page of {length} bytes, {left} are left")));
         }
-        Ok(bytes.slice(..length))
+        Ok(match self {
+            Self::Whole(from, bytes) => {
+                let at = usize::try_from(start - from).unwrap_or_default();
+                bytes.slice(at..at + length)
+            }
+            Self::Parts(file, _) => {
+                let mut bytes = Vec::with_capacity(length.min(MOST_AT_ONCE));
+                At { file: Arc::clone(file), at: start }.take(length as u64).read_to_end(&mut bytes)?;
+                if bytes.len() < length {
+                    return Err(ParquetError::EOF(format!(
+                        "a page of {length} bytes, {} are left",
+                        bytes.len()
+                    )));
+                }
+                Bytes::from(bytes)
+            }
+        })
+    }
+}
+
+/// What the header of a page mostly fits into.
+const HEADER: usize = 256;
+/// Memory for a page that may not be there: a file says what it likes.
+const MOST_AT_ONCE: usize = 1 << 22;
+
+/// Where the header of a page is read from.
+enum Header {
+    Whole(Reader<Bytes>),
+    Parts(BufReader<Take<At>>),
+}
+
+impl Read for Header {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Whole(bytes) => bytes.read(into),
+            Self::Parts(file) => file.read(into),
+        }
+    }
+}
+
+/// A file from a place on. Columns of one scan share the file and read it in turns, each from its own place.
+struct At {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for At {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let mut file = &*self.file;
+        file.seek(SeekFrom::Start(self.at))?;
+        let read = file.read(into)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
@@ -129,27 +200,33 @@ pub(super) struct Pages {
     reader: SerializedPageReader<Chunk>,
     snappy: Option<snap::raw::Decoder>,
     nullable: bool,
-    /// The column as it is written.
+    /// The column as it is written, if it was read as a whole.
     bytes: Bytes,
     spare: Spare,
 }
 
 impl Pages {
-    /// Reads the column from the file.
+    /// Reads the column from the file: at once, or page by page if only some of its rows are asked for.
     pub(super) fn open(
-        mut file: &File,
+        file: &Arc<File>,
         column: &ColumnChunkMetaData,
         rows: usize,
+        partly: bool,
         mut spare: Spare,
     ) -> Result<Self> {
         let (from, length) = column.byte_range();
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = std::mem::take(&mut spare.chunk);
-        bytes.clear();
-        bytes.reserve_exact(usize::try_from(length).unwrap_or_default());
-        file.take(length).read_to_end(&mut bytes)?;
-        let bytes = Bytes::from(bytes);
-        let chunk = Arc::new(Chunk { from, bytes: bytes.clone() });
+        let mut bytes = Bytes::new();
+        let chunk = if partly {
+            Chunk::Parts(Arc::clone(file), from..from.saturating_add(length))
+        } else {
+            let mut memory = std::mem::take(&mut spare.chunk);
+            memory.clear();
+            memory.reserve_exact(usize::try_from(length).unwrap_or_default());
+            At { file: Arc::clone(file), at: from }.take(length).read_to_end(&mut memory)?;
+            bytes = Bytes::from(memory);
+            Chunk::Whole(from, bytes.clone())
+        };
+        let chunk = Arc::new(chunk);
         let snappy = column.compression() == Compression::SNAPPY;
         let reader = if snappy {
             // The reader hands the pages over as they are, if it thinks that they are not packed.

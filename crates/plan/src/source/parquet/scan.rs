@@ -14,13 +14,14 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use futures::Stream;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Steps after which the thread is given up, with batches or without, so that a query that is dropped ends soon: an aggregate
 /// above takes batch after batch as long as there is one, and all reading here is done at once.
-const STEPS: usize = 8;
+const STEPS: usize = 2;
 
 pub(super) struct Scan {
     pub(super) source: Source,
@@ -30,8 +31,7 @@ pub(super) struct Scan {
     pub(super) filters: Vec<Filter>,
     pub(super) schema: SchemaRef,
     pub(super) batch_rows: usize,
-    /// Row groups, and whether the exact filters keep all of its rows.
-    pub(super) groups: VecDeque<(usize, bool)>,
+    pub(super) groups: VecDeque<Rows>,
     pub(super) prune: Prune,
     pub(super) current: Option<Current>,
     pub(super) selection: Selection,
@@ -39,22 +39,34 @@ pub(super) struct Scan {
     pub(super) gathered: usize,
 }
 
+/// Rows of a row group.
+pub(super) struct Rows {
+    pub(super) group: usize,
+    pub(super) rows: Range<usize>,
+    /// Rows of the whole row group.
+    pub(super) of: usize,
+    /// Whether the exact filters keep all of them.
+    pub(super) all: bool,
+}
+
 /// The row group that is being read.
 pub(super) struct Current {
-    rows: usize,
-    /// The first row of the next step.
+    /// The first row of the next step, and the one behind the last.
     at: usize,
+    end: usize,
+    /// Rows in all.
+    rows: usize,
     all: bool,
 }
 
 impl Scan {
     /// One step; the batch that it completes.
     fn step(&mut self) -> Result<Option<RecordBatch>> {
-        let Some(Current { rows, at, all }) = self.current else {
+        let Some(Current { at, end, rows, all }) = self.current else {
             self.next_group()?;
             return Ok(None);
         };
-        let mut step = (rows - at).min(self.batch_rows);
+        let mut step = (end - at).min(self.batch_rows);
         let is_exact = |filter: &Filter| !filter.is_running();
         for filter in self.filters.iter().filter(|filter| !(all && is_exact(filter))) {
             for column in &filter.columns {
@@ -76,7 +88,7 @@ impl Scan {
             }
             self.gathered += self.selection.len();
         }
-        self.current = (at + step < rows).then_some(Current { rows, at: at + step, all });
+        self.current = (at + step < end).then_some(Current { at: at + step, end, rows, all });
         match self.gathered * 2 > self.batch_rows {
             true => self.batch().map(Some),
             false => Ok(None),
@@ -84,15 +96,15 @@ impl Scan {
     }
 
     fn next_group(&mut self) -> Result<()> {
-        let Some((group, all)) = self.groups.pop_front() else { return Ok(()) };
+        let Some(Rows { group, rows, of, all }) = self.groups.pop_front() else { return Ok(()) };
         if !self.prune.keeps(&self.source.metadata, group)? {
             return Ok(());
         }
         for column in &mut self.columns {
-            column.begin(group);
+            column.begin(group, rows.len() < of);
         }
-        let rows = usize::try_from(self.source.metadata.row_group(group).num_rows()).unwrap_or_default();
-        self.current = (rows > 0).then_some(Current { rows, at: 0, all });
+        let current = Current { at: rows.start, end: rows.end, rows: rows.len(), all };
+        self.current = (!rows.is_empty()).then_some(current);
         Ok(())
     }
 
