@@ -47,7 +47,7 @@ impl ExprPlanner for SparkPlanner {
         };
         if !keys.0.is_empty() {
             return Ok(match self.plan_binary_op(expr, schema)? {
-                PlannerResult::Planned(planned) => PlannerResult::Planned(keys.as_written(planned)?),
+                PlannerResult::Planned(planned) => PlannerResult::Planned(keys.written(planned)?),
                 PlannerResult::Original(_) => PlannerResult::Original(given),
             });
         }
@@ -93,7 +93,7 @@ impl ExprPlanner for SparkPlanner {
         let arguments =
             arguments.into_iter().map(|a| keys.qualified(a, schema)).collect::<Result<Vec<_>>>()?;
         let planned = self.marked(tag, arguments, schema)?;
-        Ok(PlannerResult::Planned(keys.as_written(planned)?))
+        Ok(PlannerResult::Planned(keys.written(planned)?))
     }
 
     fn plan_field_access(
@@ -130,7 +130,7 @@ impl Keys {
         Ok(made.data)
     }
 
-    fn as_written(self, expr: Expr) -> Result<Expr> {
+    fn written(self, expr: Expr) -> Result<Expr> {
         if self.0.is_empty() {
             return Ok(expr);
         }

@@ -336,8 +336,7 @@ fn epochs(set: &mut Set) {
                     ErrorKind::InvalidArgument,
                     "ARITHMETIC_OVERFLOW",
                     "22003",
-                    "`timestamp_seconds`: a decimal number of seconds has at most 6 digits after the point."
-                        .to_owned(),
+                    "`timestamp_seconds`: a decimal number of seconds has at most 6 digits after the point.",
                 ));
             }
             other => decimal::rescale(other, 6),
