@@ -10,6 +10,7 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateInputMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::FilterExec;
@@ -54,7 +55,11 @@ fn in_pieces(plan: &Plan, seen: bool) -> Result<Option<Plan>> {
         return Ok(pieces.map(|scan| Arc::new(scan) as Plan));
     }
     let seen = match aggregate_of(plan) {
-        Some(groups) => needs_order(groups) || !groups.aggr_expr().iter().all(|one| takes_any_order(one)),
+        Some(groups) => {
+            needs_order(groups)
+                || !groups.aggr_expr().iter().all(|one| takes_any_order(one))
+                || is_by_a_number(groups)
+        }
         // Batches of several streams come as they come.
         None if is_mixed(plan) => false,
         None => seen,
@@ -91,6 +96,14 @@ fn takes_any_order(function: &AggregateFunctionExpr) -> bool {
     let own = function.fun();
     function.order_bys().is_empty()
         && (own.inner().order_sensitivity().is_insensitive() || NAMES.contains(&own.name()))
+}
+
+/// Whether the key is a whole number: rows of a file often have theirs in order, and a worker with rows that follow one another
+/// has fewer groups, closer together.
+fn is_by_a_number(groups: &AggregateExec) -> bool {
+    let [(key, _)] = groups.group_expr().expr() else { return false };
+    let kind = key.data_type(&groups.input().schema());
+    groups.mode().input_mode() == AggregateInputMode::Raw && kind.is_ok_and(|kind| kind.is_integer())
 }
 
 fn is_mixed(plan: &Plan) -> bool {

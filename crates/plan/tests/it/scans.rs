@@ -463,6 +463,8 @@ fn large_row_groups_are_cut() {
         ("SELECT i, line FROM t WHERE i > 2", 2),
         ("SELECT word, array_agg(i) FROM t GROUP BY word", 2),
         ("SELECT first_value(i) FROM t", 2),
+        // Rows that follow one another have keys that do.
+        ("SELECT run, count(*) FROM t GROUP BY run", 2),
     ] {
         assert_eq!(pieces(&whole, query), 2, "{query}");
         assert_eq!(pieces(&cut, query), expect, "{query}");

@@ -54,6 +54,7 @@ use datafusion::physical_plan::DisplayFormatType;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion_datasource::morsel::Morselizer;
 use object_store::ObjectStore;
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,8 +69,8 @@ fn unsupported(text: String) -> DataFusionError {
     DataFusionError::NotImplemented(text)
 }
 
-/// The pieces of a scan for each worker.
-const PIECES: usize = 4;
+/// The smallest piece is this part of what a worker would read.
+const SMALLEST: usize = 8;
 fn range_of(file: &PartitionedFile) -> (u64, u64) {
     let whole = (0, file.object_meta.size);
     file.range.as_ref().map_or(whole, |range| {
@@ -174,9 +175,10 @@ impl FilteredParquet {
         Ok(Some(Self { parquet, exact, ..self.clone() }.placed(config)))
     }
 
-    /// The scan in pieces, no smaller than it was told as far as can be guessed, since each reads the dictionaries anew. Of them each worker takes the next one when it is done with one: filters
-    /// leave more rows of one part of a file than of another. The rows come in another order. None if it stays as it
-    /// is.
+    /// The scan in pieces, of which each worker takes the next one when it is done with one: filters leave more rows of one part
+    /// of a file than of another. Half of what a worker would read is one piece, half of what is left the next, and
+    /// so on, so that there are few and the last ones are small; none is smaller than it was told, as far as can be
+    /// guessed, since each reads the dictionaries anew. The rows come in another order. None if it stays as it is.
     pub(crate) fn in_pieces(scan: &DataSourceExec) -> Option<DataSourceExec> {
         let (config, source) = Self::in_scan(scan)?;
         let workers = config.file_groups.len();
@@ -184,39 +186,41 @@ impl FilteredParquet {
         if !is_free || config.output_partitioning.is_some() {
             return None;
         }
-        let bytes: u64 = config.file_groups.iter().flat_map(FileGroup::iter).map(bytes_of).sum();
+        let files = || config.file_groups.iter().flat_map(FileGroup::iter);
+        let bytes: u64 = files().map(bytes_of).sum();
         let rows = config.statistics().num_rows.get_value().map(|rows| *rows as u64);
         // With nothing known of them, rows have the size of a few numbers.
         let row_bytes = rows.map_or(32.0, |rows| bytes as f64 / rows.max(1) as f64);
-        let least = (row_bytes * source.piece_rows as f64) as u64;
-        let piece = (bytes / (workers * PIECES) as u64).max(least).max(1);
-        let cut = |file: &PartitionedFile| {
-            let count = (bytes_of(file) / piece).max(1);
-            let (from, to) = range_of(file);
-            (0..count).map(move |at| {
-                let place =
-                    |at: u64| from + (u128::from(to - from) * u128::from(at) / u128::from(count)) as u64;
-                let (start, end) = (place(at), place(at + 1));
-                (count > 1).then_some(FileRange { start: start as i64, end: end as i64 })
-            })
-        };
-        let mut changed = false;
-        let groups: Vec<FileGroup> = config
-            .file_groups
-            .iter()
-            .map(|group| {
-                let files = group.iter().flat_map(|file| {
-                    cut(file)
-                        .map(|range| PartitionedFile { range: range.or(file.range.clone()), ..file.clone() })
-                });
-                let files: Vec<PartitionedFile> = files.collect();
-                changed |= files.len() > group.len();
-                FileGroup::new(files)
-            })
-            .collect();
+        let told = (row_bytes * source.piece_rows as f64) as u64;
+        let least = told.max(bytes / (workers * SMALLEST) as u64).max(1);
+        let mut pieces: Vec<PartitionedFile> = Vec::new();
+        for file in files() {
+            let (mut from, to) = range_of(file);
+            let mut cut = |from: u64, to: u64| {
+                let range = Some(FileRange { start: from as i64, end: to as i64 });
+                pieces.push(PartitionedFile { range, ..file.clone() });
+            };
+            if (to - from) / 2 < least {
+                pieces.push(file.clone());
+                continue;
+            }
+            while (to - from) / 2 >= least {
+                let half = from + (to - from) / 2;
+                cut(from, half);
+                from = half;
+            }
+            cut(from, to);
+        }
+        if pieces.len() == files().count() {
+            return None;
+        }
+        // They are taken in this order, whosever they were.
+        pieces.sort_by_key(|piece| Reverse(bytes_of(piece)));
+        let each = pieces.len().div_ceil(workers);
         let mut config = config.clone();
-        config.file_groups = groups;
-        changed.then(|| DataSourceExec::new(Arc::new(config) as Arc<dyn DataSource>))
+        config.file_groups = pieces.chunks(each).map(|pieces| FileGroup::new(pieces.to_vec())).collect();
+        config.file_groups.resize_with(workers, || FileGroup::new(Vec::new()));
+        Some(DataSourceExec::new(Arc::new(config) as Arc<dyn DataSource>))
     }
 
     fn placed(self, config: &FileScanConfig) -> DataSourceExec {
