@@ -255,7 +255,7 @@ pub(crate) async fn text(session: &Session, text: &str, parameters: &Parameters)
     if session.dialect() != Dialect::Spark {
         let statement = parse(session, DFParserBuilder::new(text).with_dialect(&GenericDialect {}), text)?;
         refuse::check(&statement, false)?;
-        return carry_out(session, statement, text).await;
+        return Box::pin(carry_out(session, statement, text)).await;
     }
     install::install(session);
     let tokens = tokens::tokens(&TrefoilDialect, text, install::raw_strings(session))
@@ -275,7 +275,8 @@ pub(crate) async fn query(
     parameters: &Parameters,
 ) -> Result<DataFrame> {
     let tokens = parameters.fill(tokens)?;
-    if let Some(done) = statements::run(session, &tokens).await {
+    // On the heap: statements run statements, and each has a large future.
+    if let Some(done) = Box::pin(statements::run(session, &tokens)).await {
         return done;
     }
     let tokens = statements::table_query(statements::expand(session, tokens)?);
@@ -299,7 +300,7 @@ pub(crate) async fn query(
     if let Some(inner) = inner(&mut statement) {
         mean(inner);
     }
-    let done = carry_out(session, statement, text).await?;
+    let done = Box::pin(carry_out(session, statement, text)).await?;
     // Spark answers a setting with its name and value.
     match setting {
         Some((name, value)) => session.frame_from_batches(vec![pair(name, value)?]),

@@ -128,7 +128,7 @@ async fn value(
         Some(data_type) => cast(expression, data_type),
         None => expression,
     });
-    let columns = row(session, query).await?.unwrap_or_default();
+    let columns = Box::pin(row(session, query)).await?.unwrap_or_default();
     match columns.first() {
         Some(column) => parameter(column),
         None => Ok((Parameter::Null, "void".into())),
@@ -205,7 +205,7 @@ pub(crate) async fn set(session: &Session, words: &Words<'_>) -> Result<DataFram
             return Err(form());
         }
         let columns = row(session, words.slice(open + 1, words.len() - 1)).await?;
-        return fill(session, &names, columns).await;
+        return Box::pin(fill(session, &names, columns)).await;
     }
     // All are evaluated before any is changed.
     let mut made = Vec::new();
@@ -226,7 +226,7 @@ pub(crate) async fn set(session: &Session, words: &Words<'_>) -> Result<DataFram
         } else {
             words.slice(next + 1, to)
         };
-        let (value, _) = value(session, expression, Some(variable.type_tokens())).await?;
+        let (value, _) = Box::pin(value(session, expression, Some(variable.type_tokens()))).await?;
         made.push((name, Variable { value, ..variable }));
     }
     lock(&state(session).variables).extend(made);
@@ -259,7 +259,7 @@ async fn fill(session: &Session, names: &[String], columns: Option<Vec<ArrayRef>
             Some(given) => given?.0,
             None => Parameter::Null,
         };
-        let (value, _) = value(session, literal(&given), Some(variable.type_tokens())).await?;
+        let (value, _) = Box::pin(value(session, literal(&given), Some(variable.type_tokens()))).await?;
         made.push((name.clone(), Variable { value, ..variable }));
     }
     lock(&state(session).variables).extend(made);
@@ -333,5 +333,5 @@ pub(crate) async fn execute_immediate(session: &Session, words: &Words<'_>) -> R
         let message = "[INVALID_STATEMENT_FOR_EXECUTE_INTO] INTO takes the row of a query SQLSTATE: 07501";
         return Err(Error::new(ErrorKind::InvalidArgument, "sql", message));
     }
-    fill(session, &names, columns).await
+    Box::pin(fill(session, &names, columns)).await
 }

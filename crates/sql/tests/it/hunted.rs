@@ -61,7 +61,12 @@ fn variables() {
     gives(&s, "SELECT a, b", &["3|12"]);
     // A column goes before a variable.
     gives(&s, "SELECT a FROM VALUES (9) AS v(a)", &["9"]);
-    fails(&s, "SET VAR (a, b) = (SELECT id, id FROM range(2))", ErrorKind::InvalidArgument, "TOO_MANY_ROWS");
+    fails(
+        &s,
+        "SET VAR (a, b) = (SELECT id, id + 1 FROM range(2))",
+        ErrorKind::InvalidArgument,
+        "TOO_MANY_ROWS",
+    );
     fails(&s, "SET VAR (a, b) = (SELECT 1)", ErrorKind::ShapeMismatch, "ASSIGNMENT_ARITY_MISMATCH");
     fails(&s, "SET VAR a = 1, a = 2", ErrorKind::Syntax, "DUPLICATE_ASSIGNMENTS");
     fails(&s, "SET VAR nosuch = 1", ErrorKind::NotFound, "nosuch");

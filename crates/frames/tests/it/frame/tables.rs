@@ -92,7 +92,8 @@ fn rows_by_position() {
     let f = session().frame_from_rows(&gems).unwrap();
     let only = |names: &[&str]| f.select(names.to_vec()).unwrap();
 
-    let all: Vec<(String, Option<f64>, i64, bool, Vec<String>)> = run(f.to_rows()).unwrap();
+    type Row = (String, Option<f64>, i64, bool, Vec<String>);
+    let all: Vec<Row> = run(f.to_rows()).unwrap();
     let expect: Vec<_> =
         gems.iter().map(|g| (g.cut.clone(), g.carat, g.price, g.lab, g.tags.clone())).collect();
     assert_eq!(all, expect);
