@@ -54,7 +54,7 @@ pub use memory::{Budget, Reservation, format_bytes, parse_bytes};
 pub use refs::{Completed, Promise, Ref, Value};
 #[doc(hidden)]
 pub use refs::{Errand, Note, WaitMark};
-pub use schedule::Backoff;
+pub use schedule::{Backoff, mix};
 pub use store::{Compression, Lineage, ObjectInfo, ObjectKind, Place, Store, Stored};
 
 /// Whether the task running on this thread was asked to stop with [`Ref::cancel`]; long synchronous work

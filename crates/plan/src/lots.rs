@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use std::sync::{Arc, LazyLock};
+use trefoil_core::mix;
 
 static ROW_HASH: LazyLock<ScalarUDF> = LazyLock::new(|| ScalarUDF::from(RowHash::new()));
 
@@ -22,6 +23,15 @@ pub fn row_hash_udf() -> &'static ScalarUDF {
 }
 
 /// Whether values of these types can be told apart, so that their rows have hashes.
+///
+/// ```
+/// use trefoil_plan::arrow::datatypes::{DataType, Field};
+/// use trefoil_plan::hashable;
+///
+/// assert!(hashable(&[DataType::Int64, DataType::Utf8View]));
+/// let entries = Field::new_map("m", "entries", Field::new("k", DataType::Utf8, false), Field::new("v", DataType::Utf8, true), false, true);
+/// assert!(!hashable([entries.data_type()]));
+/// ```
 pub fn hashable<'a>(types: impl IntoIterator<Item = &'a DataType>) -> bool {
     let fields: Vec<SortField> = types.into_iter().map(|t| SortField::new(t.clone())).collect();
     RowConverter::supports_fields(&fields)
@@ -100,15 +110,6 @@ fn hash(start: u64, bytes: &[u8]) -> u64 {
         *slot = *byte;
     }
     mix(mix(state ^ u64::from_le_bytes(last)) ^ bytes.len() as u64)
-}
-
-/// The output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", 2014): a bijection that spreads every bit.
-pub fn mix(value: u64) -> u64 {
-    let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -78,8 +78,16 @@ impl Backoff {
     }
 }
 
-/// One step of SplitMix64 (Steele, Lea, Flood, 2014).
-pub(crate) fn mix(state: u64) -> u64 {
+/// One step of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014): a bijection that
+/// spreads every bit, for numbers drawn from a seed.
+///
+/// ```
+/// use trefoil_core::mix;
+///
+/// assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf);
+/// assert_ne!(mix(1) >> 32, mix(2) >> 32);
+/// ```
+pub fn mix(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

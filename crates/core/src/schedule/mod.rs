@@ -23,7 +23,7 @@ mod resources;
 mod stuck;
 
 pub use backoff::Backoff;
-pub(crate) use backoff::mix;
+pub use backoff::mix;
 pub(crate) use lineup::Lineup;
 pub(crate) use machine::{Action, Ask, Doom, Event, Machine, TaskId, Time};
 pub(crate) use order::{Below, depth_first};

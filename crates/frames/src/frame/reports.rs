@@ -276,7 +276,22 @@ pub trait FrameReports: AsFrame {
         async move { build::to_rows(&frame).await }
     }
 
-    /// The rows as a bag of values that serde can read, partition by partition. Dask: `ddf.to_bag()`.
+    /// The rows as a bag of values that serde can read, as in [`to_rows`](FrameReports::to_rows), partition by partition. Dask:
+    /// `ddf.to_bag()`.
+    ///
+    /// ```
+    /// use trefoil_frames::frame;
+    /// use trefoil_frames::frame::FrameReports;
+    ///
+    /// let session = trefoil_plan::Session::local()?;
+    /// let cuts = frame!(session, { "cut" => ["Ideal", "Fair"], "price" => [326_i64, 400] })?;
+    /// let prices = session.block_on(async {
+    ///     let bag = cuts.to_bag::<(String, i64)>().await?;
+    ///     bag.map(|(_, price)| price).compute().await
+    /// })?;
+    /// assert_eq!(prices, [326, 400]);
+    /// # Ok::<(), trefoil_plan::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What running the frame can raise; a row that is no `T` when the bag runs.

@@ -71,7 +71,7 @@ impl PhysicalOptimizerRule for KeyBits {
         if joins.is_empty() {
             return Ok(plan);
         }
-        let plan = replaced(&plan, &|node| Ok(asked(node, &joins)))?.unwrap_or(plan);
+        let plan = replaced(&plan, &|node| asked(node, &joins))?.unwrap_or(plan);
         Ok(replaced(&plan, &|node| told(node, &joins))?.unwrap_or(plan))
     }
 
@@ -128,9 +128,9 @@ fn is_whole(kind: &DataType) -> bool {
 }
 
 /// A scan with the filters by bits of those joins whose filters it has.
-fn asked(plan: &Plan, joins: &Joins) -> Option<Plan> {
-    let scan = plan.downcast_ref::<DataSourceExec>()?;
-    let (_, source) = FilteredParquet::in_scan(scan)?;
+fn asked(plan: &Plan, joins: &Joins) -> Result<Option<Plan>> {
+    let Some(scan) = plan.downcast_ref::<DataSourceExec>() else { return Ok(None) };
+    let Some((_, source)) = FilteredParquet::in_scan(scan) else { return Ok(None) };
     let mut more: Vec<Expr> = Vec::new();
     for filter in source.running_filters() {
         let Some(filters) = filter.expression_id().and_then(|id| joins.get(&id)) else { continue };
@@ -141,12 +141,12 @@ fn asked(plan: &Plan, joins: &Joins) -> Option<Plan> {
         for (filter, asked) in filters.iter().zip(asked) {
             let Some(filter) = filter else { continue };
             // As the join's own filter found its way here.
-            more.extend(Arc::clone(&filter.bits).with_new_children(vec![Arc::clone(asked)]).ok());
+            more.push(Arc::clone(&filter.bits).with_new_children(vec![Arc::clone(asked)])?);
             filter.asked.set(true);
         }
     }
     let scan = if more.is_empty() { None } else { FilteredParquet::asking(scan, more) };
-    scan.map(|scan| Arc::new(scan) as Plan)
+    Ok(scan.map(|scan| Arc::new(scan) as Plan))
 }
 
 /// A join that tells its bits to the scans that ask.

@@ -1,21 +1,12 @@
 //! Clauses and statements of Spark's that DataFusion lacks, and tables of files.
 
+use super::as_spark::rows;
 use super::session;
-use trefoil_plan::{Error, ErrorKind, Session};
-use trefoil_sql::{SqlSession, spark_format};
-
-/// Rows as Spark prints them, cells separated by a bar.
-fn rows(session: &Session, query: &str) -> Result<Vec<String>, Error> {
-    let batches = session.block_on(async { session.sql(query).await?.collect().await })?;
-    let mut out = Vec::new();
-    for batch in &batches {
-        out.extend(spark_format::rows(batch)?.into_iter().map(|row| row.join("|")));
-    }
-    Ok(out)
-}
+use trefoil_plan::{ErrorKind, Session};
+use trefoil_sql::SqlSession;
 
 #[track_caller]
-fn gives(session: &Session, query: &str, expect: &[&str]) {
+pub(crate) fn gives(session: &Session, query: &str, expect: &[&str]) {
     match rows(session, query) {
         Ok(found) => assert_eq!(found, expect, "{query}"),
         Err(error) => panic!("{query}\n{error}"),
@@ -23,7 +14,7 @@ fn gives(session: &Session, query: &str, expect: &[&str]) {
 }
 
 #[track_caller]
-fn fails(session: &Session, query: &str, kind: ErrorKind, part: &str) {
+pub(crate) fn fails(session: &Session, query: &str, kind: ErrorKind, part: &str) {
     let error = rows(session, query).expect_err(query);
     assert_eq!(error.kind(), kind, "{query}\n{error}");
     assert!(error.to_string().contains(part), "{query}\nlacks {part:?} in\n{error}");

@@ -2,6 +2,7 @@
 //! ours, with Spark's answers; what has no answer of one query is below.
 
 use super::as_spark::{check_file, rows};
+use super::clauses::{fails, gives};
 use super::session;
 use trefoil_plan::{ErrorKind, Session};
 
@@ -15,21 +16,6 @@ fn does(session: &Session, text: &str) {
     if let Err(error) = rows(session, text) {
         panic!("{text}\n{error}");
     }
-}
-
-#[track_caller]
-fn gives(session: &Session, text: &str, expect: &[&str]) {
-    match rows(session, text) {
-        Ok(found) => assert_eq!(found, expect, "{text}"),
-        Err(error) => panic!("{text}\n{error}"),
-    }
-}
-
-#[track_caller]
-fn fails(session: &Session, text: &str, kind: ErrorKind, part: &str) {
-    let error = rows(session, text).expect_err(text);
-    assert_eq!(error.kind(), kind, "{text}\n{error}");
-    assert!(error.to_string().contains(part), "{text}\nlacks {part:?} in\n{error}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod tree;
 use super::DataFrame;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result as PlanResult};
-use datafusion::physical_plan::{ExecutionPlanProperties, execute_stream, execute_stream_partitioned};
+use datafusion::physical_plan::{execute_stream, execute_stream_partitioned};
 use file::Format;
 use place::Unfinished;
 use std::fs;
@@ -272,11 +272,7 @@ async fn files(
     let context = Arc::new(frame.task_ctx());
     let plan = frame.create_physical_plan().await?;
     if is_file && format == Format::Parquet {
-        // Where the rows have an order, one stream has it.
-        let streams = match plan.output_ordering() {
-            Some(_) => vec![execute_stream(plan, Arc::clone(&context))?],
-            None => execute_stream_partitioned(plan, Arc::clone(&context))?,
-        };
+        let streams = execute_stream_partitioned(plan, Arc::clone(&context))?;
         return parquet::file(place, schema, streams, &context).await;
     }
     if is_file {
