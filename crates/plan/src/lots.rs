@@ -25,12 +25,12 @@ pub fn row_hash_udf() -> &'static ScalarUDF {
 /// Whether values of these types can be told apart, so that their rows have hashes.
 ///
 /// ```
-/// use trefoil_plan::arrow::datatypes::{DataType, Field};
+/// use trefoil_plan::arrow::datatypes::DataType;
 /// use trefoil_plan::hashable;
 ///
 /// assert!(hashable(&[DataType::Int64, DataType::Utf8View]));
-/// let entries = Field::new_map("m", "entries", Field::new("k", DataType::Utf8, false), Field::new("v", DataType::Utf8, true), false, true);
-/// assert!(!hashable([entries.data_type()]));
+/// let lists = DataType::new_list(DataType::Utf8, true);
+/// assert!(!hashable(&[DataType::Dictionary(Box::new(DataType::Int8), Box::new(lists))]));
 /// ```
 pub fn hashable<'a>(types: impl IntoIterator<Item = &'a DataType>) -> bool {
     let fields: Vec<SortField> = types.into_iter().map(|t| SortField::new(t.clone())).collect();

@@ -15,6 +15,7 @@ use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::filter::FilterExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::{
     ExecutionPlan, ExecutionPlanProperties, Partitioning, ReplaceChildrenOptions,
 };
@@ -32,8 +33,8 @@ impl PhysicalOptimizerRule for FilteredScans {
             return Ok(plan);
         }
         let plan = replaced(&plan, &|plan| other(plan, &options))?.unwrap_or(plan);
-        match options.piece_rows > 0 && config.execution.enable_file_stream_work_stealing {
-            true => Ok(in_pieces(&plan, true)?.unwrap_or(plan)),
+        match config.execution.enable_file_stream_work_stealing {
+            true => Ok(dealt(&plan, Order::Seen, options.piece_rows > 0)?.unwrap_or(plan)),
             false => Ok(plan),
         }
     }
@@ -47,28 +48,48 @@ impl PhysicalOptimizerRule for FilteredScans {
     }
 }
 
-/// The plan with scans in pieces, where nobody sees in which order rows come; none if it stays as it is. `seen` says whether the
-/// order of the plan's own rows is.
-fn in_pieces(plan: &Plan, seen: bool) -> Result<Option<Plan>> {
+/// What becomes of the order in which a scan gives rows.
+#[derive(Clone, Copy, PartialEq)]
+enum Order {
+    /// Somebody sees it: it is that of the files.
+    Seen,
+    /// It only says which of equal rows comes first, or makes work above easier.
+    Used,
+    /// It is lost anyway.
+    Lost,
+}
+
+/// The plan with scans in pieces where the order of their rows is lost, and scans whose workers read what is theirs and nothing else
+/// where it is seen: DataFusion's take the next file or half of one, whosever it is. None if it stays as it is.
+fn dealt(plan: &Plan, order: Order, pieces: bool) -> Result<Option<Plan>> {
     if let Some(scan) = plan.downcast_ref::<DataSourceExec>() {
-        let pieces = if seen { None } else { FilteredParquet::in_pieces(scan) };
-        return Ok(pieces.map(|scan| Arc::new(scan) as Plan));
+        return Ok(match order {
+            Order::Seen if plan.output_partitioning().partition_count() > 1 => plan.with_preserve_order(true),
+            Order::Lost if pieces => FilteredParquet::in_pieces(scan).map(|scan| Arc::new(scan) as Plan),
+            _ => None,
+        });
     }
-    let seen = match aggregate_of(plan) {
+    let order = match aggregate_of(plan) {
         Some(groups) => {
-            needs_order(groups)
-                || !groups.aggr_expr().iter().all(|one| takes_any_order(one))
-                || is_by_a_number(groups)
+            let any_order = groups.aggr_expr().iter().all(|one| takes_any_order(one));
+            if needs_order(groups) || !any_order {
+                Order::Seen
+            } else if is_by_a_number(groups) {
+                Order::Used
+            } else {
+                Order::Lost
+            }
         }
         // Batches of several streams come as they come.
-        None if is_mixed(plan) => false,
-        None => seen,
+        None if is_mixed(plan) => Order::Lost,
+        None if plan.is::<SortExec>() && order == Order::Seen => Order::Used,
+        None => order,
     };
     let (mut children, mut changed) = (Vec::new(), false);
     for child in plan.children() {
-        let pieces = in_pieces(child, seen)?;
-        changed |= pieces.is_some();
-        children.push(pieces.unwrap_or_else(|| Arc::clone(child)));
+        let below = dealt(child, order, pieces)?;
+        changed |= below.is_some();
+        children.push(below.unwrap_or_else(|| Arc::clone(child)));
     }
     let keep = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Keep);
     Ok(if changed { Some(Arc::clone(plan).replace_children(children, keep)?) } else { None })

@@ -478,5 +478,8 @@ fn large_row_groups_are_cut() {
         let runs = batches.iter().flat_map(|b| b.column(0).as_primitive::<Int32Type>().values().to_vec());
         runs.collect::<Vec<_>>().is_sorted()
     };
-    assert!(in_order(&cut));
+    // Which worker comes first is chance.
+    for _ in 0..50 {
+        assert!(in_order(&cut) && in_order(&whole));
+    }
 }
