@@ -150,6 +150,7 @@ pub(super) fn second_plan(frame: Inner) -> Option<Inner> {
     if let Some(ours) = options.extensions.get_mut::<OptimizeOptions>() {
         ours.share_plans = false;
         ours.wanted_groups = false;
+        ours.joined_groups = false;
     }
     // DataFusion plans sort-merge joins only over several partitions.
     options.execution.target_partitions = options.execution.target_partitions.max(2);

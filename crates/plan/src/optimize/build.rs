@@ -5,7 +5,7 @@
 
 use super::graph::{Condition, Expr, Graph, Id, Semi, Tables, renumber};
 use super::search::{Node, Tree};
-use datafusion::arrow::datatypes::{Field, Schema};
+use datafusion::arrow::datatypes::{Field, Fields, Schema};
 use datafusion::common::{JoinSide, JoinType, NullEquality, Result, internal_err};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
@@ -69,12 +69,8 @@ impl<'a> Builder<'a> {
         Self { graph, placed, partitions, conditions, equalities }
     }
 
-    /// The plan with the columns that `original` has.
-    pub(super) fn build(
-        mut self,
-        tree: &Node,
-        original: &Arc<dyn ExecutionPlan>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The plan, whose columns are named as these fields are.
+    pub(super) fn build(mut self, tree: &Node, fields: &Fields) -> Result<Arc<dyn ExecutionPlan>> {
         let mut part = self.part(tree)?;
         for condition in std::mem::take(&mut self.conditions).into_iter().flatten() {
             part = filtered(part, &condition)?;
@@ -85,12 +81,11 @@ impl<'a> Builder<'a> {
                 part = self.semi(part, semi, placed.rows)?;
             }
         }
-        let schema = original.schema();
-        let wanted = graph.outputs.iter().zip(schema.fields());
+        let wanted = graph.outputs.iter().zip(fields);
         let columns = wanted
             .map(|(id, field)| Ok((part.column(*id)?, field.name().clone())))
             .collect::<Result<Vec<_>>>()?;
-        if part.columns == graph.outputs && part.plan.schema().fields() == schema.fields() {
+        if part.columns == graph.outputs && part.plan.schema().fields() == fields {
             return Ok(part.plan);
         }
         Ok(Arc::new(ProjectionExec::try_new(columns, part.plan)?))

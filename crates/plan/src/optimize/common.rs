@@ -6,6 +6,7 @@
 //! are not compared here.
 
 use super::OptimizeOptions;
+use super::grouped::place;
 use super::shared::{Cell, SharedExec};
 use crate::stored;
 use datafusion::common::Result;
@@ -24,6 +25,7 @@ use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,8 +53,8 @@ impl PhysicalOptimizerRule for CommonPlans {
             let equal: Vec<_> = equal.filter(|other| !cells.contains_key(&address(other))).collect();
             if !equal.is_empty() && !draws(one)? {
                 let cell = Arc::new(Cell::default());
-                for place in equal.into_iter().chain([one]) {
-                    cells.insert(address(place), Arc::clone(&cell));
+                for part in equal.into_iter().chain([one]) {
+                    cells.insert(address(part), Arc::clone(&cell));
                 }
             }
         }
@@ -173,12 +175,12 @@ pub(super) fn same_node(one: &dyn ExecutionPlan, other: &dyn ExecutionPlan) -> b
         let sources = (a.data_source().as_ref(), b.data_source().as_ref());
         let files = (sources.0.downcast_ref::<FileScanConfig>(), sources.1.downcast_ref::<FileScanConfig>());
         return match files {
-            (Some(a), Some(b)) => same_files(a, b) && a.file_source.filter() == b.file_source.filter(),
+            (Some(a), Some(b)) => same_columns(a, b) && a.file_source.filter() == b.file_source.filter(),
             _ => stored::is_same_scan(sources.0, sources.1),
         };
     }
     let both = |is: fn(&dyn ExecutionPlan) -> bool| is(one) && is(other);
-    both(|plan| plan.is::<CooperativeExec>())
+    both(|plan| plan.is::<CooperativeExec>() || plan.is::<UnionExec>())
         || (both(|plan| plan.is::<CoalescePartitionsExec>()) && one.fetch() == other.fetch())
 }
 
@@ -186,9 +188,34 @@ pub(super) fn same_node(one: &dyn ExecutionPlan, other: &dyn ExecutionPlan) -> b
 pub(super) fn scans_alike(one: &DataSourceExec, other: &DataSourceExec) -> bool {
     let sources = (one.data_source().as_ref(), other.data_source().as_ref());
     match (sources.0.downcast_ref::<FileScanConfig>(), sources.1.downcast_ref::<FileScanConfig>()) {
-        (Some(a), Some(b)) => same_files(a, b),
+        (Some(a), Some(b)) => same_columns(a, b),
         _ => stored::is_same_scan(sources.0, sources.1),
     }
+}
+
+/// Whether two scans read the same rows, but for columns.
+pub(super) fn rows_alike(one: &DataSourceExec, other: &DataSourceExec) -> bool {
+    let sources = (one.data_source().as_ref(), other.data_source().as_ref());
+    match (sources.0.downcast_ref::<FileScanConfig>(), sources.1.downcast_ref::<FileScanConfig>()) {
+        (Some(a), Some(b)) => same_files(a, b) && a.file_source.filter() == b.file_source.filter(),
+        _ => stored::is_same_table(sources.0, sources.1),
+    }
+}
+
+/// Which columns of its files or stored table a scan gives; none if it calculates some.
+pub(super) fn scanned(scan: &DataSourceExec) -> Option<Vec<usize>> {
+    let source = scan.data_source().as_ref();
+    match source.downcast_ref::<FileScanConfig>() {
+        Some(files) => match files.file_source.projection() {
+            Some(columns) => columns.iter().map(|item| place(&item.expr)).collect(),
+            None => Some((0..scan.schema().fields().len()).collect()),
+        },
+        None => stored::scanned_columns(source),
+    }
+}
+
+fn same_columns(a: &FileScanConfig, b: &FileScanConfig) -> bool {
+    same_files(a, b) && a.file_source.projection() == b.file_source.projection()
 }
 
 fn same_files(a: &FileScanConfig, b: &FileScanConfig) -> bool {
@@ -207,7 +234,6 @@ fn same_files(a: &FileScanConfig, b: &FileScanConfig) -> bool {
         && a.limit == b.limit
         && a.file_source.file_type() == "parquet"
         && b.file_source.file_type() == "parquet"
-        && a.file_source.projection() == b.file_source.projection()
         && a.file_source.table_schema().table_schema() == b.file_source.table_schema().table_schema()
         && files(a) == files(b)
 }

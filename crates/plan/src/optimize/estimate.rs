@@ -70,19 +70,7 @@ pub(super) fn estimate(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
         return Some(Estimate { columns, ..input });
     }
     if let Some(aggregate) = plan.downcast_ref::<AggregateExec>() {
-        let input = estimate(aggregate.input())?;
-        let groups: Vec<Column> =
-            aggregate.group_expr().expr().iter().map(|(expr, _)| of_expr(expr, &input)).collect();
-        let rows = groups.iter().map(|group| group.distinct).product::<f64>().min(input.rows).max(1.0);
-        let width = plan.schema().fields().len();
-        let columns = (0..width)
-            .map(|at| Column {
-                is_one: groups.get(at).is_some_and(|g| g.is_one),
-                range: groups.get(at).and_then(|g| g.range),
-                distinct: groups.get(at).map_or(rows, |g| g.distinct.min(rows)),
-            })
-            .collect();
-        return Some(Estimate { rows, base: rows, columns });
+        return of_aggregate(aggregate);
     }
     if let Some(join) = plan.downcast_ref::<HashJoinExec>() {
         return hash_join(join);
@@ -98,6 +86,23 @@ pub(super) fn estimate(plan: &Arc<dyn ExecutionPlan>) -> Option<Estimate> {
         [child] if child.schema().fields().len() == plan.schema().fields().len() => estimate(child),
         _ => leaf(plan),
     }
+}
+
+/// Of groups, partial or not.
+pub(super) fn of_aggregate(aggregate: &AggregateExec) -> Option<Estimate> {
+    let input = estimate(aggregate.input())?;
+    let groups: Vec<Column> =
+        aggregate.group_expr().expr().iter().map(|(expr, _)| of_expr(expr, &input)).collect();
+    let rows = groups.iter().map(|group| group.distinct).product::<f64>().min(input.rows).max(1.0);
+    let width = aggregate.schema().fields().len();
+    let columns = (0..width)
+        .map(|at| Column {
+            is_one: groups.get(at).is_some_and(|g| g.is_one),
+            range: groups.get(at).and_then(|g| g.range),
+            distinct: groups.get(at).map_or(rows, |g| g.distinct.min(rows)),
+        })
+        .collect();
+    Some(Estimate { rows, base: rows, columns })
 }
 
 /// As many pairs as if every key of one side were among those of the other.

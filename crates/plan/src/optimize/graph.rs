@@ -26,7 +26,7 @@ pub(super) type Tables = u64;
 /// The number of a column in the graph.
 pub(super) type Id = usize;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Graph {
     pub(super) tables: Vec<Arc<dyn ExecutionPlan>>,
     /// The table of a column and its place there.
@@ -57,6 +57,7 @@ pub(super) struct Condition {
 }
 
 /// Keeps the rows for which the other side has a partner, or those for which it has none.
+#[derive(Clone)]
 pub(super) struct Semi {
     pub(super) other: Arc<dyn ExecutionPlan>,
     /// Expressions of the graph and of the other side.
@@ -66,6 +67,7 @@ pub(super) struct Semi {
     pub(super) null_equality: NullEquality,
 }
 
+#[derive(Clone)]
 pub(super) struct SemiFilter {
     pub(super) expr: Arc<dyn PhysicalExpr>,
     pub(super) schema: SchemaRef,
@@ -92,6 +94,13 @@ impl Graph {
         }
         graph.outputs = graph.take(plan)?;
         Ok((graph.tables.len() <= Tables::BITS as usize).then_some(graph))
+    }
+
+    /// The graph of any plan; one that joins nothing has one table.
+    pub(super) fn of_rows(plan: &Arc<dyn ExecutionPlan>) -> Result<Self> {
+        let mut graph = Self::default();
+        graph.outputs = graph.take(plan)?;
+        Ok(graph)
     }
 
     pub(super) fn tables_of<'a>(&self, columns: impl IntoIterator<Item = &'a Id>) -> Tables {

@@ -8,8 +8,10 @@ use super::OptimizeOptions;
 use super::build::{Builder, Placed};
 use super::estimate::{Estimate, estimate};
 use super::graph::{Graph, Semi, is_movable};
+use super::joined::Found;
 use super::outer;
-use super::search::{Sizes, search};
+use super::search::{Node, Sizes, search};
+use super::twice::joined_once;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
@@ -34,7 +36,13 @@ impl PhysicalOptimizerRule for JoinOrder {
             return Ok(plan);
         }
         let partitions = config.execution.target_partitions;
-        let plan = reorder(plan, partitions)?;
+        let orderer =
+            Orderer { partitions, joined_groups: options.joined_groups, always: options.eager_rows == 0 };
+        let plan = match options.joined_groups {
+            true => joined_once(plan, partitions, orderer.always)?,
+            false => plan,
+        };
+        let plan = orderer.reorder(plan)?;
         if !options.outer_sides {
             return Ok(plan);
         }
@@ -56,52 +64,61 @@ impl PhysicalOptimizerRule for JoinOrder {
     }
 }
 
-fn reorder(plan: Arc<dyn ExecutionPlan>, partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
-    if is_movable(&plan)
-        && let Some(mut graph) = Graph::of(&plan)?
-    {
-        // What joins below tables and other sides of semi-joins are ordered first.
-        for table in &mut graph.tables {
-            *table = reorder(Arc::clone(table), partitions)?;
-        }
-        for semi in &mut graph.semis {
-            semi.other = reorder(Arc::clone(&semi.other), partitions)?;
-        }
-        if let Some(ordered) = ordered(&graph, &plan, partitions)? {
-            return Ok(ordered);
-        }
-    }
-    let children: Vec<_> = plan.children().into_iter().cloned().collect();
-    let children =
-        children.into_iter().map(|child| reorder(child, partitions)).collect::<Result<Vec<_>>>()?;
-    replace_children_if_necessary(plan, children)
+/// How joins are ordered.
+struct Orderer {
+    partitions: usize,
+    /// Makes groups of rows that a join has anyway.
+    joined_groups: bool,
+    /// Whatever is guessed of sizes.
+    always: bool,
 }
 
-fn ordered(
-    graph: &Graph,
-    original: &Arc<dyn ExecutionPlan>,
-    partitions: usize,
-) -> Result<Option<Arc<dyn ExecutionPlan>>> {
-    let Some(estimates) = graph.tables.iter().map(estimate).collect::<Option<Vec<Estimate>>>() else {
-        return Ok(None);
+impl Orderer {
+    fn reorder(&self, plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+        if is_movable(&plan)
+            && let Some(mut graph) = Graph::of(&plan)?
+        {
+            let found = if self.joined_groups { Found::of(&graph)? } else { None };
+            // What joins below tables and other sides of semi-joins are ordered first.
+            for table in &mut graph.tables {
+                *table = self.reorder(Arc::clone(table))?;
+            }
+            for semi in &mut graph.semis {
+                semi.other = self.reorder(Arc::clone(&semi.other))?;
+            }
+            if let Some(found) = found
+                && let Some(joined) = found.joined(&graph, self.partitions, self.always)?
+            {
+                graph = joined;
+            }
+            if let Some((tree, placed)) = tree_of(&graph) {
+                let builder = Builder::new(&graph, &placed, self.partitions);
+                return builder.build(&tree, plan.schema().fields());
+            }
+        }
+        let children: Vec<_> = plan.children().into_iter().cloned().collect();
+        let children = children.into_iter().map(|child| self.reorder(child)).collect::<Result<Vec<_>>>()?;
+        replace_children_if_necessary(plan, children)
+    }
+}
+
+/// The tree of joins that is guessed to cost least, and where semi-joins go; none if sizes are unknown or tables not connected.
+pub(super) fn tree_of(graph: &Graph) -> Option<(Arc<Node>, Vec<Placed>)> {
+    let estimates = graph.tables.iter().map(estimate).collect::<Option<Vec<Estimate>>>()?;
+    let distinct = |(table, at): &(usize, usize)| {
+        // Columns may be left of a table that is none of the graph's any more.
+        let table = estimates.get(*table)?;
+        Some(table.columns.get(*at).map_or(table.base, |column| column.distinct))
     };
     let mut sizes = Sizes {
         tables: estimates.iter().map(|table| (table.rows, table.base)).collect(),
-        distinct: graph
-            .columns
-            .iter()
-            .map(|(table, at)| {
-                estimates[*table].columns.get(*at).map_or(estimates[*table].base, |column| column.distinct)
-            })
-            .collect(),
+        distinct: graph.columns.iter().map(|column| distinct(column).unwrap_or(1.0)).collect(),
     };
     let mut placed = Vec::with_capacity(graph.semis.len());
     for semi in &graph.semis {
-        let Some(other) = estimate(&semi.other) else { return Ok(None) };
-        placed.push(place(graph, semi, &other, &mut sizes));
+        placed.push(place(graph, semi, &estimate(&semi.other)?, &mut sizes));
     }
-    let Some(tree) = search(graph, &sizes) else { return Ok(None) };
-    Builder::new(graph, &placed, partitions).build(&tree, original).map(Some)
+    search(graph, &sizes).map(|tree| (tree, placed))
 }
 
 fn place(graph: &Graph, semi: &Semi, other: &Estimate, sizes: &mut Sizes) -> Placed {

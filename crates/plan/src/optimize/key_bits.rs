@@ -15,6 +15,7 @@
 //! Bits are charged to the budget; where it has no room, keys are too far apart, or most of them are there, nothing is told.
 
 use super::OptimizeOptions;
+use super::estimate::{estimate, of_expr};
 use super::replace::replaced;
 use crate::source::FilteredParquet;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
@@ -53,6 +54,8 @@ type Expr = Arc<dyn PhysicalExpr>;
 
 /// The greatest distance of two keys: 16 MiB of bits.
 const SPAN: i64 = 1 << 27;
+/// Numbers between the least and the greatest key from which an array of places is far from the processor: a megabyte.
+const NEAR: f64 = 262_144.0;
 /// Bits for each key, at most, beyond those that are always granted: 8 KiB.
 const SPARSE: usize = 1024;
 const FREE: usize = 1 << 16;
@@ -96,6 +99,7 @@ struct Filter {
 fn find(plan: &Plan, joins: &mut Joins) {
     if let Some((join, id)) =
         plan.downcast_ref::<HashJoinExec>().and_then(|join| Some((join, filter_of(join)?)))
+        && is_far(join)
     {
         let (left, right) = (join.left().schema(), join.right().schema());
         let filters = join.on().iter().map(|(hashed, asked)| {
@@ -109,17 +113,23 @@ fn find(plan: &Plan, joins: &mut Joins) {
     plan.children().into_iter().for_each(|child| find(child, joins));
 }
 
-/// The identity of the filter that a join hands to scans, if the join hashes its rows in one place, by several columns, and null
-/// equals nothing. One column close together is looked up in an array, which bits beside it do not make faster.
+/// The identity of the filter that a join hands to scans, if the join hashes its rows in one place and null equals nothing.
 fn filter_of(join: &HashJoinExec) -> Option<u64> {
-    let plain = join.on().len() > 1
-        && join.partition_mode() == &PartitionMode::CollectLeft
+    let plain = join.partition_mode() == &PartitionMode::CollectLeft
         && join.null_equality() == NullEquality::NullEqualsNothing
         && join.left().output_partitioning().partition_count() == 1;
     match join.dynamic_expressions_produced().as_slice() {
         [filter] if plain => filter.expression_id(),
         _ => None,
     }
+}
+
+/// Whether bits may be asked faster than what the join has. Several columns are looked up by the hash of all of them. One is
+/// looked up in an array if it is close together: a short one is as near as bits are.
+fn is_far(join: &HashJoinExec) -> bool {
+    let [(hashed, _)] = join.on() else { return true };
+    let Some(rows) = estimate(join.left()) else { return false };
+    of_expr(hashed, &rows).range.is_some_and(|(least, most)| most - least >= NEAR)
 }
 
 fn is_whole(kind: &DataType) -> bool {

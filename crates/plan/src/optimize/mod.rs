@@ -5,6 +5,8 @@
 //! guesses sizes from the statistics of the files ([`estimate`]), looks for the cheapest tree ([`search`]) and
 //! builds it ([`build`]). Whatever a rule does not understand it leaves as it is.
 //!
+//! Groups of rows that a tree has anyway are made of those ([`joined`]), and joins of several aggregates run once ([`twice`]).
+//!
 //! Behind it [`EagerGroups`] makes groups before the join, where a table has many rows in few groups.
 //!
 //! [`CommonPlans`] runs late, when the plan
@@ -25,13 +27,17 @@ mod alike;
 mod build;
 mod common;
 mod eager;
+mod embed;
 mod estimate;
 mod filters;
 mod graph;
+mod grouped;
 mod groups;
 mod join_order;
+mod joined;
 mod kernels;
 mod key_bits;
+mod once;
 mod options;
 mod outer;
 mod replace;
@@ -42,6 +48,7 @@ mod selectivity;
 mod sets;
 mod shared;
 mod sideways;
+mod twice;
 
 pub(crate) use options::OptimizeOptions;
 pub(crate) use replace::replaced;

@@ -32,6 +32,8 @@ extensions_options! {
         pub eager_rows: usize, default = 100_000
         /// Makes only those groups that a join with few rows will ask for.
         pub wanted_groups: bool, default = true
+        /// Makes groups that a join asks for of the rows that it has anyway.
+        pub joined_groups: bool, default = true
         /// Groups by all columns before it groups by sets of them.
         pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.

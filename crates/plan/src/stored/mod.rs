@@ -308,28 +308,40 @@ impl DataSource for Source {
 
 /// The running filters that a scan of a [`StoredTable`] was given, over its output.
 pub(crate) fn pushed_filters(source: &dyn DataSource) -> Vec<Arc<dyn PhysicalExpr>> {
-    let source = (source as &dyn Any).downcast_ref::<Source>();
-    source.map(|source| source.running.clone()).unwrap_or_default()
+    as_source(source).map(|source| source.running.clone()).unwrap_or_default()
 }
 
 /// The bytes in memory of a scan of a [`StoredTable`], if it is one.
 pub(crate) fn scanned_bytes(source: &dyn DataSource) -> Option<usize> {
-    let source = (source as &dyn Any).downcast_ref::<Source>()?;
+    let source = as_source(source)?;
     Some(source.table.partitions.iter().map(Partition::memory_bytes).sum())
 }
 
-/// Whether two sources scan the same stored table, and so the same rows.
+/// Whether two sources scan the same columns of the same stored table, and so the same rows.
 pub(crate) fn is_same_scan(one: &dyn DataSource, other: &dyn DataSource) -> bool {
-    let scan = |source: &dyn DataSource| (source as &dyn Any).downcast_ref::<Source>().cloned();
-    match (scan(one), scan(other)) {
+    is_same_table(one, other) && scanned_columns(one) == scanned_columns(other)
+}
+
+/// Whether two sources scan the same rows of the same stored table, but for columns.
+pub(crate) fn is_same_table(one: &dyn DataSource, other: &dyn DataSource) -> bool {
+    match (as_source(one), as_source(other)) {
         (Some(a), Some(b)) => {
             Arc::ptr_eq(&a.table.partitions, &b.table.partitions)
                 && a.groups == b.groups
-                && a.projection == b.projection
                 && a.fetch == b.fetch
         }
         _ => false,
     }
+}
+
+/// Which columns of a [`StoredTable`] a source gives, if it scans one.
+pub(crate) fn scanned_columns(source: &dyn DataSource) -> Option<Vec<usize>> {
+    let source = as_source(source)?;
+    Some(source.projection.clone().unwrap_or_else(|| (0..source.table.schema.fields().len()).collect()))
+}
+
+fn as_source(source: &dyn DataSource) -> Option<&Source> {
+    (source as &dyn Any).downcast_ref()
 }
 
 /// The batches of a group of partitions.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, Session};
 
 /// Every shape that the graph of joins takes apart, and some that it must leave alone.
-const QUERIES: [&str; 65] = [
+const QUERIES: [&str; 80] = [
     "SELECT * FROM a, b WHERE a.k = b.k",
     "SELECT * FROM a, b, c WHERE a.k = b.k AND b.v = c.k",
     "SELECT c.w, a.v FROM a, b, c WHERE a.k = b.k AND b.k = c.k AND a.v > 2",
@@ -74,6 +74,21 @@ const QUERIES: [&str; 65] = [
     "SELECT * FROM a LEFT JOIN (SELECT k + 1 AS i, w, count(*) AS n FROM b GROUP BY k + 1, w) g ON a.k = g.i AND a.v = g.n AND a.w = g.w",
     "SELECT * FROM d WHERE NOT EXISTS (SELECT 1 FROM (SELECT k, max(v) AS m FROM b GROUP BY k) g WHERE g.k = d.k AND g.m = d.v)",
     "SELECT a.k, b.v FROM a, b WHERE a.k = b.k AND b.v = (SELECT min(x.v) FROM b x, c WHERE x.w = c.k AND x.k = a.k)",
+    "SELECT b.k, b.w FROM a, b WHERE a.k = b.k AND b.v < (SELECT avg(x.v) FROM b x WHERE x.k = a.k)",
+    "SELECT a.w, b.w FROM a, b, c WHERE a.k = b.k AND b.w = c.k AND b.v = (SELECT min(x.v) FROM b x, c y WHERE x.w = y.k AND x.k = a.k)",
+    "SELECT a.w, b.w FROM a, b, c WHERE a.k = b.k AND b.w = c.k AND c.v > 2 AND b.v = (SELECT max(x.v) FROM b x, c y WHERE x.w = y.k AND y.v > 2 AND x.k = b.k)",
+    "SELECT b.k, b.v FROM b WHERE b.v > (SELECT sum(x.w) FROM b x WHERE x.k = b.k)",
+    "SELECT b.k, b.v FROM a, b WHERE a.k = b.k AND b.v >= (SELECT count(*) FROM b x WHERE x.k = b.k)",
+    "SELECT b.v, g.m FROM a, b, (SELECT k, avg(v) AS m, min(w) AS l FROM b GROUP BY k HAVING max(v) > 2) g WHERE a.k = b.k AND b.k = g.k AND b.v > g.m",
+    "SELECT b.v, g.m, d.v AS x FROM a, b, d, (SELECT k, w, max(v) AS m FROM b WHERE v < 5 GROUP BY k, w) g WHERE a.k = b.k AND b.k = g.k AND b.w = g.w AND b.v < 5 AND d.k = g.m",
+    "SELECT a.k, b.w FROM a, b WHERE a.k = b.k AND a.w = b.w AND b.v <= (SELECT avg(x.v) FROM b x WHERE x.k = a.k)",
+    "SELECT x.k, y.w FROM b x, b y, a WHERE x.k = y.v AND y.k = a.k AND y.w = (SELECT min(q.w) FROM b p, b q WHERE p.k = q.v AND q.k = a.k)",
+    "SELECT b.k FROM a, b WHERE a.k = b.k AND NOT EXISTS (SELECT 1 FROM (SELECT k, max(v) AS m FROM b GROUP BY k) g WHERE g.k = a.k AND g.m = b.v)",
+    "SELECT a.k, sum(b.v) AS s FROM a, b WHERE a.k = b.k GROUP BY a.k HAVING sum(b.v) > (SELECT avg(b.w) FROM a, b WHERE a.k = b.k)",
+    "SELECT a.v, count(*) AS n FROM a, b, c WHERE a.k = b.k AND b.v = c.k AND c.v < 4 GROUP BY a.v UNION ALL SELECT c.w, sum(b.w) FROM c, b, a WHERE a.k = b.k AND b.v = c.k AND c.v < 4 GROUP BY c.w",
+    "SELECT x.k, count(*) AS n FROM b x, b y WHERE x.k = y.v GROUP BY x.k UNION ALL SELECT y.w, sum(x.v) FROM b x, b y WHERE y.k = x.v GROUP BY y.w",
+    "SELECT a.v, count(*) AS n FROM a, b WHERE a.k = b.k AND a.v < b.v GROUP BY a.v UNION ALL SELECT a.w, max(b.w) FROM a, b WHERE a.k = b.k AND a.v < b.v GROUP BY a.w UNION ALL SELECT b.v, min(a.w) FROM a, b WHERE a.k = b.k GROUP BY b.v",
+    "SELECT k, sum(v) AS s FROM (SELECT k, v FROM a UNION ALL SELECT v, w FROM b) u GROUP BY k HAVING sum(v) >= (SELECT max(s) FROM (SELECT k, sum(v) AS s FROM (SELECT k, v FROM a UNION ALL SELECT v, w FROM b) u GROUP BY k) g) - 5",
 ];
 
 type Row = (Option<i64>, Option<i64>, Option<i64>);
@@ -137,10 +152,11 @@ pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 12] = [
+const OFF: [(&str, &str); 13] = [
     ("trefoil.piece_rows", "0"),
     ("trefoil.key_bits", "false"),
     ("trefoil.wanted_groups", "false"),
+    ("trefoil.joined_groups", "false"),
     ("trefoil.eager_groups", "false"),
     ("trefoil.filtered_scans", "false"),
     ("trefoil.join_order", "false"),
@@ -276,6 +292,62 @@ fn equal_parts_run_once() {
     assert_eq!(answer(&session, &together), answer(&plain, &together));
     let drawn = "SELECT k, sum(w) AS s FROM b WHERE random() < 0.5 GROUP BY k";
     check(&format!("{drawn} UNION ALL {drawn}"), 0);
+}
+
+#[test]
+fn groups_are_made_of_rows_that_are_joined_anyway() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = |count: i64| (0..count).map(|i| (Some(i % 500), Some(i % 7), Some(i))).collect::<Vec<Row>>();
+    write(dir.path(), &[rows(500), rows(20_000), rows(500), rows(20_000)]);
+    let session = open(dir.path(), 2, "64MiB", &[]);
+    let plain = open(dir.path(), 2, "64MiB", &OFF);
+    let check = |query: &str, places: usize| {
+        let plan = plan_of(&session, query);
+        assert_eq!(plan.matches("SharedExec").count(), places, "{query}\n{plan}");
+        assert_eq!(answer(&session, query), answer(&plain, query), "{query}");
+    };
+    let means = "(SELECT avg(x.v) FROM b x WHERE x.k = a.k)";
+    check(&format!("SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < {means}"), 2);
+    check(&format!("SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < {means}  AND a.v < 2"), 2);
+    check(
+        "SELECT b.w FROM a, b, (SELECT k, min(v) AS m FROM b GROUP BY k) g WHERE a.w < 3 AND a.k = b.k AND g.k = a.k AND b.v = g.m + 1",
+        2,
+    );
+    check(
+        "SELECT b.w FROM a, b, c WHERE a.w < 3 AND a.k = b.k AND b.w = c.w AND b.v = (SELECT max(x.v) FROM b x, c y WHERE x.w = y.w AND x.k = a.k)",
+        2,
+    );
+    // Two aggregates of the same joins, which read different columns.
+    let joins = "FROM a, b WHERE a.k = b.k AND a.w < 3";
+    check(
+        &format!(
+            "SELECT b.v, sum(b.w) FROM a, b WHERE a.k = b.k AND a.w < 3 GROUP BY b.v HAVING sum(b.w) > (SELECT sum(b.w) / 10 {joins})"
+        ),
+        2,
+    );
+    check(
+        &format!(
+            "SELECT max(b.v) {joins} UNION ALL SELECT sum(b.v + b.w + a.v) {joins} UNION ALL SELECT min(b.w) {joins}"
+        ),
+        3,
+    );
+    check(&format!("SELECT sum(b.v) {joins} UNION ALL SELECT max(b.v) {joins} AND b.v > 2"), 0);
+    check("SELECT sum(b.v) FROM a, b WHERE a.k = b.k UNION ALL SELECT max(b.v) FROM a, b WHERE a.k = b.k", 0);
+    // Rows are left out of one side, another table, something is joined by what is no key, or how often rows come is seen.
+    check(&format!("SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < {means} AND b.w > 9"), 0);
+    check(
+        "SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < (SELECT avg(x.v) FROM b x WHERE x.k = a.k AND x.w > 9)",
+        0,
+    );
+    check(
+        "SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < (SELECT avg(x.v) FROM d x WHERE x.k = a.k)",
+        0,
+    );
+    check(&format!("SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND a.w = b.w AND b.v < {means}"), 0);
+    check(
+        "SELECT b.w FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < (SELECT sum(x.v) FROM b x WHERE x.k = a.k)",
+        0,
+    );
 }
 
 #[test]

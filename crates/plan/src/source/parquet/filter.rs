@@ -5,7 +5,7 @@
 //!   may have been dropped before it is reached.
 //! - Otherwise its columns are gathered for the rows that are left, and it is asked about those.
 //! - Filters that joins and sorts fill while the query runs ([`Filter::running`]) may be left out at any time. One that
-//!   has kept more than [`MOST`] of some rows is left out for a while.
+//!   has kept more than [`MOST`] of some rows is left out for a while, and those that keep few go first ([`Filter::rank`]).
 
 use super::broken;
 use super::column::{Column, Source};
@@ -43,6 +43,8 @@ pub(super) struct Filter {
 /// How a running filter has done lately.
 #[derive(Debug, Default)]
 struct Trial {
+    /// The part of its rows that it kept when it was judged last; none before.
+    share: Option<f32>,
     seen: usize,
     kept: usize,
     /// Counts how often the filter was filled.
@@ -64,6 +66,14 @@ impl Filter {
 
     pub(super) fn is_running(&self) -> bool {
         self.trial.is_some()
+    }
+
+    /// The place among all filters: those that must hold, then running ones, those first that keep few rows.
+    pub(super) fn rank(&self) -> f32 {
+        match &self.trial {
+            None => -1.0,
+            Some(trial) => trial.share.unwrap_or(1.0),
+        }
     }
 
     /// Drops the rows of a step that the filter rules out. `rows` are the rows of the row group.
@@ -128,6 +138,7 @@ impl Filter {
         trial.seen += before;
         trial.kept += kept;
         if trial.seen >= TRIAL {
+            trial.share = Some(trial.kept as f32 / trial.seen as f32);
             if trial.kept * 100 > trial.seen * MOST {
                 trial.pause = PAUSE;
             }

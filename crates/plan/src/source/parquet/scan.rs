@@ -100,6 +100,7 @@ impl Scan {
         if !self.prune.keeps(&self.source.metadata, group)? {
             return Ok(());
         }
+        self.filters.sort_by(|one, other| one.rank().total_cmp(&other.rank()));
         for column in &mut self.columns {
             column.begin(group, rows.len() < of);
         }
