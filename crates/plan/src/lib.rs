@@ -22,6 +22,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod constants;
 mod created;
 #[cfg(feature = "delta")]
 mod delta;

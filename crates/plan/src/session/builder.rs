@@ -1,6 +1,7 @@
 //! Settings of a session: either an engine that exists, or the settings of a new one.
 
 use super::{Inner, Session};
+use crate::constants::ConstantFilters;
 use crate::error::plan_error;
 use crate::lambdas::LambdasApart;
 use crate::memory::BudgetPool;
@@ -16,6 +17,7 @@ use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::optimizer::optimizer::Optimizer;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use parking_lot::{Mutex, RwLock};
 use std::path::PathBuf;
@@ -235,10 +237,13 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
         [Arc::new(InOrder), Arc::new(ParallelSorts), Arc::new(RunningWindows), Arc::new(source::PlainFiles)],
     );
     totals::add_to(&mut rules);
+    let mut logical = Optimizer::new().rules;
+    logical.insert(0, Arc::new(ConstantFilters));
     let mut state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_optimizer_rules(logical)
         .with_physical_optimizer_rules(rules)
         .with_physical_optimizer_rule(Arc::new(observe::CatchPlan))
         .build();

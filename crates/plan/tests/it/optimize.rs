@@ -351,6 +351,25 @@ fn groups_are_made_of_rows_that_are_joined_anyway() {
 }
 
 #[test]
+fn filters_over_groups_of_all_rows_that_ask_nothing_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[vec![(Some(1), Some(2), None); 3], vec![], vec![], vec![]]);
+    let session = open(dir.path(), 2, "64MiB", &[]);
+    let check = |query: &str, expect: &[&str]| assert_eq!(answer(&session, query), expect, "{query}");
+    let groups = "(SELECT count(*) AS n, 1 AS part, NULL AS no FROM a) g";
+    check(&format!("SELECT n FROM {groups} WHERE part = 2"), &[]);
+    check(&format!("SELECT n FROM {groups} WHERE part = 1"), &["3"]);
+    check(&format!("SELECT n FROM {groups} WHERE part = 1 AND n > 3"), &[]);
+    check(&format!("SELECT n FROM {groups} WHERE n = 3 AND part + 1 = 3"), &[]);
+    check(&format!("SELECT n FROM {groups} WHERE no = 1"), &[]);
+    check(&format!("SELECT n FROM (SELECT * FROM {groups}) h WHERE h.part IN (1, 2) AND h.n = 3"), &["3"]);
+    check("SELECT count(*) FROM a HAVING 1 = 2", &[]);
+    check("SELECT count(*) FROM a WHERE 1 = 2", &["0"]);
+    check("SELECT k, n FROM (SELECT k, count(*) AS n, 1 AS part FROM a GROUP BY k) g WHERE part = 2", &[]);
+    check(&format!("SELECT n FROM {groups} UNION ALL SELECT n FROM {groups} WHERE part = 3"), &["3"]);
+}
+
+#[test]
 fn rows_of_equal_parts_that_do_not_fit_are_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let rows = (0..300_000_i64).map(|i| (Some(i), Some(i % 7), Some(i))).collect::<Vec<Row>>();
