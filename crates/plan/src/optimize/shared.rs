@@ -79,7 +79,8 @@ impl ExecutionPlan for SharedExec {
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        // It does; but a sort that one place wants must not be pushed below it, where the others' rows come from.
+        vec![false]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {

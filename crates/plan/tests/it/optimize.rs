@@ -317,6 +317,13 @@ fn groups_are_made_of_rows_that_are_joined_anyway() {
         "SELECT b.w FROM a, b, c WHERE a.w < 3 AND a.k = b.k AND b.w = c.w AND b.v = (SELECT max(x.v) FROM b x, c y WHERE x.w = y.w AND x.k = a.k)",
         2,
     );
+    // An order that one place wants stays above.
+    let sorted = format!(
+        "SELECT b.w, b.k, b.v FROM a, b WHERE a.w < 3 AND a.k = b.k AND b.v < {means} ORDER BY b.k, b.v DESC"
+    );
+    let plan = plan_of(&session, &sorted);
+    let (above, below) = plan.split_once("SharedExec").unwrap();
+    assert!(above.contains("Sort") && !below.contains("Sort"), "{plan}");
     // Two aggregates of the same joins, which read different columns.
     let joins = "FROM a, b WHERE a.k = b.k AND a.w < 3";
     check(
