@@ -61,10 +61,10 @@ impl OptimizerRule for ConstantFilters {
 
 /// The condition without columns, if it has none where it reaches the groups of all rows; none if it does not get there.
 fn constant(condition: Expr, plan: &LogicalPlan) -> Result<Option<Expr>> {
-    let has_columns = |expr: &Expr| !expr.column_refs().is_empty() || has_subquery(expr);
+    let is_open = |expr: &Expr| !expr.column_refs().is_empty() || asks(expr);
     match plan {
         LogicalPlan::Aggregate(groups) if groups.group_expr.is_empty() => {
-            Ok((!has_columns(&condition) && !condition.is_volatile()).then_some(condition))
+            Ok((!is_open(&condition) && !condition.is_volatile()).then_some(condition))
         }
         LogicalPlan::SubqueryAlias(alias) => {
             let inner: Vec<Expr> = alias.input.schema().columns().into_iter().map(Expr::Column).collect();
@@ -78,7 +78,8 @@ fn constant(condition: Expr, plan: &LogicalPlan) -> Result<Option<Expr>> {
     }
 }
 
-fn has_subquery(expr: &Expr) -> bool {
+/// Whether it asks something that is not known here.
+fn asks(expr: &Expr) -> bool {
     let is_one = |expr: &Expr| {
         let inner = matches!(
             expr,
