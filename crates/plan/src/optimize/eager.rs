@@ -11,10 +11,11 @@
 //! What goes through the join is the partial state of each function, and states are merged behind it as they are behind
 //! an exchange. A row that the join repeats is a state merged twice. So the functions may be any that DataFusion groups,
 //! as long as the order of their rows does not matter and what they read is of one side and cannot fail for a row that the
-//! join leaves out. It is done where that side is guessed to have many rows in few groups, and again below, as far as that
+//! join leaves out. Only a condition may be of the other side ([`conditions`](super::conditions)). It is done where that side is guessed to have many rows in few groups, and again below, as far as that
 //! holds.
 
 use super::OptimizeOptions;
+use super::conditions::Early;
 use super::estimate::{estimate, of_expr};
 use super::groups::needs_order;
 use super::sets;
@@ -125,8 +126,7 @@ struct Split<'a> {
     /// Columns of the left side.
     width: usize,
     groups: Vec<Expr>,
-    arguments: Vec<Vec<Expr>>,
-    filters: Vec<Option<Expr>>,
+    functions: Vec<Early>,
     /// What the early groups are made of, by columns of their side, with names that differ.
     keys: Vec<(Expr, String)>,
 }
@@ -180,21 +180,26 @@ impl<'a> Split<'a> {
         if !arguments.iter().flatten().chain(filters.iter().flatten()).all(is_safe) {
             return Ok(None);
         }
-        let sides: HashSet<bool> = (arguments.iter().flatten().chain(filters.iter().flatten()))
-            .flat_map(collect_columns)
-            .map(|column| column.index() >= width)
-            .collect();
-        let right = match (sides.contains(&false), sides.contains(&true)) {
-            (true, true) => return Ok(None),
-            // nothing is read: rows are counted
-            (false, false) => match (estimate(join.left()), estimate(join.right())) {
-                (Some(left), Some(right)) => right.rows >= left.rows,
+        let of_side = |right: bool| -> Option<Vec<Early>> {
+            let is_of_side = |column: &Column| (column.index() >= width) == right;
+            let functions = aggregate.aggr_expr().iter().zip(&arguments).zip(&filters);
+            functions
+                .map(|((function, arguments), filter)| Early::of(function, arguments, filter, &is_of_side))
+                .collect()
+        };
+        let (functions, right) = match (of_side(false), of_side(true)) {
+            (None, None) => return Ok(None),
+            (Some(left), None) => (left, false),
+            (None, Some(right)) => (right, true),
+            // Rows are counted, say.
+            (Some(left), Some(right)) => match (estimate(join.left()), estimate(join.right())) {
+                (Some(one), Some(other)) if one.rows > other.rows => (left, false),
+                (Some(_), Some(_)) => (right, true),
                 _ => return Ok(None),
             },
-            (_, right) => right,
         };
         let keys = Vec::new();
-        let mut split = Self { join, right, width, groups, arguments, filters, keys };
+        let mut split = Self { join, right, width, groups, functions, keys };
         split.keys = split.keys()?;
         Ok(Some(split))
     }
@@ -278,13 +283,28 @@ impl<'a> Split<'a> {
         rows.rows >= least && groups * wanted <= rows.rows && other.rows >= KEPT * other.base
     }
 
+    /// The first function whose early states are those of the function at a place.
+    fn first_like(&self, aggregate: &AggregateExec, at: usize) -> usize {
+        let functions = aggregate.aggr_expr();
+        let is_like = |first: &usize| {
+            let (one, other) = (&functions[*first], &functions[at]);
+            let is_same = one.fun() == other.fun() && one.ignore_nulls() == other.ignore_nulls();
+            is_same && self.functions[*first].is_like(&self.functions[at])
+        };
+        (0..at).find(is_like).unwrap_or(at)
+    }
+
     /// The groups of the side; none if a function cannot be moved there.
     fn early(&self, aggregate: &AggregateExec) -> Result<Option<Plan>> {
         let side = self.side();
         let schema = side.schema();
-        let mut functions = Vec::new();
-        for (function, arguments) in aggregate.aggr_expr().iter().zip(&self.arguments) {
-            let arguments = arguments.iter().map(|one| self.by_side(one)).collect::<Result<Vec<_>>>()?;
+        let (mut functions, mut filters) = (Vec::new(), Vec::new());
+        for (at, (function, early)) in aggregate.aggr_expr().iter().zip(&self.functions).enumerate() {
+            if self.first_like(aggregate, at) < at {
+                continue;
+            }
+            let arguments =
+                early.arguments.iter().map(|one| self.by_side(one)).collect::<Result<Vec<_>>>()?;
             let moved = AggregateExprBuilder::new(Arc::new(function.fun().clone()), arguments)
                 .schema(Arc::clone(&schema))
                 .alias(function.name())
@@ -294,9 +314,8 @@ impl<'a> Split<'a> {
                 return Ok(None);
             }
             functions.push(Arc::new(moved));
+            filters.push(early.filter.as_ref().map(|one| self.by_side(one)).transpose()?);
         }
-        let by_side = |filter: &Option<Expr>| filter.as_ref().map(|one| self.by_side(one)).transpose();
-        let filters = self.filters.iter().map(by_side).collect::<Result<Vec<_>>>()?;
         let keys = PhysicalGroupBy::new_single(self.keys.clone());
         let early = AggregateExec::try_new(
             AggregateMode::Partial,
@@ -311,7 +330,6 @@ impl<'a> Split<'a> {
 
     /// The join of the early groups with the other side, as the columns of the groups and then the states.
     fn joined(&self, early: Plan, aggregate: &AggregateExec) -> Result<Plan> {
-        let states = self.keys.len()..early.schema().fields().len();
         let offset = if self.right { self.width } else { 0 };
         let other_offset = if self.right { 0 } else { early.schema().fields().len() };
         let place = |key: &Expr| self.keys.iter().position(|(known, _)| known == key);
@@ -330,6 +348,10 @@ impl<'a> Split<'a> {
         let join: Plan = Arc::new(join.with_on(on).build()?);
         let schema: SchemaRef = join.schema();
         let column = |at: usize| Arc::new(Column::new(schema.field(at).name(), at)) as Expr;
+        let other = |old: &Column| {
+            let at = if self.right { old.index() } else { old.index() - self.width };
+            Some(column(other_offset + at))
+        };
         let mut columns: Vec<(Expr, String)> = Vec::new();
         for (group, (_, name)) in self.groups.iter().zip(aggregate.group_expr().expr()) {
             let whole = match self.is_whole(group) {
@@ -340,8 +362,7 @@ impl<'a> Split<'a> {
                 Some(at) => column(offset + at),
                 None => rewritten(group, &|old| {
                     if !self.is_of_side(old) {
-                        let at = if self.right { old.index() } else { old.index() - self.width };
-                        return Some(column(other_offset + at));
+                        return other(old);
                     }
                     let key = self.by_side(&(Arc::new(old.clone()) as Expr)).ok()?;
                     place(&key).map(|at| column(offset + at))
@@ -349,7 +370,27 @@ impl<'a> Split<'a> {
             };
             columns.push((expr, name.clone()));
         }
-        columns.extend(states.map(|at| (column(offset + at), schema.field(offset + at).name().clone())));
+        let mut next = offset + self.keys.len();
+        let mut begins = Vec::new();
+        for (at, (function, early)) in aggregate.aggr_expr().iter().zip(&self.functions).enumerate() {
+            let fields = function.state_fields()?;
+            let begin = match self.first_like(aggregate, at) {
+                first if first < at => begins[first],
+                _ => {
+                    next += fields.len();
+                    next - fields.len()
+                }
+            };
+            begins.push(begin);
+            for (state, field) in fields.iter().enumerate() {
+                let state = column(begin + state);
+                let state = match &early.condition {
+                    Some(condition) => condition.applied(state, |expr| rewritten(expr, &other))?,
+                    None => state,
+                };
+                columns.push((state, field.name().clone()));
+            }
+        }
         Ok(Arc::new(ProjectionExec::try_new(columns, join)?))
     }
 }

@@ -26,6 +26,7 @@
 mod alike;
 mod build;
 mod common;
+mod conditions;
 mod eager;
 mod embed;
 mod estimate;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use trefoil_plan::{DataFrame, Session};
 
 /// Every shape that the graph of joins takes apart, and some that it must leave alone.
-const QUERIES: [&str; 80] = [
+const QUERIES: [&str; 83] = [
     "SELECT * FROM a, b WHERE a.k = b.k",
     "SELECT * FROM a, b, c WHERE a.k = b.k AND b.v = c.k",
     "SELECT c.w, a.v FROM a, b, c WHERE a.k = b.k AND b.k = c.k AND a.v > 2",
@@ -59,6 +59,9 @@ const QUERIES: [&str; 80] = [
     "SELECT a.v, b.v + 1 AS x, a.w + b.w AS y, min(b.w) AS m, count(b.v) AS n FROM a, b WHERE a.k = b.k GROUP BY 1, 2, 3",
     "SELECT CAST(c.v AS VARCHAR) AS t, sum(b.w) AS s, round(stddev(b.w), 6) AS d FROM a, b, c WHERE a.k = b.k AND b.v = c.k GROUP BY 1",
     "SELECT a.v, b.v, sum(b.w) FILTER (WHERE b.v > 2) AS s, count(*) FILTER (WHERE b.w IS NULL) AS n FROM a, b WHERE a.k = b.k GROUP BY ROLLUP (a.v, b.v)",
+    "SELECT a.v, sum(CASE WHEN a.w > 2 THEN b.w END) AS s, sum(CASE WHEN a.w > 2 THEN b.w ELSE 0 END) AS z, min(CASE WHEN a.w = 1 THEN b.v ELSE 4 END) AS m, count(CASE WHEN a.w < 4 THEN b.w END) AS n, count(CASE a.w WHEN 2 THEN 1 END) AS e FROM a, b WHERE a.k = b.k GROUP BY a.v",
+    "SELECT a.v, b.v, sum(b.w) FILTER (WHERE a.w > 2) AS s, sum(b.w) AS t, count(*) FILTER (WHERE a.w IS NULL) AS n, max(b.w) FILTER (WHERE a.v = 1 OR a.w = 3) AS m FROM a, b WHERE a.k = b.k GROUP BY ROLLUP (a.v, b.v)",
+    "SELECT c.w, sum(CASE WHEN c.v > 2 THEN b.w END) AS s, sum(CASE WHEN a.v > 2 THEN b.w END) AS t, max(CASE WHEN a.w < 3 AND a.v > 1 THEN 5 END) AS m FROM a, b, c WHERE a.k = b.k AND b.v = c.k GROUP BY c.w",
     "SELECT a.v, count(DISTINCT b.w) AS n, sum(a.w + b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY a.v",
     "SELECT a.v, count(*) AS n FROM a, b WHERE a.k + 1 = b.k + b.v AND a.k < 5 GROUP BY a.v",
     "SELECT d.w, max(x.s) AS m FROM d, (SELECT b.k, a.v, sum(b.w) AS s FROM a, b WHERE a.k = b.k GROUP BY b.k, a.v) x WHERE x.v = d.k GROUP BY d.w",
@@ -572,6 +575,16 @@ fn groups_are_made_before_joins_where_that_leaves_fewer_rows() {
         "SELECT a.v, avg(b.w) AS s, sum(CASE WHEN b.k > 3 THEN b.w END) AS t FROM a, b WHERE a.k = b.v GROUP BY a.v",
         1,
     );
+    // A condition of the other side is asked about the sums.
+    let conditions = "sum(CASE WHEN a.w > 50 THEN b.w END) AS s, sum(CASE a.w WHEN 3 THEN b.w ELSE 0 END) AS t, count(*) FILTER (WHERE a.w < 9) AS n";
+    check(&format!("SELECT a.v, {conditions} FROM a, b WHERE a.k = b.v GROUP BY a.v"), 1);
+    let sums = |other: &str| format!("SELECT a.v, {other} AS s FROM a, b WHERE a.k = b.v GROUP BY a.v");
+    check(&sums("max(CASE WHEN a.w > 50 THEN b.w ELSE 7 END)"), 1);
+    check(&sums("sum(CASE WHEN a.w > 50 THEN b.w ELSE 1 END)"), 0);
+    check(&sums("count(CASE WHEN a.w > 50 THEN b.w ELSE 1 END)"), 0);
+    check(&sums("avg(CASE WHEN a.w > 50 THEN b.w END)"), 0);
+    check(&sums("sum(CASE WHEN a.w > b.w THEN b.w END)"), 0);
+    check(&sums("sum(CASE WHEN a.w > 50 THEN a.w + b.w END)"), 0);
     // A calculation that could fail for a row without a partner waits until the join is made.
     check("SELECT a.v, sum(100 / (b.v - 100)) AS s FROM a, b WHERE a.k = b.v GROUP BY a.v", 0);
     // Groups as many as rows, few rows, a join that leaves most of them out, and what both sides give.
