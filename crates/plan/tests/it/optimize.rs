@@ -403,7 +403,7 @@ fn rows_of_equal_parts_that_do_not_fit_are_made_again() {
 }
 
 /// Keys of every type that is packed, some that are not, and some that only turn out not to fit.
-const GROUPS: [&str; 15] = [
+const GROUPS: [&str; 17] = [
     "SELECT k, sum(v), avg(v), count(*), min(w), max(w) FROM b GROUP BY k",
     "SELECT k, v, sum(w) FROM b GROUP BY k, v",
     "SELECT k, v, w, count(*) FROM b GROUP BY k, v, w",
@@ -416,6 +416,8 @@ const GROUPS: [&str; 15] = [
     "SELECT CASE WHEN k = 3 THEN CAST('12345678901234567890123' AS DECIMAL(38, 2)) ELSE k END AS d, sum(v) FROM b GROUP BY d",
     "SELECT CAST(k * 1000000000 AS TIMESTAMP) AS t, sum(v) FILTER (WHERE w > 2) FROM b GROUP BY t",
     "SELECT CAST(k AS DOUBLE) AS d, sum(v) FROM b GROUP BY d",
+    "SELECT t, k, sum(w) FROM (SELECT 'one' AS t, k, w FROM b UNION ALL SELECT 'another, longer text', v, w FROM b) u GROUP BY t, k",
+    "SELECT arrow_cast(CAST(k AS VARCHAR), 'LargeUtf8') AS t, arrow_cast(CAST(v AS VARCHAR), 'Utf8') AS u, count(w) FROM b GROUP BY t, u",
     "SELECT k * 100000007 AS p, v, sum(w), avg(w) FROM b GROUP BY p, v",
     "SELECT k, sum(s) FROM (SELECT k, v, sum(w) AS s FROM b GROUP BY k, v) g GROUP BY k",
     "SELECT CAST(k AS VARCHAR) || 'abcab' AS t FROM b WHERE CAST(k AS VARCHAR) || 'abcab' LIKE '%a%b%' GROUP BY t",

@@ -14,6 +14,7 @@
 use super::texts::Texts;
 use datafusion::arrow::array::{Array, ArrayData, ArrayRef, AsArray, Decimal128Array, make_array};
 use datafusion::arrow::buffer::{Buffer, NullBuffer};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Schema};
 use datafusion::common::Result;
 use std::sync::Arc;
@@ -144,7 +145,7 @@ impl Layout {
                     Form::Bits(64)
                 }
                 T::Decimal128(..) => Form::Decimal,
-                T::Utf8View => Form::Text,
+                T::Utf8View | T::Utf8 | T::LargeUtf8 => Form::Text,
                 _ => return None,
             };
             let shift = bits;
@@ -225,7 +226,11 @@ impl Layout {
                 }
                 Form::Text => {
                     let put = |row: usize, number| keys[row] = keys[row].with(u64::from(number), shift);
-                    if !texts.number(column.as_string_view(), put) {
+                    let views = match part.data_type {
+                        DataType::Utf8View => Arc::clone(column),
+                        _ => cast(column, &DataType::Utf8View).ok()?,
+                    };
+                    if !texts.number(views.as_string_view(), put) {
                         return None;
                     }
                 }
@@ -287,7 +292,13 @@ impl Part {
                 let numbers = Decimal128Array::new(numbers.into(), nulls);
                 return Ok(Arc::new(numbers.with_data_type(self.data_type.clone())));
             }
-            Form::Text => return texts.take(values(32).map(|number| number as u32)),
+            Form::Text => {
+                let views = texts.take(values(32).map(|number| number as u32))?;
+                return match self.data_type {
+                    DataType::Utf8View => Ok(views),
+                    _ => Ok(cast(&views, &self.data_type)?),
+                };
+            }
             Form::Bits(8) => Buffer::from_vec(values(8).map(|bits| bits as u8).collect()),
             Form::Bits(16) => Buffer::from_vec(values(16).map(|bits| bits as u16).collect()),
             Form::Bits(32) => Buffer::from_vec(values(32).map(|bits| bits as u32).collect()),
@@ -302,8 +313,8 @@ impl Part {
 mod tests {
     use super::*;
     use datafusion::arrow::array::{
-        Date32Array, Int8Array, Int16Array, Int32Array, Int64Array, StringViewArray,
-        TimestampMicrosecondArray, UInt64Array,
+        Date32Array, Int8Array, Int16Array, Int32Array, Int64Array, LargeStringArray, StringArray,
+        StringViewArray, TimestampMicrosecondArray, UInt64Array,
     };
     use datafusion::arrow::datatypes::Field;
 
@@ -330,6 +341,8 @@ mod tests {
             Arc::new(TimestampMicrosecondArray::from(vec![0, -1, i64::MIN, i64::MAX]).with_timezone("UTC"));
         let texts: ArrayRef =
             Arc::new(StringViewArray::from(vec![Some("more than twelve bytes"), None, Some(""), Some("\0")]));
+        let short: ArrayRef = Arc::new(StringArray::from(vec![Some("one"), Some(""), None, Some("one")]));
+        let long: ArrayRef = Arc::new(LargeStringArray::from(vec![None, Some("a"), Some("b"), Some("a")]));
         let decimals: ArrayRef = Arc::new(
             Decimal128Array::from(vec![
                 Some(-1),
@@ -343,7 +356,7 @@ mod tests {
         let sliced = Int32Array::from(vec![9, 0, -1, i32::MIN, i32::MAX, 9]).slice(1, 4);
         let sliced: ArrayRef = Arc::new(sliced);
         // columns, nullable, in 64 bits
-        let rows: [(Vec<&ArrayRef>, bool, bool); 15] = [
+        let rows: [(Vec<&ArrayRef>, bool, bool); 18] = [
             (vec![&longs], false, true),
             (vec![&large], false, true),
             (vec![&times], false, true),
@@ -359,6 +372,9 @@ mod tests {
             (vec![&gaps, &days, &shorts], true, false),
             (vec![&texts], true, true),
             (vec![&texts, &texts], true, true),
+            (vec![&short], true, true),
+            (vec![&short, &texts], true, true),
+            (vec![&long, &short, &bytes], true, false),
         ];
         for (columns, nullable, small) in rows {
             let columns: Vec<ArrayRef> = columns.into_iter().cloned().collect();

@@ -24,8 +24,10 @@ use std::sync::Arc;
 const MOST: usize = 70;
 /// Rows that are looked at before one is judged.
 const TRIAL: usize = 16_384;
-/// Steps that pass before it is tried again; it may have become tighter.
+/// Steps that pass before it is tried again, as it may have become tighter or the rows others: from few to many, while it
+/// stays as it is.
 const PAUSE: usize = 64;
+const FIRST_PAUSE: usize = 2;
 /// A dictionary is asked about if each entry stands for at least so many rows.
 const ROWS_PER_ENTRY: usize = 4;
 
@@ -49,8 +51,9 @@ struct Trial {
     kept: usize,
     /// Counts how often the filter was filled.
     generation: u64,
-    /// Steps that it lets pass unseen.
+    /// Steps that it lets pass unseen, and the next time that it is not worth its while.
     pause: usize,
+    next_pause: usize,
 }
 
 impl Filter {
@@ -140,7 +143,10 @@ impl Filter {
         if trial.seen >= TRIAL {
             trial.share = Some(trial.kept as f32 / trial.seen as f32);
             if trial.kept * 100 > trial.seen * MOST {
-                trial.pause = PAUSE;
+                trial.pause = trial.next_pause.clamp(FIRST_PAUSE, PAUSE);
+                trial.next_pause = 2 * trial.pause;
+            } else {
+                trial.next_pause = FIRST_PAUSE;
             }
             (trial.seen, trial.kept) = (0, 0);
         }
