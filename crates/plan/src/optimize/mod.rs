@@ -20,11 +20,14 @@
 //! several sets of those of all columns, [`Kernels`] puts faster expressions in and [`Groups`] finds the groups of
 //! aggregates by packed keys.
 //!
+//! [`ClusteredGroups`] makes groups where the rows are in their order, one piece of it after another.
+//!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
 
 mod alike;
 mod build;
+mod clustered;
 mod common;
 mod conditions;
 mod eager;
@@ -55,6 +58,7 @@ pub(crate) use options::OptimizeOptions;
 pub(crate) use replace::replaced;
 
 use alike::AlikePlans;
+use clustered::ClusteredGroups;
 use common::CommonPlans;
 use eager::EagerGroups;
 use filters::RunningFilters;
@@ -91,6 +95,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     rules.push(Arc::new(Groups));
     rules.push(Arc::new(FilteredScans));
     rules.push(Arc::new(KeyBits));
+    rules.push(Arc::new(ClusteredGroups));
     let before = before.unwrap_or(rules.len());
     rules.insert(before, Arc::new(AlikePlans));
     rules.insert(before + 1, Arc::new(CommonPlans));

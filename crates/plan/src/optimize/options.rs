@@ -34,6 +34,10 @@ extensions_options! {
         pub wanted_groups: bool, default = true
         /// Makes groups that a join asks for of the rows that it has anyway.
         pub joined_groups: bool, default = true
+        /// Makes groups by a number in whose order files are without an exchange, one piece of the files after another.
+        pub clustered_groups: bool, default = true
+        /// Guessed groups from which it is done; 0 is always.
+        pub clustered_least: usize, default = 500_000
         /// Groups by all columns before it groups by sets of them.
         pub grouping_sets: bool, default = true
         /// Runs equal parts of a plan once.

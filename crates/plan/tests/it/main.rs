@@ -6,6 +6,7 @@ mod array_joins;
 mod avro;
 mod border;
 mod cancel;
+mod clustered;
 mod created;
 #[cfg(feature = "delta")]
 mod delta;

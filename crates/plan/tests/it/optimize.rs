@@ -224,7 +224,7 @@ fn tables_without_rows() {
     check(&[vec![], vec![(Some(1), None, Some(2))], vec![], vec![(Some(1), Some(1), Some(1))]]);
 }
 
-fn plan_of(session: &Session, query: &str) -> String {
+pub(crate) fn plan_of(session: &Session, query: &str) -> String {
     let context = session.context().clone();
     let query = query.to_owned();
     let plan =

@@ -40,6 +40,7 @@ use datafusion::physical_plan::{
 use keys::Layout;
 use std::fmt;
 use std::sync::Arc;
+pub(super) use stream::RestExec;
 
 /// How often a worker is guessed to see a key that comes again and again, at least.
 const AGAIN: f64 = 2.0;

@@ -313,13 +313,13 @@ impl<K: Key> State<K> {
 }
 
 /// A stream that has begun, as the one partition of a plan.
-struct RestExec {
+pub(in crate::optimize) struct RestExec {
     rest: Mutex<Option<SendableRecordBatchStream>>,
     properties: Arc<PlanProperties>,
 }
 
 impl RestExec {
-    fn new(rest: SendableRecordBatchStream, schema: SchemaRef) -> Self {
+    pub(in crate::optimize) fn new(rest: SendableRecordBatchStream, schema: SchemaRef) -> Self {
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),

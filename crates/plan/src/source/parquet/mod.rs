@@ -11,13 +11,14 @@
 //! ```
 //!
 //! - `open`: a file, by its footer; what is not read here is left to DataFusion, file by file.
-//! - `parts`: which rows are whose. `scan`: steps, row groups, batches. `filter`, `selection`: which rows of a step are left.
+//! - `parts`: which rows are whose; `clusters`: whose they are where they are in an order. `scan`: steps, row groups, batches. `filter`, `selection`: which rows of a step are left.
 //! - `column`, `pages`: a column of a row group; `hybrid`: its packed numbers; `levels`: its nulls.
 //! - `values`: what a column holds; `numbers`, `texts`, and `kinds`, which says which columns those are.
 //!
 //! Neither the page index nor Bloom filters are read: the filters look at all rows of a row group that its statistics keep, one
 //! number each. Files with Bloom filters that may help are DataFusion's. The rule that puts it in is [`crate::optimize`]'s (`SET trefoil.filtered_scans = false` leaves all to DataFusion).
 
+mod clusters;
 mod column;
 mod filter;
 mod hybrid;
@@ -31,6 +32,8 @@ mod scan;
 mod selection;
 mod texts;
 mod values;
+
+pub(crate) use clusters::Clustered;
 
 use crate::infallible::is_infallible;
 use datafusion::common::tree_node::TreeNodeRecursion;

@@ -63,7 +63,7 @@ fn cut(
 }
 
 /// Where a row group begins: in a file of some writers that is not what the footer says.
-fn start(group: &RowGroupMetaData) -> u64 {
+pub(super) fn start(group: &RowGroupMetaData) -> u64 {
     let column = group.column(0);
     let at = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
     u64::try_from(at).unwrap_or_default()
