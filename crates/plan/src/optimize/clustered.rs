@@ -16,6 +16,7 @@ use super::OptimizeOptions;
 use super::estimate::{estimate, of_expr};
 use super::groups::{RestExec, aggregate_of, needs_order};
 use super::replace::with_children;
+use super::shared::SharedExec;
 use crate::source::{Clustered, FilteredParquet};
 use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::compute::kernels::cmp::lt;
@@ -79,10 +80,12 @@ fn placed(plan: &Plan, free: bool, least: f64) -> Result<Option<Plan>> {
     let mixes = plan.is::<CoalescePartitionsExec>()
         || plan.is::<SortPreservingMergeExec>()
         || plan.is::<RepartitionExec>();
-    let required = plan.required_input_distribution();
+    // What several places read has the rows of whoever asks first.
+    let shared = plan.is::<SharedExec>();
+    let required = plan.input_distribution_requirements().into_per_child();
     let (mut children, mut changed) = (Vec::new(), false);
     for (child, required) in plan.children().into_iter().zip(required) {
-        let free = (free || mixes) && matches!(required, Distribution::UnspecifiedDistribution);
+        let free = !shared && (free || mixes) && matches!(required, Distribution::UnspecifiedDistribution);
         let below = placed(child, free, least)?;
         changed |= below.is_some();
         children.push(below.unwrap_or_else(|| Arc::clone(child)));

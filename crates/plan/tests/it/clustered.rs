@@ -10,7 +10,7 @@ use trefoil_plan::Session;
 /// Key, and two values.
 type Row = (Option<i64>, i64, Option<i64>);
 
-const QUERIES: [&str; 9] = [
+const QUERIES: [&str; 10] = [
     "SELECT k, sum(w) AS s, count(*) AS n, min(v) AS m FROM t GROUP BY k",
     "SELECT k, v, count(DISTINCT w) AS n FROM t GROUP BY k, v",
     "SELECT v, k, max(w) AS m FROM t WHERE w > 2 GROUP BY v, k HAVING max(w) < 6",
@@ -20,6 +20,7 @@ const QUERIES: [&str; 9] = [
     "SELECT n, count(*) AS c FROM (SELECT k, count(*) AS n FROM t GROUP BY k) g GROUP BY n",
     "SELECT k, sum(w) FILTER (WHERE v > 3) AS s FROM t GROUP BY k",
     "SELECT DISTINCT k FROM t",
+    "WITH g AS (SELECT k, v, sum(w) AS s FROM t GROUP BY k, v) SELECT k, v, s FROM g UNION ALL SELECT k, v, rank() OVER (PARTITION BY k, v ORDER BY s) FROM g",
 ];
 
 /// A file each.
@@ -109,20 +110,26 @@ fn files_in_the_order_of_a_key_are_grouped_one_after_another() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         write(dir, files);
-        let session = open(dir, 2, "64MiB", &[("trefoil.clustered_least", "1000")]);
+        let session = open(dir, 2, "64MiB", &[("trefoil.clustered_least", "300")]);
         let plan = plan_of(&session, query);
         assert_eq!(answer(&session, query), answer(&open(dir, 2, "64MiB", &[OFF]), query), "{query}");
         plan.split_once("clusters=").map(|(_, rest)| rest.lines().next().unwrap().to_owned())
     };
-    let sums = "SELECT k, sum(w) AS s FROM t GROUP BY k";
+    let sums_of = |rows: &str| format!("SELECT k, sum(w) AS s FROM t {rows} GROUP BY k");
+    let sums = &sums_of("");
     assert_eq!(found(&files, sums).as_deref(), Some("12 of k"));
     let of_filter = "SELECT v, k + 0 AS k, s FROM (SELECT k, v, sum(w) AS s FROM t WHERE w < 4 GROUP BY k, v) g WHERE s > 1";
     assert_eq!(found(&files, of_filter).as_deref(), Some("12 of k"));
+    // Files that a filter leaves out are not counted, and what is left has to be enough.
+    assert_eq!(found(&files, &sums_of("WHERE k >= 400")).as_deref(), Some("8 of k"));
+    assert_eq!(found(&files, &sums_of("WHERE k >= 800")), None);
     // Few groups; and somebody above who wants them by worker.
     assert_eq!(found(&files, "SELECT v, sum(w) AS s FROM t GROUP BY v"), None);
-    let windows =
-        "SELECT k, sum(s) OVER (PARTITION BY k) AS s FROM (SELECT k, sum(w) AS s FROM t GROUP BY k) g";
-    assert_eq!(found(&files, windows), None);
+    let windows = "SELECT k, sum(s) OVER (PARTITION BY k) AS s FROM";
+    assert_eq!(found(&files, &format!("{windows} ({sums}) g")), None);
+    // Of two places that read the same groups one does.
+    let both = format!("WITH g AS ({sums}) SELECT k, s FROM g UNION ALL {windows} g");
+    assert_eq!(found(&files, &both), None);
     // Files that share a key are one cluster; a null may be anywhere.
     files[3][0].0 = Some(250);
     assert_eq!(found(&files, sums).as_deref(), Some("11 of k"));

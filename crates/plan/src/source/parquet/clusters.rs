@@ -9,19 +9,22 @@
 //! ```
 //!
 //! Each worker gets clusters that follow one another, and reads them in that order: who has read a number from a cut on has read
-//! all rows below it that it will ever read, and no other worker has such rows.
+//! all rows below it that it will ever read, and no other worker has such rows. Row groups that filters leave out are nobody's.
 
 use super::FilteredParquet;
+use super::open::Prune;
 use super::parts::start;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::datasource::listing::{FileRange, PartitionedFile};
-use datafusion::datasource::physical_plan::{FileGroup, FileSource};
+use datafusion::datasource::physical_plan::parquet::{ParquetAccessPlan, RowGroupAccessPlanFilter};
+use datafusion::datasource::physical_plan::{FileGroup, FileSource, ParquetFileMetrics};
 use datafusion::datasource::source::{DataSource, DataSourceExec};
 use datafusion::parquet::arrow::arrow_reader::ArrowReaderOptions;
 use datafusion::parquet::arrow::parquet_to_arrow_schema;
 use datafusion::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData};
 use datafusion::parquet::file::statistics::Statistics;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::FutureExt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +55,10 @@ impl FilteredParquet {
     /// are too uneven, or if the footers do not say enough or are not at hand.
     pub(crate) fn in_clusters(scan: &DataSourceExec, place: usize, few: bool) -> Option<Clustered> {
         let (config, source) = Self::in_scan(scan)?;
-        if config.output_partitioning.is_some() || config.limit.is_some() {
+        let (running, predicate) = source.handed_down();
+        // What those leave is not known yet, and may be one worker's.
+        let is_asked = !running.is_empty() || !source.keys.is_empty();
+        if is_asked || config.output_partitioning.is_some() || config.limit.is_some() {
             return None;
         }
         let projection = source.parquet.projection()?;
@@ -77,7 +83,19 @@ impl FilteredParquet {
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Skip);
             // At hand where it was looked at for its statistics; nothing waits for it here.
             let metadata = reader.get_metadata(Some(&options)).now_or_never()?.ok()?;
-            groups.extend(row_groups(&metadata, field, number, file.object_meta.size)?);
+            let metrics = ParquetFileMetrics::new(
+                0,
+                file.object_meta.location.as_ref(),
+                &ExecutionPlanMetricsSet::new(),
+            );
+            let max_in_list = source.parquet.max_in_list_size();
+            let mut prune = Prune::new(schema, predicate.clone(), max_in_list, &metadata, metrics).ok()?;
+            let all = ParquetAccessPlan::new_all(metadata.num_row_groups());
+            let mut left = RowGroupAccessPlanFilter::new(all);
+            prune.apply(&metadata, &mut left).ok()?;
+            let left: Vec<usize> = left.row_group_indexes().collect();
+            let found = row_groups(&metadata, field, number, file.object_meta.size)?;
+            groups.extend(found.into_iter().filter(|group| left.contains(&group.at)));
         }
         let (order, cuts) = clusters(groups, config.file_groups.len(), few)?;
         let part = |groups: Vec<RowGroup>| {

@@ -99,7 +99,8 @@ impl Task {
         }
         let metrics =
             ParquetFileMetrics::new(self.partition, file.object_meta.location.as_ref(), &self.metrics);
-        let mut prune = Prune::new(self, &metadata, metrics)?;
+        let predicate = self.predicate.clone();
+        let mut prune = Prune::new(&self.schema, predicate, self.max_in_list, &metadata, metrics)?;
         prune.apply(&metadata, &mut access)?;
         let groups: VecDeque<Rows> = access
             .row_group_indexes()
@@ -241,22 +242,32 @@ pub(super) struct Prune {
 }
 
 impl Prune {
-    fn new(task: &Task, metadata: &ParquetMetaData, metrics: ParquetFileMetrics) -> Result<Self> {
+    /// `predicate` is over `schema`, the table's.
+    pub(super) fn new(
+        schema: &Schema,
+        predicate: Option<Arc<dyn PhysicalExpr>>,
+        max_in_list: usize,
+        metadata: &ParquetMetaData,
+        metrics: ParquetFileMetrics,
+    ) -> Result<Self> {
         let file = metadata.file_metadata();
         let found = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
         // With the types of the table, which those of the file may be read as.
-        let fields = found.fields().iter().map(|field| match task.schema.field_with_name(field.name()) {
+        let fields = found.fields().iter().map(|field| match schema.field_with_name(field.name()) {
             Ok(wanted) => Arc::new(field.as_ref().clone().with_data_type(wanted.data_type().clone())),
             Err(_) => Arc::clone(field),
         });
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         // A filter may ask for a column that this file has not: then nothing is left out.
-        let predicate = task.predicate.clone().and_then(|expr| reassign_expr_columns(expr, &schema).ok());
-        let max_in_list = task.max_in_list;
+        let predicate = predicate.and_then(|expr| reassign_expr_columns(expr, &schema).ok());
         Ok(Self { predicate, schema, max_in_list, generation: 0, metrics, errors: Count::new() })
     }
 
-    fn apply(&mut self, metadata: &ParquetMetaData, access: &mut RowGroupAccessPlanFilter) -> Result<()> {
+    pub(super) fn apply(
+        &mut self,
+        metadata: &ParquetMetaData,
+        access: &mut RowGroupAccessPlanFilter,
+    ) -> Result<()> {
         let Some(predicate) = &self.predicate else { return Ok(()) };
         self.generation = snapshot_generation(predicate);
         let pruning = PruningPredicateBuilder::new()
