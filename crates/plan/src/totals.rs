@@ -11,6 +11,7 @@
 //!
 //! Sums, counts, means and extremes only: they hold next to no memory, so nothing is charged.
 
+use crate::known::{self, Trait};
 use crate::optimize::replaced;
 use crate::yielding::Rule;
 use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, RecordBatchOptions};
@@ -110,8 +111,9 @@ impl FilteredTotalsExec {
 
 /// Whether a function keeps a number or two, whatever it sees.
 fn is_total(function: &AggregateFunctionExpr) -> bool {
-    let known = ["sum", "count", "avg", "mean", "min", "max"].contains(&function.fun().name());
-    known && !function.is_distinct() && function.order_bys().is_empty()
+    known::is(function.fun().name(), Trait::Small)
+        && !function.is_distinct()
+        && function.order_bys().is_empty()
 }
 
 impl DisplayAs for FilteredTotalsExec {

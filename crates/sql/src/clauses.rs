@@ -380,6 +380,7 @@ fn grouping(select: &mut Select, order_by: Option<&mut OrderBy>) {
     if !has_sets(select) {
         return;
     }
+    group_sets::flatten(select);
     group_sets::by_position(select);
     group_sets::of_no_rows(select);
     let GroupByExpr::Expressions(expressions, _) = &select.group_by else { return };

@@ -135,6 +135,13 @@ impl Dialect for TrefoilDialect {
         }
     }
 
+    /// `GROUPING SETS (..)` within grouping sets.
+    fn parse_prefix(&self, parser: &mut Parser) -> Option<Result<Expr, ParserError>> {
+        let within = matches!(parser.peek_nth_token_ref(2).token, Token::LParen)
+            && matches!(&parser.peek_nth_token_ref(1).token, Token::Word(word) if word.keyword == Keyword::SETS);
+        (within && parser.parse_keywords(&[Keyword::GROUPING, Keyword::SETS])).then(|| nested_sets(parser))
+    }
+
     /// `7 DIV 2` is integer division, `x >>> n` a shift, and `LIKE ALL (..)` a list of tests.
     fn parse_infix(
         &self,
@@ -165,6 +172,22 @@ impl Dialect for TrefoilDialect {
             right: Box::new(right),
         }))
     }
+}
+
+fn nested_sets(parser: &mut Parser) -> Result<Expr, ParserError> {
+    parser.expect_token(&Token::LParen)?;
+    let sets = parser.parse_comma_separated(|parser| {
+        if parser.consume_tokens(&[Token::LParen, Token::RParen]) {
+            return Ok(Vec::new());
+        }
+        Ok(match parser.parse_expr()? {
+            Expr::Tuple(parts) => parts,
+            Expr::Nested(inner) => vec![*inner],
+            other => vec![other],
+        })
+    })?;
+    parser.expect_token(&Token::RParen)?;
+    Ok(Expr::GroupingSets(sets))
 }
 
 /// `x [NOT] LIKE ALL (a, b)` is `x [NOT] LIKE a AND x [NOT] LIKE b`.

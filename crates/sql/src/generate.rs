@@ -54,7 +54,6 @@ impl VisitorMut for Generators {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        crate::using::coalesce(select);
         for view in std::mem::take(&mut select.lateral_views) {
             let columns = view.lateral_col_alias;
             wrap(select, view.lateral_view, &view.lateral_view_name.to_string(), columns, view.outer);

@@ -57,3 +57,47 @@ pub(crate) fn of_no_rows(select: &mut Select) {
         None => some,
     });
 }
+
+/// The most columns of a CUBE within sets: 4,096 sets, as many as DataFusion takes.
+const CUBE: usize = 12;
+
+/// `GROUPING SETS (ROLLUP (a, b), c)` is `GROUPING SETS ((a, b), (a), (), c)`: what is a list of sets takes their place.
+pub(crate) fn flatten(select: &mut Select) {
+    let GroupByExpr::Expressions(expressions, _) = &mut select.group_by else { return };
+    for expression in expressions {
+        if let Expr::GroupingSets(sets) = expression {
+            *sets = std::mem::take(sets).into_iter().flat_map(flat).collect();
+        }
+    }
+}
+
+/// The sets that stand for one.
+fn flat(set: Vec<Expr>) -> Vec<Vec<Expr>> {
+    let [only] = set.as_slice() else { return vec![set] };
+    if let Expr::GroupingSets(inner) = only {
+        return inner.iter().cloned().flat_map(flat).collect();
+    }
+    // The parser takes them for functions.
+    let Expr::Function(call) = only else { return vec![set] };
+    let name = call.name.to_string().to_lowercase();
+    let Some(arguments) = crate::rewrite::positional(call) else { return vec![set] };
+    let parts: Vec<Vec<Expr>> = arguments
+        .into_iter()
+        .map(|argument| match argument {
+            Expr::Tuple(parts) => parts,
+            Expr::Nested(inner) => vec![*inner],
+            other => vec![other],
+        })
+        .collect();
+    match name.as_str() {
+        "rollup" => (0..=parts.len()).rev().map(|end| parts[..end].concat()).collect(),
+        "cube" if parts.len() <= CUBE => {
+            let sets = 1_usize << parts.len();
+            // The first column is left out last, as in Spark.
+            let holds = |set: usize, at: usize| set & (1 << (parts.len() - 1 - at)) == 0;
+            let chosen = |set: usize| parts.iter().enumerate().filter(move |(at, _)| holds(set, *at));
+            (0..sets).map(|set| chosen(set).flat_map(|(_, part)| part.clone()).collect()).collect()
+        }
+        _ => vec![set],
+    }
+}

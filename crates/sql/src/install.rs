@@ -3,6 +3,7 @@
 use crate::functions;
 use crate::generate::SparkRelations;
 use crate::lateral::Laterals;
+use crate::map_keys::MapKeys;
 use crate::planner::{SparkPlanner, SparkTypes};
 use crate::settings::SparkSettings;
 use crate::statements::SparkState;
@@ -57,11 +58,13 @@ fn spark(mut builder: SessionStateBuilder) -> SessionStateBuilder {
     builder.higher_order_functions().get_or_insert_with(Vec::new).extend(functions::lambda::all());
     if let Some(optimizer) = builder.optimizer() {
         Laterals::add_to(&mut optimizer.rules);
+        MapKeys::add_to(&mut optimizer.rules);
     }
     builder.relation_planners().get_or_insert_with(Vec::new).insert(0, Arc::new(SparkRelations));
     if let Some(config) = builder.config() {
         config.set_extension(Arc::new(SparkState::default()));
         config.options_mut().extensions.insert(settings);
+        crate::settings::pass_on(config.options_mut());
         let parser = &mut config.options_mut().sql_parser;
         // The least value is null.
         parser.default_null_ordering = "nulls_min".into();

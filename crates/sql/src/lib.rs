@@ -54,6 +54,7 @@ mod inline;
 mod install;
 mod interval;
 mod lateral;
+mod map_keys;
 mod named_windows;
 mod names;
 mod native;

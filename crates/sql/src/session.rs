@@ -5,8 +5,8 @@ use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlRe
 use crate::hints::Hints;
 use crate::parameters::Parameters;
 use crate::{
-    aggregates, condition, hints, inline, install, place, planner, refuse, repair, rewrite, sample, sets,
-    stars, statements, tokens, travel, variables,
+    aggregates, condition, hints, inline, install, place, planner, refuse, repair, rewrite,
+    sample, sets, settings, stars, statements, tokens, travel, using, variables,
 };
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use trefoil_core::{Error, ErrorKind, Result};
-use trefoil_plan::{DataFrame, Dialect, Session, span_of};
+use trefoil_plan::{DataFrame, Dialect, Session, is_known_aggregate, span_of};
 
 mod sealed {
     pub trait Sealed {}
@@ -131,7 +131,8 @@ pub trait SqlSession: sealed::Sealed {
     /// a value for each. See [`WindowFn`].
     ///
     /// # Errors
-    /// As [`SqlSession::register_fn`].
+    /// As [`SqlSession::register_fn`], and [`ErrorKind::AlreadyExists`] for the name of an aggregate function that plans
+    /// know by its name (`sum`, `max` and the like), in any dialect.
     ///
     /// ```
     /// use trefoil_plan::Session;
@@ -155,7 +156,7 @@ pub trait SqlSession: sealed::Sealed {
     /// The state travels between threads and to disk as bytes, hence `Serialize`.
     ///
     /// # Errors
-    /// As [`SqlSession::register_fn`].
+    /// As [`SqlSession::register_window_fn`].
     fn register_aggregate<S, A, R>(&self, name: &str, parts: Aggregate<S, A, R>) -> Result<()>
     where
         S: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -183,6 +184,19 @@ fn checked<'a>(session: &Session, name: &'a str) -> Result<&'a str> {
             .with_help("take another name"))
         }
         "" => Err(Error::new(ErrorKind::InvalidArgument, "register", "the name of a function is empty")),
+        name => Ok(name),
+    }
+}
+
+/// As [`checked`], for functions of many rows: rules of plans know some of these by their names.
+fn checked_of_rows<'a>(session: &Session, name: &'a str) -> Result<&'a str> {
+    match checked(session, name)? {
+        taken if is_known_aggregate(taken) => Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "register",
+            format!("`{taken}` is an aggregate function that plans know by its name"),
+        )
+        .with_help("take another name")),
         name => Ok(name),
     }
 }
@@ -218,7 +232,7 @@ impl SqlSession for Session {
         if self.dialect() == Dialect::Spark {
             install::install(self);
         }
-        self.context().register_udwf(extend::window(checked(self, name)?, f));
+        self.context().register_udwf(extend::window(checked_of_rows(self, name)?, f));
         self.note_closure(name);
         Ok(())
     }
@@ -232,7 +246,7 @@ impl SqlSession for Session {
         if self.dialect() == Dialect::Spark {
             install::install(self);
         }
-        self.context().register_udaf(extend::aggregate(checked(self, name)?, parts));
+        self.context().register_udaf(extend::aggregate(checked_of_rows(self, name)?, parts));
         self.note_closure(name);
         Ok(())
     }
@@ -295,6 +309,11 @@ pub(crate) async fn query(
     {
         sets::name_columns(&session.context().state(), inner, mean).await;
     }
+    if let Some(inner) = inner(&mut statement)
+        && using::is_in(inner)
+    {
+        using::spell_out(&session.context().state(), inner, mean).await;
+    }
     refuse::check(&statement, true)?;
     let setting = setting(&statement);
     if let Some(inner) = inner(&mut statement) {
@@ -303,7 +322,10 @@ pub(crate) async fn query(
     let done = Box::pin(carry_out(session, statement, text)).await?;
     // Spark answers a setting with its name and value.
     match setting {
-        Some((name, value)) => session.frame_from_batches(vec![pair(name, value)?]),
+        Some((name, value)) => {
+            settings::pass_on(session.context().state_ref().write().config_mut().options_mut());
+            session.frame_from_batches(vec![pair(name, value)?])
+        }
         None => Ok(done),
     }
 }

@@ -136,23 +136,24 @@ pub(crate) async fn name_columns(
     }
 }
 
-/// The columns of a query with their types.
+/// The columns of a body with their types.
 async fn plan(state: &SessionState, with: &[Cte], body: SetExpr) -> Option<Vec<(String, DataType)>> {
     planned(state, probe(with, body)?).await
 }
 
-/// A query of a body within the CTEs around it.
-fn probe(with: &[Cte], body: SetExpr) -> Option<SqlStatement> {
+/// A query of a body within the CTEs around it; of two of a name the inner one is seen.
+pub(crate) fn probe(with: &[Cte], body: SetExpr) -> Option<SqlStatement> {
     let mut probe = parsed("WITH c AS (SELECT 1) SELECT 1")?;
-    probe.with = probe
-        .with
-        .take()
-        .and_then(|clause| (!with.is_empty()).then(|| With { cte_tables: with.to_vec(), ..clause }));
+    let name = |table: &Cte| table.alias.name.value.to_lowercase();
+    let hidden = |at: usize| with[at + 1..].iter().any(|inner| name(inner) == name(&with[at]));
+    let cte_tables: Vec<Cte> = (0..with.len()).filter(|at| !hidden(*at)).map(|at| with[at].clone()).collect();
+    probe.with =
+        probe.with.take().and_then(|clause| (!with.is_empty()).then_some(With { cte_tables, ..clause }));
     *probe.body = body;
     Some(SqlStatement::Query(Box::new(probe)))
 }
 
-async fn planned(state: &SessionState, query: SqlStatement) -> Option<Vec<(String, DataType)>> {
+pub(crate) async fn planned(state: &SessionState, query: SqlStatement) -> Option<Vec<(String, DataType)>> {
     let plan = state.statement_to_plan(Statement::Statement(Box::new(query))).await.ok()?;
     let fields = plan.schema().fields().iter();
     Some(fields.map(|field| (field.name().clone(), types::plain(field.data_type()))).collect())

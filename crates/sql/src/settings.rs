@@ -21,7 +21,13 @@ const SETTINGS: &[(&str, &str, Option<&[&str]>)] = &[
     (TIME_ZONE, "UTC", Some(&[])),
     ("sql.caseSensitive", "false", Some(&["false"])),
     ("sql.storeAssignmentPolicy", "ANSI", Some(&["ANSI"])),
+    (LEVELS, "100", Some(&[])),
+    (ROWS, "1000000", Some(&[])),
 ];
+
+/// The settings whose values are numbers: the most levels and rows of a recursive query, or -1.
+const LEVELS: &str = "sql.cteRecursionLevelLimit";
+const ROWS: &str = "sql.cteRecursionRowLimit";
 
 /// The setting whose value is looked at by [`SessionZone`].
 const TIME_ZONE: &str = "sql.session.timeZone";
@@ -63,6 +69,18 @@ impl SparkSettings {
     }
 }
 
+/// Tells the options of plans what the settings say of them.
+pub(crate) fn pass_on(options: &mut ConfigOptions) {
+    let Some(settings) = options.extensions.get::<SparkSettings>() else { return };
+    // -1 is no limit.
+    let limit = |wanted: &str| {
+        let index = SETTINGS.iter().position(|(name, ..)| *name == wanted)?;
+        settings.values.get(index)?.parse::<usize>().ok()
+    };
+    let (levels, rows) = (limit(LEVELS), limit(ROWS));
+    trefoil_plan::limit_recursion(options, levels, rows);
+}
+
 /// The zone of the session that these options are of.
 pub(crate) fn zone(options: &ConfigOptions) -> SessionZone {
     options.extensions.get::<SparkSettings>().map(|settings| settings.zone.clone()).unwrap_or_default()
@@ -102,6 +120,11 @@ impl ExtensionOptions for SparkSettings {
         let allowed = SETTINGS[index].2.unwrap_or(&["true", "false"]);
         if SETTINGS[index].0 == TIME_ZONE {
             self.zone.set(value).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        }
+        let is_number = [LEVELS, ROWS].contains(&SETTINGS[index].0);
+        if is_number && !value.parse::<i64>().is_ok_and(|number| number == -1 || number > 0) {
+            let help = Some("it can be a number from 1 on, or -1 for no limit".into());
+            return Err(refuse(ErrorKind::InvalidArgument, name, format!("`{value}` is no limit"), help));
         }
         if allowed.is_empty() {
             self.values[index] = value.to_owned();

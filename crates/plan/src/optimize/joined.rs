@@ -20,6 +20,7 @@ use super::estimate::estimate;
 use super::graph::{Condition, Expr, Graph, Id, Semi, SemiFilter, Tables, renumber};
 use super::grouped::{Asked, place, regrouped};
 use super::once::Once;
+use crate::known::{self, Trait};
 use datafusion::common::{NullEquality, Result, internal_err};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -253,8 +254,8 @@ fn rows_of(
 /// Whether a function sees that all rows of a group come twice. Means of them do not, but for digits that sums of floating-point
 /// numbers lose.
 fn counts(aggregate: &AggregateExec) -> bool {
-    aggregate.aggr_expr().iter().any(|function| {
-        let name = function.fun().name();
-        !matches!(name, "min" | "max" | "avg" | "bool_and" | "bool_or") && !function.is_distinct()
-    })
+    aggregate
+        .aggr_expr()
+        .iter()
+        .any(|function| !known::is(function.fun().name(), Trait::Twice) && !function.is_distinct())
 }

@@ -44,6 +44,10 @@ extensions_options! {
         pub share_plans: bool, default = true
         /// Those that differ by a filter on their groups, too.
         pub share_alike: bool, default = true
+        /// Most steps of a recursive query; 0 is no limit.
+        pub recursion_steps: usize, default = 0
+        /// Most rows of one.
+        pub recursion_rows: usize, default = 0
     }
 }
 

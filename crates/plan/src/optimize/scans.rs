@@ -4,6 +4,7 @@ use super::OptimizeOptions;
 use super::groups::{aggregate_of, needs_order};
 use super::replace::replaced;
 use super::running::RunningFilterExec;
+use crate::known::{self, Trait};
 use crate::source::FilteredParquet;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
@@ -98,25 +99,9 @@ fn dealt(plan: &Plan, order: Order, pieces: bool) -> Result<Option<Plan>> {
 /// Whether a function gives the same whatever the order of its rows is, sums of floats aside. Most functions say that they need an
 /// order if they say nothing.
 fn takes_any_order(function: &AggregateFunctionExpr) -> bool {
-    const NAMES: [&str; 14] = [
-        "avg",
-        "count",
-        "stddev",
-        "stddev_pop",
-        "var",
-        "var_pop",
-        "corr",
-        "covar_samp",
-        "covar_pop",
-        "median",
-        "approx_distinct",
-        "bit_and",
-        "bit_or",
-        "bit_xor",
-    ];
     let own = function.fun();
     function.order_bys().is_empty()
-        && (own.inner().order_sensitivity().is_insensitive() || NAMES.contains(&own.name()))
+        && (own.inner().order_sensitivity().is_insensitive() || known::is(own.name(), Trait::AnyOrder))
 }
 
 /// Whether the key is a whole number: rows of a file often have theirs in order, and a worker with rows that follow one another

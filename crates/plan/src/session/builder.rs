@@ -7,6 +7,7 @@ use crate::lambdas::LambdasApart;
 use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
+use crate::recursion;
 use crate::sorting::ParallelSorts;
 use crate::source;
 use crate::stored::InOrder;
@@ -237,6 +238,7 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
         [Arc::new(InOrder), Arc::new(ParallelSorts), Arc::new(RunningWindows), Arc::new(source::PlainFiles)],
     );
     totals::add_to(&mut rules);
+    recursion::add_to(&mut rules);
     let mut logical = Optimizer::new().rules;
     logical.insert(0, Arc::new(ConstantFilters));
     let mut state = SessionStateBuilder::new()

@@ -8,6 +8,7 @@ use super::ordered::Ordered;
 use super::spread::Spread;
 use super::sums::{Ring, Sums};
 use super::wide::WideSum;
+use crate::known::{self, Trait};
 use datafusion::arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, AsArray, Decimal128Builder, Float64Array, Float64Builder,
     Int64Array, Int64Builder, PrimitiveBuilder,
@@ -49,6 +50,9 @@ impl Figure {
     /// The figure of an aggregation by its name and types, if it is one of these.
     pub(super) fn of(name: &str, input: &DataType, output: &DataType) -> Option<Figure> {
         use DataType::{Decimal128, Float64, Int64};
+        if !known::is(name, Trait::Running) {
+            return None;
+        }
         let extreme = |of| Figure::Extreme { largest: name == "max", of };
         Some(match (name, input, output) {
             ("count", _, Int64) => Figure::Count,

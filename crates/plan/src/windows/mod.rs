@@ -40,6 +40,7 @@ use std::sync::Arc;
 use exec::{Column, RunningExec};
 use figures::Figure;
 pub use ordered::Interpolation;
+pub(crate) use quantile::NAME as QUANTILE;
 pub use quantile::quantile_udaf;
 pub use summary::summary_udaf;
 

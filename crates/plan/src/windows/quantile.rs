@@ -25,7 +25,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use std::sync::{Arc, LazyLock};
 
 /// The name of the function, by which the rule for windows knows it.
-pub(super) const NAME: &str = "quantile";
+pub(crate) const NAME: &str = "quantile";
 
 /// `quantile(value, q)`: the exact quantile of numbers, with `q` a literal in 0..=1. A third argument may name an
 /// [`Interpolation`].

@@ -41,7 +41,28 @@ fn from_entries(site: &Site, index: usize) -> Result<DataType> {
     }
 }
 
+/// The value with the entries of its maps in the order of their keys.
+fn in_order(value: &Value) -> Value {
+    match value {
+        Value::Map(entries) => {
+            let mut entries: Vec<(Value, Value)> =
+                entries.iter().map(|(key, value)| (in_order(key), in_order(value))).collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Map(entries)
+        }
+        Value::List(items) => Value::List(items.iter().map(in_order).collect()),
+        Value::Struct(fields) => Value::Struct(fields.iter().map(in_order).collect()),
+        other => other.clone(),
+    }
+}
+
 pub(super) fn add(set: &mut Set) {
+    set.typed(
+        crate::map_keys::SORTED,
+        "any -> ..",
+        |site| Ok(site.argument(0).clone()),
+        |row, _| Ok(in_order(&row[0])),
+    );
     set.typed(
         "map",
         "! any* -> ..",

@@ -21,6 +21,7 @@ mod json_text;
 mod map;
 mod math;
 mod number_format;
+mod number_pattern;
 mod pattern;
 mod plans;
 mod random;

@@ -1,12 +1,12 @@
 //! Numbers as formatted text: `format_number`, `printf`, `to_char`, `to_number`.
 
 use super::Set;
+use super::number_pattern::NumberPattern;
 use crate::condition;
 use crate::value::{Value, cast, decimal, format, types};
 use base64::Engine as _;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
-use trefoil_core::ErrorKind;
 
 pub(super) fn add(set: &mut Set) {
     set.add("format_number", "num any -> str", |row, _| {
@@ -47,7 +47,11 @@ pub(super) fn add(set: &mut Set) {
                     Err(condition::parameter("to_char", format!("`{other}` is not hex, utf-8 or base64")))
                 }
             },
-            number => to_char(number, site.argument(0), row[1].str()).map(Value::Str),
+            number => {
+                let pattern = NumberPattern::read(row[1].str())?;
+                let (n, scale) = exact(number, site.argument(0))?;
+                Ok(pattern.print(n, scale).into())
+            }
         });
     }
     set.typed(
@@ -57,39 +61,13 @@ pub(super) fn add(set: &mut Set) {
             let Some(pattern) = site.literal(1) else {
                 return Err(condition::parameter("to_number", "the format must be a constant"));
             };
-            let digits = |text: &str| text.chars().filter(|c| "09".contains(*c)).count() as u8;
-            let (whole, fraction) = pattern.split_once(['.', 'D', 'd']).unwrap_or((pattern, ""));
-            let scale = digits(fraction);
-            Ok(DataType::Decimal128((digits(whole) + scale).clamp(1, 38), scale as i8))
+            let (digits, scale) = NumberPattern::read(pattern)?.digits();
+            // As many as a DECIMAL has.
+            Ok(DataType::Decimal128(digits.min(38) as u8, scale.min(38) as i8))
         },
         |row, site| {
-            let (text, pattern) = (row[0].str(), row[1].str());
             let DataType::Decimal128(_, scale) = *site.result() else { return Ok(Value::Null) };
-            let wrong = || {
-                condition::error(
-                    ErrorKind::InvalidArgument,
-                    "INVALID_FORMAT.MISMATCH_INPUT",
-                    "42601",
-                    format!("the text '{text}' does not follow the format '{pattern}'."),
-                )
-            };
-            let negative = text.contains('-') || text.trim().starts_with('<');
-            let clean: String = text.chars().filter(|c| c.is_ascii_digit() || *c == '.').collect();
-            let allowed = |c: char| c.is_ascii_digit() || ".,-+$<> ".contains(c);
-            let (whole, fraction) = clean.split_once('.').unwrap_or((&clean, ""));
-            let room = |text: &str| text.chars().filter(|c| "09".contains(*c)).count();
-            let (left, right) = pattern.split_once(['.', 'D', 'd']).unwrap_or((pattern, ""));
-            let fits = whole.len() <= room(left) && fraction.len() <= room(right);
-            if !fits
-                || !text.chars().all(allowed)
-                || clean.is_empty()
-                || text.contains('$') && !pattern.contains(['$', 'L'])
-            {
-                return Err(wrong());
-            }
-            let (n, s) = decimal::parse(&clean).ok_or_else(wrong)?;
-            let n = decimal::scaled(n, s, scale).ok_or_else(wrong)?;
-            Ok(Value::Decimal(if negative { -n } else { n }, scale))
+            NumberPattern::read(row[1].str())?.parse(row[0].str()).map(|n| Value::Decimal(n, scale))
         },
     );
     set.also_try("to_number");
@@ -241,90 +219,17 @@ fn printf(pattern: &str, arguments: &[Value], given: &[DataType]) -> Result<Stri
     Ok(out)
 }
 
-/// Spark's formats of numbers: `9` and `0` digits, `.` or `D`, `,` or `G`, `$` or `L`, `S`, `MI`, `PR`.
-fn to_char(value: &Value, from: &DataType, pattern: &str) -> Result<String> {
-    let upper = pattern.to_uppercase();
-    let (left, right) = upper.split_once(['.', 'D']).unwrap_or((&upper, ""));
-    let digits = |text: &str| text.chars().filter(|c| "09".contains(*c)).count();
-    let scale = digits(right);
-    let Value::Decimal(n, s) = (match value {
-        Value::Decimal(n, s) => Value::Decimal(*n, *s),
-        other => cast::cast(other, from, &DataType::Decimal128(38, 10))?,
-    }) else {
-        return Ok(String::new());
+/// A number as it is printed: without its point, and the digits behind it.
+fn exact(value: &Value, from: &DataType) -> Result<(i128, i8)> {
+    let scale = match from {
+        DataType::Decimal128(_, scale) => *scale,
+        DataType::Float32 => 7,
+        DataType::Float64 => 15,
+        DataType::Utf8 => 18,
+        _ => 0,
     };
-    let n = decimal::scaled(n, s, scale as i8).unwrap_or(n);
-    let text = decimal::text(n.abs(), scale as i8);
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let room = digits(left);
-    let whole = if whole == "0" { "" } else { whole };
-    if whole.len() > room {
-        return Ok(upper.chars().map(|c| if "09".contains(c) { '#' } else { c }).collect());
+    match cast::cast(value, from, &DataType::Decimal128(decimal::MAX, scale))? {
+        Value::Decimal(n, scale) => Ok((n, scale)),
+        _ => Err(condition::parameter("to_char", "the value is no number")),
     }
-    let mut source: Vec<char> = format!("{whole:>room$}").chars().collect();
-    source.reverse();
-    let (mut body, mut started, mut zero) = (String::new(), false, false);
-    let (mut negative_at_end, mut sign_first, mut angle) = (false, false, false);
-    let mut chars = left.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '0' | '9' => {
-                zero |= c == '0';
-                match source.pop() {
-                    Some(' ') if zero || started => body.push('0'),
-                    Some(' ') => body.push(' '),
-                    Some(digit) => {
-                        started = true;
-                        body.push(digit);
-                    }
-                    None => {}
-                }
-            }
-            ',' | 'G' => body.push(if started || zero { ',' } else { ' ' }),
-            '$' | 'L' => body.push('$'),
-            'S' if body.is_empty() => sign_first = true,
-            'M' if chars.next_if_eq(&'I').is_some() => {
-                if body.is_empty() {
-                    sign_first = true
-                } else {
-                    negative_at_end = true
-                }
-            }
-            'P' if chars.next_if_eq(&'R').is_some() => angle = true,
-            'S' => negative_at_end = true,
-            _ => {
-                return Err(condition::parameter(
-                    "to_char",
-                    format!("`{c}` is no part of a format of numbers"),
-                ));
-            }
-        }
-    }
-    if scale > 0 || upper.contains(['.', 'D']) {
-        body.push('.');
-        body.push_str(fraction);
-    }
-    negative_at_end |= right.ends_with('S') || right.ends_with("MI");
-    angle |= right.ends_with("PR");
-    let negative = n < 0;
-    // The sign stands before the first digit or the currency.
-    if angle {
-        let text = body.trim_start().to_owned();
-        return Ok(if negative { format!("<{text}>") } else { text });
-    }
-    if negative_at_end {
-        body.push(if negative {
-            '-'
-        } else if upper.ends_with('S') {
-            '+'
-        } else {
-            ' '
-        });
-    } else if sign_first || negative {
-        let at = body.find(|c| c != ' ').unwrap_or(0);
-        if negative || upper.starts_with('S') {
-            body.insert(at, if negative { '-' } else { '+' });
-        }
-    }
-    Ok(body)
 }

@@ -13,6 +13,11 @@ SALES = "(SELECT * FROM VALUES ('n', DATE'2024-01-05', 1), ('s', DATE'2024-01-09
 NONE = "(SELECT * FROM VALUES (1, 2) AS t(a, b) WHERE a > 5)"
 SHOPS = "(SELECT * FROM VALUES ('n', 'north', 3), ('s', 'south', NULL), ('w', NULL, 7) AS u(shop, name, area))"
 NUMS = "(SELECT * FROM VALUES (1, 10), (2, 20), (3, NULL), (NULL, 40) AS v(k, w))"
+A = "(SELECT * FROM VALUES (1, 10), (2, 20), (NULL, 30) AS a(x, k))"
+B = "(SELECT * FROM VALUES (20, 'b'), (5, 'c'), (NULL, 'd') AS b(k, y))"
+C = "(SELECT * FROM VALUES (5, 'p'), (20, 'q'), (7, 'r') AS c(k, z))"
+ONE = "(SELECT * FROM VALUES (1, 2, 3, 10) AS t(a, b, c, v))"
+MAPS = "(SELECT * FROM VALUES (map('a', 1, 'b', 2), 1), (map('b', 2, 'a', 1), 1), (map('b', 2), 3), (NULL, 3) AS t(m, n))"
 QUERIES = [
     # GROUP BY ALL
     f"SELECT month(day) AS m, sum(sum(x)) OVER (ORDER BY month(day)) AS s FROM {SALES} GROUP BY ALL",
@@ -96,6 +101,41 @@ QUERIES = [
     f"SELECT s.x, u.name FROM {SALES} s JOIN {SHOPS} u ON s.shop = u.shop AND EXISTS (SELECT 1 FROM {NUMS} v WHERE v.k = s.x)",
     f"SELECT k FROM {NUMS} o WHERE EXISTS (SELECT count(*) FROM {NUMS} i WHERE i.k = o.w)",
     f"SELECT k FROM {NUMS} o WHERE w > (SELECT sum(i.w) FROM {NUMS} i WHERE i.k < o.k) OR k IS NULL",
+    # keys of joins
+    f"SELECT a.*, b.* FROM {A} a NATURAL JOIN {B} b",
+    f"SELECT b.*, 0 AS sep, a.* FROM {A} a NATURAL FULL JOIN {B} b",
+    f"SELECT a.*, b.* FROM {A} a LEFT JOIN {B} b USING (k)",
+    f"SELECT * FROM {A} a NATURAL RIGHT JOIN {B} b",
+    f"WITH a AS {A}, b AS {B} SELECT *, k * 2 FROM a NATURAL FULL JOIN b WHERE k > 1",
+    f"SELECT * FROM {B} b LEFT JOIN {A} a USING (k)",
+    f"SELECT k, a.k, b.k, c.k FROM {A} a LEFT JOIN {B} b USING (k) FULL JOIN {C} c USING (k)",
+    f"SELECT * FROM {A} a FULL JOIN {B} b USING (k) FULL JOIN {C} c USING (k)",
+    f"SELECT * FROM {A} a NATURAL FULL JOIN {B} b NATURAL LEFT JOIN {C} c",
+    f"SELECT * FROM {A} a RIGHT JOIN {B} b USING (k) JOIN {C} c USING (k)",
+    f"SELECT * FROM {A} a RIGHT JOIN {B} b USING (k) LEFT JOIN (SELECT y, k AS j FROM {B}) d USING (y)",
+    f"SELECT k, count(*), max(z) FROM {A} a FULL JOIN {B} b USING (k) FULL JOIN {C} c USING (k) GROUP BY k HAVING k > 1",
+    f"SELECT * EXCEPT (y) FROM {A} a FULL JOIN {B} b USING (k), (SELECT 9 AS w) d",
+    f"SELECT * FROM {A} a LEFT SEMI JOIN {B} b USING (k)",
+    f"SELECT k FROM {A} a FULL JOIN {B} b USING (k) WHERE EXISTS (SELECT 1 FROM {C} c WHERE k = 5)",
+    # formats of numbers
+    "SELECT to_char(12, '999PR'), to_char(-12, '999PR'), to_char(12, '999MI'), to_char(-12, '999MI'), to_char(12, 'S999'), to_char(-12, 'S999'), to_char(12, '999S'), to_char(-12, 'MI999'), to_char(12, 'MI999')",
+    "SELECT to_char(-0.5, 'S$99.9'), to_char(78.125, '99.99'), to_char(1234567, '$9,999,999.00'), to_char(-7, '$099.99PR'), to_char(0, '999.'), to_char(0, '9'), to_char(12, '99D'), to_char(-12.5, '99.99MI'), to_char(0, '$.99'), to_char(5, 'S0,000')",
+    "SELECT to_char(1, 'S9PR'), to_char(-1, 'S9PR'), to_char(-1.5D, '99.99'), to_char('12', '999'), to_char(12, '99999MI'), to_char(-12, '99999S'), to_char(12, 'S99999'), to_char(-12, '99999PR'), to_char(-12, 'S9,999')",
+    "SELECT to_number('<123>', '999PR'), to_number('123', '999PR'), to_number('-12', 'S999'), to_number('12-', '999MI'), to_number('+12', 'S999'), to_number('$1,2', '$9,999'), to_number('12-', '99S'), to_number(' 12', '999'), to_number('.5', '9.9'), to_number('5', '9.9')",
+    "SELECT typeof(to_number('$5', '$9,999.99MI')), try_to_number('<5', '9PR'), try_to_number('12', '000'), try_to_number('1-2', '99'), try_to_number('5>', '9PR')",
+    # maps as keys
+    f"SELECT m, count(*), sum(n) FROM {MAPS} GROUP BY m",
+    f"SELECT array(m), count(*), count(DISTINCT m) FROM {MAPS} GROUP BY array(m)",
+    f"SELECT count(DISTINCT m), count(DISTINCT struct(m, n)), count(DISTINCT m, n) FROM {MAPS}",
+    f"SELECT m, n, count(*) FROM {MAPS} GROUP BY GROUPING SETS ((m), (n), (m, n))",
+    # sets within sets
+    f"SELECT a, b, c, sum(v), grouping_id() FROM {ONE} GROUP BY GROUPING SETS (ROLLUP(a, b), c)",
+    f"SELECT a, b, c, sum(v), grouping_id() FROM {ONE} GROUP BY GROUPING SETS (CUBE(a, b), GROUPING SETS ((c), (a, c), ()), b)",
+    f"SELECT a, b, c, sum(v), grouping_id() FROM {ONE} GROUP BY a, CUBE(a, b), GROUPING SETS ((c), ())",
+    f"SELECT a, b, sum(v) FROM {ONE} GROUP BY GROUPING SETS (ROLLUP((a, b), c))",
+    # recursion
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 100) SELECT max(n), count(*) FROM t",
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT n FROM t LIMIT 3",
     # pipes
     "FROM range(5) |> WHERE id > 2 |> SELECT id + 1 AS a",
     f"FROM {SALES} s |> SELECT s.shop, x, sum(x) OVER (PARTITION BY shop ORDER BY day) AS t",

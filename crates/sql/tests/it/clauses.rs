@@ -205,6 +205,32 @@ fn orders() {
 }
 
 #[test]
+fn recursion_ends() {
+    let s = session();
+    const UP: &str = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t";
+    const INVALID: ErrorKind = ErrorKind::InvalidArgument;
+    fails(&s, &format!("{UP}) SELECT count(*) FROM t"), INVALID, "[RECURSION_LEVEL_LIMIT_EXCEEDED]");
+    fails(&s, &format!("{UP} WHERE n < 101) SELECT max(n) FROM t"), INVALID, "SQLSTATE: 42836");
+    gives(&s, &format!("{UP} WHERE n < 100) SELECT max(n) FROM t"), &["100"]);
+    // Each use of a query has steps of its own, and so has each run.
+    gives(&s, &format!("{UP} WHERE n < 99) SELECT count(*) FROM t a JOIN t b ON a.n = b.n"), &["99"]);
+    let twice = s.block_on(s.sql(&format!("{UP} WHERE n < 80) SELECT n FROM t"))).unwrap();
+    for _ in 0..2 {
+        assert_eq!(s.block_on(twice.count()).unwrap(), 80);
+    }
+    let set = |text: &str| gives(&s, &format!("SET {}", text.replace('|', " = ")), &[text]);
+    set("spark.sql.cteRecursionLevelLimit|5");
+    fails(&s, &format!("{UP}) SELECT count(*) FROM t"), INVALID, "has made 5 levels");
+    set("spark.sql.cteRecursionLevelLimit|-1");
+    gives(&s, &format!("{UP} WHERE n < 1000) SELECT max(n) FROM t"), &["1000"]);
+    set("spark.sql.cteRecursionRowLimit|10");
+    gives(&s, &format!("{UP} WHERE n < 9) SELECT max(n) FROM t"), &["9"]);
+    fails(&s, &format!("{UP} WHERE n < 10) SELECT max(n) FROM t"), INVALID, "[RECURSION_ROW_LIMIT_EXCEEDED]");
+    gives(&s, &format!("{UP}) SELECT count(*) FROM (SELECT n FROM t LIMIT 4)"), &["4"]);
+    fails(&s, "SET spark.sql.cteRecursionRowLimit = many", INVALID, "`many` is no limit");
+}
+
+#[test]
 fn conditions() {
     let s = session();
     for (query, kind, part) in [
@@ -217,6 +243,15 @@ fn conditions() {
         ("SELECT id, count(*) FROM range(2)", ErrorKind::InvalidArgument, "[MISSING_AGGREGATION]"),
         ("SELECT 127Y + 1Y", ErrorKind::InvalidArgument, "[BINARY_ARITHMETIC_OVERFLOW]"),
         ("SELECT CAST(1 AS DATE)", ErrorKind::TypeMismatch, "CAST_WITH_FUNC_SUGGESTION"),
+        ("SELECT to_char(1, '')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.EMPTY]"),
+        ("SELECT to_char(1, 'S')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.WRONG_NUM_DIGIT]"),
+        ("SELECT to_char(1, '9$')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.CUR_MUST_BEFORE_DIGIT]"),
+        ("SELECT to_char(1, '.$9')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.CUR_MUST_BEFORE_DEC]"),
+        ("SELECT to_char(1, '9,,9')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.CONT_THOUSANDS_SEPS]"),
+        ("SELECT to_char(1, '.9,9')", ErrorKind::InvalidArgument, "THOUSANDS_SEPS_MUST_BEFORE_DEC]"),
+        ("SELECT to_number('1', 'S9S')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.WRONG_NUM_TOKEN]"),
+        ("SELECT to_number('1', 'PR9')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.UNEXPECTED_TOKEN]"),
+        ("SELECT to_number('12', '000')", ErrorKind::InvalidArgument, "[INVALID_FORMAT.MISMATCH_INPUT]"),
     ] {
         fails(&s, query, kind, part);
         fails(&s, query, kind, "SQLSTATE: ");
