@@ -41,8 +41,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod aggregates;
+mod alter;
 mod clauses;
 mod condition;
+mod databases;
+mod describe;
 mod dialect;
 mod extend;
 mod functions;
@@ -54,6 +57,7 @@ mod inline;
 mod install;
 mod interval;
 mod lateral;
+mod lengths;
 mod map_keys;
 mod named_windows;
 mod names;

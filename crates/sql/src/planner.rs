@@ -4,7 +4,7 @@ use crate::functions::{self, call};
 use crate::rewrite::MARK;
 use crate::value::{cast, datetime, decimal, types};
 use crate::zone::{self, SessionZone};
-use crate::{condition, interval};
+use crate::{condition, interval, lengths};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, DFSchema, ScalarValue};
@@ -349,9 +349,23 @@ pub(crate) fn named(name: &str, mut arguments: Vec<Expr>, schema: &DFSchema) -> 
                 Some(Box::new(otherwise)),
             )))
         }
+        "#in" if !arguments.is_empty() => {
+            let value = arguments.remove(0);
+            let filled = |item: Expr| match lengths::alike(&value, &item, schema)? {
+                Some((_, filled)) => Ok(filled),
+                None => Ok(item),
+            };
+            let list = arguments.into_iter().map(filled).collect::<Result<Vec<_>>>()?;
+            Ok(value.in_list(list, false))
+        }
         "case" => case(None, arguments, schema),
         "case_of" if !arguments.is_empty() => {
             let operand = arguments.remove(0);
+            for when in arguments.chunks_exact_mut(2) {
+                if let Some((_, filled)) = lengths::alike(&operand, &when[0], schema)? {
+                    when[0] = filled;
+                }
+            }
             case(Some(operand), arguments, schema)
         }
         "now" | "current_timestamp" | "localtimestamp" if arguments.is_empty() => Ok(now()),
@@ -704,6 +718,9 @@ fn comparison(
         Op::GtEq => Operator::GtEq,
         _ => Operator::IsNotDistinctFrom,
     };
+    if let Some((left, right)) = lengths::alike(&left, &right, schema)? {
+        return Ok(Some(native(left, operator, right)));
+    }
     let texts = matches!(a, DataType::Utf8) != matches!(b, DataType::Utf8);
     let has_null = matches!(a, DataType::Null) || matches!(b, DataType::Null);
     if texts && !has_null {
@@ -747,6 +764,9 @@ pub(crate) struct SparkTypes {
 
 impl TypePlanner for SparkTypes {
     fn plan_type_field(&self, sql_type: &ast::DataType) -> Result<Option<FieldRef>> {
+        if let Some(length) = lengths::declared(sql_type)? {
+            return Ok(Some(Arc::new(length.field(""))));
+        }
         let found = data_type(sql_type).map(|found| match self.zone.label() {
             Some(zone) if !without_zone(sql_type) => zone::of_session(&found, &zone),
             _ => found,

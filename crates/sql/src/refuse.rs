@@ -7,9 +7,9 @@
 use crate::outside;
 use datafusion::sql::parser::{CopyToSource, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, GroupByWithModifier, LimitClause,
-    PipeOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier, Statement as SqlStatement,
-    TableFactor, TableVersion, UnaryOperator, Value, Visit, Visitor,
+    ColumnDef, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, GroupByWithModifier,
+    LimitClause, PipeOperator, Query, Select, SelectItem, SetExpr, SetOperator, SetQuantifier,
+    Statement as SqlStatement, TableFactor, TableVersion, UnaryOperator, Value, Visit, Visitor,
 };
 use std::ops::ControlFlow;
 use trefoil_core::{Error, ErrorKind, Result};
@@ -19,6 +19,9 @@ use trefoil_core::{Error, ErrorKind, Result};
 pub(crate) fn check(statement: &Statement, spark: bool) -> Result<()> {
     let mut ignored = Ignored { spark };
     let refused = match statement {
+        Statement::Statement(statement) if spark && has_lengths_beside_rows(statement) => {
+            Some(("CHAR or VARCHAR beside AS query".into(), "create the table, and insert the rows"))
+        }
         Statement::Statement(statement) => statement.visit(&mut ignored).break_value(),
         Statement::CopyTo(copy) => match &copy.source {
             CopyToSource::Query(query) => query.visit(&mut ignored).break_value(),
@@ -34,6 +37,13 @@ pub(crate) fn check(statement: &Statement, spark: bool) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// `CREATE TABLE t (a CHAR(2)) AS SELECT ..`: the rows would be cast and not checked.
+fn has_lengths_beside_rows(statement: &SqlStatement) -> bool {
+    let SqlStatement::CreateTable(table) = statement else { return false };
+    let sized = |column: &ColumnDef| crate::lengths::declared(&column.data_type).is_ok_and(|l| l.is_some());
+    table.query.is_some() && table.columns.iter().any(sized)
 }
 
 /// A clause and what to write instead.

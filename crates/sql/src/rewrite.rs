@@ -455,6 +455,14 @@ fn convert(expr: Expr) -> Expr {
         }
         Expr::Array(array) => mark("array", array.elem),
         Expr::Struct { values, fields } if fields.is_empty() => structure(values),
+        // The texts beside a column of CHAR are filled up.
+        Expr::InList { expr, list, negated }
+            if matches!(*expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+                && list.iter().any(is_text) =>
+        {
+            let arguments = std::iter::once(*expr).chain(list).collect();
+            not_if(negated, mark("#in", arguments))
+        }
         Expr::Between { expr, negated, low, high } => {
             let both = Expr::BinaryOp {
                 left: Box::new(compare(expr.clone(), BinaryOperator::GtEq, low)),
@@ -495,6 +503,10 @@ fn structure(values: Vec<Expr>) -> Expr {
         fields.extend([text(&name), value]);
     }
     mark("named_struct", fields)
+}
+
+fn is_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_), .. }))
 }
 
 fn compare(left: Box<Expr>, op: BinaryOperator, right: Box<Expr>) -> Expr {

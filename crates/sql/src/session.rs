@@ -5,8 +5,8 @@ use crate::extend::{self, Aggregate, AsyncScalarFn, ScalarFn, SqlArgument, SqlRe
 use crate::hints::Hints;
 use crate::parameters::Parameters;
 use crate::{
-    aggregates, condition, hints, inline, install, place, planner, refuse, repair, rewrite,
-    sample, sets, settings, stars, statements, tokens, travel, using, variables,
+    aggregates, condition, databases, hints, inline, install, lengths, place, planner, refuse, repair,
+    rewrite, sample, sets, settings, stars, statements, tokens, travel, using, variables,
 };
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::Schema;
@@ -288,7 +288,7 @@ pub(crate) async fn query(
     text: &str,
     parameters: &Parameters,
 ) -> Result<DataFrame> {
-    let tokens = parameters.fill(tokens)?;
+    let tokens = databases::catalog_names(parameters.fill(tokens)?);
     // On the heap: statements run statements, and each has a large future.
     if let Some(done) = Box::pin(statements::run(session, &tokens)).await {
         return done;
@@ -476,6 +476,7 @@ async fn run(session: &Session, mut statement: Statement) -> PlanResult<Done> {
         LogicalPlan::Ddl(_) | LogicalPlan::Statement(_) => context.execute_logical_plan(plan).await?,
         // With the state that planned it: each copy of a state copies the names of all functions.
         plan => {
+            let plan = if session.dialect() == Dialect::Spark { lengths::checked(plan)? } else { plan };
             hints.apply(state.config_mut().options_mut());
             datafusion::dataframe::DataFrame::new(state, plan)
         }

@@ -3,14 +3,15 @@
 //! They are recognised by their first words. What a session remembers for them is [`SparkState`], an
 //! extension of its configuration.
 
+use crate::databases::{self, TableName};
 use crate::parameters::Parameters;
 use crate::tables::{self, FileTable};
-use crate::value::{self, types};
+use crate::value;
 use crate::variables::{self, Variable};
-use crate::{aggregates, functions, install, session, zone};
+use crate::{aggregates, alter, describe, functions, install, session, zone};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
+use datafusion::common::TableReference;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,12 +27,18 @@ pub(crate) struct SqlFunction {
     body: Vec<Token>,
 }
 
+/// Where the catalog has a cached table, and what it stands for.
+type Cached = (TableReference, Arc<dyn TableProvider>);
+
 /// What a session remembers.
 #[derive(Default)]
 pub(crate) struct SparkState {
     pub(crate) variables: Mutex<BTreeMap<String, Variable>>,
     functions: Mutex<BTreeMap<String, SqlFunction>>,
-    cached: Mutex<BTreeMap<String, Arc<dyn TableProvider>>>,
+    /// By their names.
+    cached: Mutex<BTreeMap<String, Cached>>,
+    /// Comments of databases.
+    pub(crate) comments: Mutex<BTreeMap<String, String>>,
     pub(crate) file_tables: Mutex<BTreeMap<String, FileTable>>,
 }
 
@@ -166,23 +173,21 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
     let first = words.name(0)?;
     Some(match first.as_str() {
         "show" if words.is(1, "functions") => show_functions(session, &words),
-        "show" if words.is(1, "databases") || words.is(1, "schemas") => {
-            table(session, vec![("namespace", texts(vec!["default".into()]))])
+        "show" if words.is(1, "databases") || words.is(1, "schemas") => databases::show(session, &words),
+        "create" if words.is(1, "database") || words.is(1, "schema") => databases::create(session, &words),
+        "drop" if words.is(1, "database") || words.is(1, "schema") => databases::drop(session, &words).await,
+        "use" => databases::set_current(session, &words),
+        "describe" | "desc" if words.is(1, "database") || words.is(1, "schema") => {
+            databases::describe(session, &words)
         }
         "show" if words.is(1, "tables") || words.is(1, "views") => show_tables(session, &words),
-        "show" if words.is(1, "columns") => match words.name(3) {
+        "show" if words.is(1, "columns") => match TableName::all(&words, 3) {
             Some(name) => columns_of(session, &name).await,
             None => Err(wrong("SHOW COLUMNS IN table")),
         },
         "describe" | "desc" if words.is(1, "function") => describe_function(session, &words),
-        "describe" | "desc" if !words.is(1, "query") && !words.is(1, "select") => {
-            let skip = 1 + usize::from(words.is(1, "table"));
-            let skip = skip + usize::from(words.is(skip, "extended") || words.is(skip, "formatted"));
-            match words.name(skip) {
-                Some(name) if words.len() == skip + 1 => describe(session, &name).await,
-                _ => return None,
-            }
-        }
+        "describe" | "desc" => return describe::run(session, &words).await,
+        "alter" => return alter::run(session, &words).await,
         "cache" => cache(session, &words).await,
         "uncache" => uncache(session, &words),
         "clear" if words.is(1, "cache") => {
@@ -237,10 +242,10 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
 
 /// `TRUNCATE TABLE t` leaves the table without rows.
 async fn truncate(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
-    let Some(name) = words.name(2).filter(|_| words.len() == 3) else {
+    let Some(name) = TableName::all(words, 2) else {
         return Err(wrong("TRUNCATE TABLE name"));
     };
-    let name = format!("`{}`", name.replace('`', "``"));
+    let name = name.quoted();
     let text = format!("INSERT OVERWRITE TABLE {name} SELECT * FROM {name} WHERE false");
     // Carried out by now.
     let _done = Box::pin(session::text(session, &text, &Parameters::new())).await?;
@@ -337,14 +342,14 @@ pub(crate) fn nothing(session: &Session) -> Result<DataFrame> {
 }
 
 /// `*` for any text, `|` between patterns, in any case.
-fn matches(pattern: Option<&str>, name: &str) -> bool {
+pub(crate) fn matches(pattern: Option<&str>, name: &str) -> bool {
     let Some(pattern) = pattern else { return true };
     let translated: Vec<String> =
         pattern.split('|').map(|p| regex::escape(p.trim()).replace("\\*", ".*").replace('%', ".*")).collect();
     regex::Regex::new(&format!("(?i)^({})$", translated.join("|"))).is_ok_and(|regex| regex.is_match(name))
 }
 
-fn pattern<'a>(words: &Words<'a>) -> Option<&'a str> {
+pub(crate) fn pattern<'a>(words: &Words<'a>) -> Option<&'a str> {
     (2..words.len()).find_map(|index| words.text(index))
 }
 
@@ -360,9 +365,13 @@ fn show_functions(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
 }
 
 fn show_tables(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
-    let names: Vec<String> =
-        session.tables().into_iter().filter(|name| matches(pattern(words), name)).collect();
-    let spaces = vec!["default".to_owned(); names.len()];
+    let database = match words.is(2, "in") || words.is(2, "from") {
+        true => words.name(3).ok_or_else(|| wrong("SHOW TABLES IN database"))?,
+        false => session.database(),
+    };
+    let mut names = databases::tables_of(session, &database)?;
+    names.retain(|name| matches(pattern(words), name));
+    let spaces = vec![database; names.len()];
     let temporary: ArrayRef = Arc::new(BooleanArray::from(vec![false; names.len()]));
     table(
         session,
@@ -370,32 +379,17 @@ fn show_tables(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
     )
 }
 
-async fn find(session: &Session, name: &str) -> Result<DataFrame> {
-    let known = session.tables();
-    let spelled = known.iter().find(|known| known.as_str() == name);
-    let spelled = spelled.or_else(|| known.iter().find(|known| known.eq_ignore_ascii_case(name)));
-    session.table(spelled.map_or(name, String::as_str)).await
+pub(crate) async fn find(session: &Session, name: &TableName) -> Result<DataFrame> {
+    let (database, table) = (name.database(session), name.table.as_str());
+    let known = databases::tables_of(session, &database)?;
+    let spelled = known.iter().find(|known| known.as_str() == table);
+    let spelled = spelled.or_else(|| known.iter().find(|known| known.eq_ignore_ascii_case(table)));
+    session.table_in(&database, spelled.map_or(table, String::as_str)).await
 }
 
-async fn columns_of(session: &Session, name: &str) -> Result<DataFrame> {
+async fn columns_of(session: &Session, name: &TableName) -> Result<DataFrame> {
     let frame = find(session, name).await?;
     table(session, vec![("col_name", texts(frame.columns()))])
-}
-
-async fn describe(session: &Session, name: &str) -> Result<DataFrame> {
-    let frame = find(session, name).await?;
-    let schema = frame.schema();
-    let zoned = install::zone(session).label().is_some();
-    let kind = |data_type: &DataType| match data_type {
-        DataType::Timestamp(_, None) if zoned => "timestamp_ntz".to_owned(),
-        other => types::name(other),
-    };
-    let kinds = schema.fields().iter().map(|field| kind(field.data_type())).collect();
-    let comments: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; schema.fields().len()]));
-    table(
-        session,
-        vec![("col_name", texts(frame.columns())), ("data_type", texts(kinds)), ("comment", comments)],
-    )
 }
 
 fn describe_function(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
@@ -422,30 +416,31 @@ async fn cache(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
         return Err(Error::new(ErrorKind::Unsupported, "sql", "CACHE LAZY TABLE is not supported")
             .with_help("write CACHE TABLE, which reads the table at once"));
     }
-    let name = words.name(at + 1).ok_or_else(|| wrong("CACHE TABLE name"))?;
-    if words.len() > at + 2 {
-        let from = at + 2 + usize::from(words.is(at + 2, "as"));
+    let (name, end) = TableName::read(words, at + 1).ok_or_else(|| wrong("CACHE TABLE name"))?;
+    let (database, key) = (name.database(session), name.key(session));
+    if words.len() > end {
+        let from = end + usize::from(words.is(end, "as"));
         if words.is(from, "options") {
             return Err(Error::new(ErrorKind::Unsupported, "sql", "OPTIONS of CACHE TABLE is not supported"));
         }
         let frame = Box::pin(session::query(session, words.rest(from), "", &Parameters::new())).await?;
-        session.register(&name, &frame.persist().await?)?;
+        session.register_in(&database, &name.table, &frame.persist().await?)?;
         return nothing(session);
     }
     let frame = find(session, &name).await?;
-    let reference = datafusion::common::TableReference::bare(name.as_str());
-    let provider = session.context().table_provider(reference).await.map_err(|e| session.error(e, "sql"))?;
+    let reference = name.reference(session);
+    let provider = session.context().table_provider(reference.clone()).await;
+    let provider = provider.map_err(|error| session.error(error, "sql"))?;
     let stored = frame.persist().await?;
-    lock(&state(session).cached).entry(name.clone()).or_insert(provider);
-    session.register(&name, &stored)?;
+    lock(&state(session).cached).entry(key).or_insert((reference, provider));
+    session.register_in(&database, &name.table, &stored)?;
     nothing(session)
 }
 
 /// Puts the table back that a cached one stands for.
-fn restore(session: &Session, name: &str) -> Result<bool> {
-    let Some(provider) = lock(&state(session).cached).remove(name) else { return Ok(false) };
+pub(crate) fn restore(session: &Session, name: &str) -> Result<bool> {
+    let Some((reference, provider)) = lock(&state(session).cached).remove(name) else { return Ok(false) };
     let error = |e| session.error(e, "sql");
-    let reference = datafusion::common::TableReference::bare(name);
     session.context().deregister_table(reference.clone()).map_err(error)?;
     session.context().register_table(reference, provider).map_err(error)?;
     Ok(true)
@@ -453,7 +448,9 @@ fn restore(session: &Session, name: &str) -> Result<bool> {
 
 fn uncache(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
     let exists = words.are(2, &["if", "exists"]);
-    let name = words.name(if exists { 4 } else { 2 }).ok_or_else(|| wrong("UNCACHE TABLE name"))?;
+    let name =
+        TableName::all(words, if exists { 4 } else { 2 }).ok_or_else(|| wrong("UNCACHE TABLE name"))?;
+    let name = name.key(session);
     if !restore(session, &name)? && !exists {
         let known: Vec<String> = lock(&state(session).cached).keys().cloned().collect();
         return Err(missing("cached table", &name, known));

@@ -5,6 +5,8 @@
 //! below `spark.sql.warehouse.dir`, and goes with the table. Both may be in an object store. Rows for a
 //! `CREATE EXTERNAL TABLE`, which DataFusion keeps, are written in the same way.
 
+use crate::databases::TableName;
+use crate::lengths::{Length, WRITTEN};
 use crate::parameters::Parameters;
 use crate::session;
 use crate::settings::SparkSettings;
@@ -12,10 +14,11 @@ use crate::statements::{Words, lock, missing, nothing, spaced, state, table, tex
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::{Column, ScalarValue, TableReference};
+use datafusion::common::metadata::FieldMetadata;
+use datafusion::common::{Column, ScalarValue};
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::listing::ListingTable;
-use datafusion::logical_expr::{Expr, cast, lit};
+use datafusion::logical_expr::{Expr, TableType, cast, lit};
 use datafusion::sql::sqlparser::tokenizer::Token;
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -91,8 +94,7 @@ pub(crate) async fn create(session: &Session, words: &Words<'_>) -> Option<Resul
     }
     let if_not_exists = words.are(at + 1, &["if", "not", "exists"]);
     let name_at = at + if if_not_exists { 4 } else { 1 };
-    let name = words.name(name_at)?;
-    let mut after = name_at + 1;
+    let (name, mut after) = TableName::read(words, name_at)?;
     let columns = matches!(words.token(after), Some(Token::LParen)).then_some(after);
     if columns.is_some() {
         after = words.close(after)? + 1;
@@ -102,7 +104,7 @@ pub(crate) async fn create(session: &Session, words: &Words<'_>) -> Option<Resul
     }
     Some(
         async {
-            let exists = session.tables().contains(&name);
+            let exists = name.exists(session)?;
             if exists && if_not_exists {
                 return nothing(session);
             }
@@ -111,7 +113,8 @@ pub(crate) async fn create(session: &Session, words: &Words<'_>) -> Option<Resul
                     ErrorKind::AlreadyExists,
                     "sql",
                     format!(
-                        "[TABLE_OR_VIEW_ALREADY_EXISTS] there is a table `{name}` already SQLSTATE: 42P07"
+                        "[TABLE_OR_VIEW_ALREADY_EXISTS] there is a table {} already SQLSTATE: 42P07",
+                        name.quoted()
                     ),
                 )
                 .with_help("drop it first, or write CREATE OR REPLACE TABLE"));
@@ -171,7 +174,7 @@ fn clauses(words: &Words<'_>, mut at: usize) -> Result<Clauses> {
 async fn make(
     session: &Session,
     words: &Words<'_>,
-    name: &str,
+    name: &TableName,
     columns: Option<usize>,
     clauses: Clauses,
     replace: bool,
@@ -186,7 +189,7 @@ async fn make(
             None if location.contains("://") => PathBuf::from(location),
             None => absolute(PathBuf::from(location))?,
         },
-        None => match warehouse(session).join(name) {
+        None => match warehouse(session, &name.database(session)).join(&name.table) {
             path if path.to_string_lossy().contains("://") => path,
             path => absolute(path)?,
         },
@@ -242,35 +245,67 @@ async fn make(
         session.remove_directory(&table.path).await?;
     }
     register(session, name, &table).await?;
-    lock(&state(session).file_tables).insert(name.to_owned(), table);
+    lock(&state(session).file_tables).insert(name.key(session), table);
     nothing(session)
 }
 
 /// The types of `(a INT, b STRING)`.
 async fn declared(session: &Session, words: &Words<'_>, open: usize) -> Result<SchemaRef> {
+    let close = words.close(open).ok_or_else(|| wrong("(column type, ..)"))?;
+    columns(session, words, open + 1, close).await
+}
+
+/// The types of `a INT, b STRING`.
+///
+/// # Errors
+/// For another form, and types that are not known.
+pub(crate) async fn columns(
+    session: &Session,
+    words: &Words<'_>,
+    from: usize,
+    to: usize,
+) -> Result<SchemaRef> {
     let form = || wrong("(column type, ..)");
-    let close = words.close(open).ok_or_else(form)?;
     let mut tokens = vec![Token::make_keyword("SELECT")];
-    for (index, (from, to)) in outside_of_types(words, words.parts(open + 1, close)).into_iter().enumerate() {
+    let mut lengths = Vec::new();
+    for (index, (from, to)) in outside_of_types(words, words.parts(from, to)).into_iter().enumerate() {
         let name = words.name(from).ok_or_else(form)?;
         let end = (from + 1..to).find(|at| words.is(*at, "comment") || words.are(*at, &["not", "null"]));
         if end.is_some_and(|at| words.is(at, "not")) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "sql",
-                "NOT NULL of a table of files is not supported",
+                "NOT NULL of these columns is not supported",
             ));
         }
         if index > 0 {
             tokens.push(Token::Comma);
         }
+        lengths.push(length(words, from + 1));
         tokens.extend([Token::make_keyword("CAST"), Token::LParen, Token::make_keyword("NULL")]);
         tokens.push(Token::make_keyword("AS"));
         tokens.extend(words.slice(from + 1, end.unwrap_or(to)));
         tokens.extend([Token::RParen, Token::make_keyword("AS"), Token::make_word(&name, Some('`'))]);
     }
     let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await?;
-    Ok(frame.schema())
+    let schema = frame.schema();
+    let fields = schema.fields().iter().zip(lengths).map(|(field, length)| match length {
+        Some(length) => length.field(field.name()),
+        None => field.as_ref().clone(),
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+/// The length of `CHAR(n)` or `VARCHAR(n)` at a word.
+fn length(words: &Words<'_>, at: usize) -> Option<Length> {
+    let fills = words.is(at, "char") || words.is(at, "character");
+    let named = fills || words.is(at, "varchar");
+    match (words.token(at + 1), words.token(at + 2)) {
+        (Some(Token::LParen), Some(Token::Number(most, _))) if named => {
+            Some(Length::new(most.parse().ok()?, fills))
+        }
+        _ => None,
+    }
 }
 
 /// The parts of a list, where commas within `struct<a: int, b: int>` part nothing.
@@ -298,14 +333,17 @@ fn outside_of_types(words: &Words<'_>, parts: Vec<(usize, usize)>) -> Vec<(usize
 pub(crate) fn delta_path(session: &Session, name: &str) -> Option<String> {
     let state = state(session);
     let tables = lock(&state.file_tables);
-    let table = tables.get(name).or_else(|| tables.get(&name.to_lowercase()))?;
+    let key = |name: &str| TableName::bare(name).key(session);
+    let table = tables.get(&key(name)).or_else(|| tables.get(&key(&name.to_lowercase())))?;
     (table.format == Format::Delta).then(|| table.path.to_string_lossy().into_owned())
 }
 
-fn warehouse(session: &Session) -> PathBuf {
+/// Where the tables of a database are that have no LOCATION.
+fn warehouse(session: &Session, database: &str) -> PathBuf {
     let state = session.context().state();
     let settings = state.config().options().extensions.get::<SparkSettings>();
-    PathBuf::from(settings.map_or("spark-warehouse", |settings| settings.warehouse()))
+    let path = PathBuf::from(settings.map_or("spark-warehouse", |settings| settings.warehouse()));
+    if database == "default" { path } else { path.join(format!("{database}.db")) }
 }
 
 async fn read(
@@ -351,7 +389,7 @@ async fn write(table: &FileTable, frame: &DataFrame, mode: WriteMode) -> Result<
 }
 
 /// Lists the files, and makes them visible under the name with the columns as they were declared.
-async fn register(session: &Session, name: &str, table: &FileTable) -> Result<()> {
+async fn register(session: &Session, name: &TableName, table: &FileTable) -> Result<()> {
     let frame = match read(session, table.format, &table.path, Some(table)).await {
         Ok(frame) => {
             let have = frame.columns();
@@ -360,9 +398,14 @@ async fn register(session: &Session, name: &str, table: &FileTable) -> Result<()
                     true => Expr::Column(Column::from_name(field.name())),
                     false => lit(ScalarValue::Null),
                 };
-                cast(value, field.data_type().clone()).alias(field.name())
+                let value = cast(value, field.data_type().clone());
+                let Some(length) = Length::of(field) else { return Ok(value.alias(field.name())) };
+                let metadata = FieldMetadata::from(field.metadata());
+                Ok(length.read(value)?.alias_with_metadata(field.name(), Some(metadata)))
             });
-            let inner = frame.inner().clone().select(columns.collect::<Vec<_>>());
+            let columns = columns.collect::<datafusion::error::Result<Vec<_>>>();
+            let columns = columns.map_err(|error| session.error(error, "sql"))?;
+            let inner = frame.inner().clone().select(columns);
             DataFrame::new(session.clone(), inner.map_err(|error| session.error(error, "sql"))?)
         }
         // Nothing has been written yet.
@@ -371,7 +414,7 @@ async fn register(session: &Session, name: &str, table: &FileTable) -> Result<()
         }
         Err(error) => return Err(error),
     };
-    session.register(name, &frame)
+    session.register_in(&name.database(session), &name.table, &frame)
 }
 
 /// `INSERT [INTO | OVERWRITE] [TABLE] name [PARTITION (..)] [(columns)] query`; none for a table of another kind.
@@ -379,8 +422,8 @@ pub(crate) async fn insert(session: &Session, words: &Words<'_>) -> Option<Resul
     let overwrite = words.is(1, "overwrite");
     let mut at = 1 + usize::from(overwrite || words.is(1, "into"));
     at += usize::from(words.is(at, "table"));
-    let name = words.name(at)?;
-    let known = lock(&state(session).file_tables).get(&name).cloned();
+    let (name, at) = TableName::read(words, at)?;
+    let known = lock(&state(session).file_tables).get(&name.key(session)).cloned();
     let table = match known {
         Some(table) => table,
         None => match external(session, &name).await? {
@@ -388,12 +431,13 @@ pub(crate) async fn insert(session: &Session, words: &Words<'_>) -> Option<Resul
             Err(error) => return Some(Err(error)),
         },
     };
-    Some(rows(session, words, &name, &table, at + 1, overwrite).await)
+    Some(rows(session, words, &name, &table, at, overwrite).await)
 }
 
 /// A table of `CREATE EXTERNAL TABLE`; none for one that is no directory of files.
-async fn external(session: &Session, name: &str) -> Option<Result<FileTable>> {
-    let provider = session.context().table_provider(TableReference::bare(name)).await.ok()?;
+async fn external(session: &Session, name: &TableName) -> Option<Result<FileTable>> {
+    let provider = session.context().table_provider(name.reference(session)).await.ok()?;
+    let name = &name.table;
     let listing = provider.downcast_ref::<ListingTable>()?;
     let unsupported = |message: String| Error::new(ErrorKind::Unsupported, "INSERT", message);
     let [url] = listing.table_paths().as_slice() else {
@@ -465,7 +509,7 @@ fn given(words: &Words<'_>, at: usize, table: &FileTable) -> Result<(Given, usiz
 async fn rows(
     session: &Session,
     words: &Words<'_>,
-    name: &str,
+    name: &TableName,
     table: &FileTable,
     at: usize,
     overwrite: bool,
@@ -519,11 +563,20 @@ async fn rows(
         if index > 0 {
             tokens.push(Token::Comma);
         }
+        let length = Length::of(field);
+        if length.is_some() {
+            tokens.extend([Token::make_word(WRITTEN, Some('`')), Token::LParen]);
+        }
         tokens.extend([Token::make_keyword("CAST"), Token::LParen]);
         tokens.extend(value);
         tokens.push(Token::make_keyword("AS"));
         tokens.extend(type_tokens(field.data_type())?);
-        tokens.extend([Token::RParen, Token::make_keyword("AS"), Token::make_word(field.name(), Some('`'))]);
+        tokens.push(Token::RParen);
+        if let Some((most, fills)) = length.map(Length::arguments) {
+            tokens.extend([Token::Comma, Token::Number(most.to_string(), false), Token::Comma]);
+            tokens.extend([Token::make_keyword(if fills { "true" } else { "false" }), Token::RParen]);
+        }
+        tokens.extend([Token::make_keyword("AS"), Token::make_word(field.name(), Some('`'))]);
     }
     tokens.extend([Token::make_keyword("FROM"), Token::make_word(SOURCE, Some('`'))]);
     let frame = Box::pin(session::query(session, spaced(tokens), "", &Parameters::new())).await;
@@ -571,7 +624,7 @@ fn renamed(session: &Session, query: &DataFrame, width: usize) -> Result<DataFra
     Ok(DataFrame::new(session.clone(), inner))
 }
 
-fn type_tokens(data_type: &DataType) -> Result<Vec<Token>> {
+pub(crate) fn type_tokens(data_type: &DataType) -> Result<Vec<Token>> {
     let name = match data_type {
         // Whatever the zone of the session.
         DataType::Timestamp(_, None) => "timestamp_ntz".to_owned(),
@@ -607,10 +660,15 @@ async fn fixed_directory(session: &Session, table: &FileTable, given: &Given) ->
 /// `DROP TABLE [IF EXISTS] name`; none for a table of another kind.
 pub(crate) async fn drop_table(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
     let at = if words.are(2, &["if", "exists"]) { 4 } else { 2 };
-    let name = words.name(at)?;
-    let table = lock(&state(session).file_tables).remove(&name)?;
+    let name = TableName::all(words, at)?;
+    drop_files(session, &name).await
+}
+
+/// Drops a table of files; none for a table of another kind.
+pub(crate) async fn drop_files(session: &Session, name: &TableName) -> Option<Result<DataFrame>> {
+    let table = lock(&state(session).file_tables).remove(&name.key(session))?;
     let dropped = async {
-        session.deregister(&name)?;
+        session.deregister_in(&name.database(session), &name.table)?;
         if table.managed {
             session.remove_directory(&table.path).await?;
         }
@@ -619,9 +677,67 @@ pub(crate) async fn drop_table(session: &Session, words: &Words<'_>) -> Option<R
     Some(dropped.await)
 }
 
+/// Whether a name is that of a table of files.
+pub(crate) fn is_one(session: &Session, name: &TableName) -> bool {
+    lock(&state(session).file_tables).contains_key(&name.key(session))
+}
+
+/// The columns of a table of files, as they were declared.
+pub(crate) fn schema(session: &Session, name: &TableName) -> Option<SchemaRef> {
+    lock(&state(session).file_tables).get(&name.key(session)).map(|table| Arc::clone(&table.schema))
+}
+
+/// Gives a table of files another name; its files stay where they are.
+///
+/// # Errors
+/// For a table whose directory has its name.
+pub(crate) fn rename(session: &Session, from: &TableName, to: &TableName) -> Result<()> {
+    let state = state(session);
+    let mut tables = lock(&state.file_tables);
+    let Some(table) = tables.remove(&from.key(session)) else { return Ok(()) };
+    if table.managed {
+        tables.insert(from.key(session), table);
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "ALTER",
+            format!("the files of {} are in a directory of its name, which is not moved", from.quoted()),
+        )
+        .with_help("write CREATE TABLE .. AS SELECT and DROP TABLE, or give a table a LOCATION"));
+    }
+    tables.insert(to.key(session), table);
+    Ok(())
+}
+
+/// What `DESCRIBE EXTENDED` says of a table beside its columns.
+///
+/// # Errors
+/// For a table that is not there.
+pub(crate) async fn details(session: &Session, name: &TableName) -> Result<Vec<(&'static str, String)>> {
+    if let Some(table) = lock(&state(session).file_tables).get(&name.key(session)) {
+        let kind = if table.managed { "MANAGED" } else { "EXTERNAL" };
+        let format = format!("{:?}", table.format).to_lowercase();
+        let mut out = vec![("Type", kind.to_owned()), ("Provider", format)];
+        out.push(("Location", table.path.to_string_lossy().into_owned()));
+        if !table.partition_by.is_empty() {
+            out.push(("Partition Columns", table.partition_by.join(", ")));
+        }
+        return Ok(out);
+    }
+    let provider = session.context().table_provider(name.reference(session)).await;
+    let provider = provider.map_err(|error| session.error(error, "DESCRIBE"))?;
+    let kind = match provider.table_type() {
+        TableType::View => "VIEW",
+        _ if provider.downcast_ref::<ListingTable>().is_some() => "EXTERNAL",
+        _ => "MANAGED",
+    };
+    let mut out = vec![("Type", kind.to_owned())];
+    out.extend(provider.get_table_definition().map(|text| ("View Text", text.to_owned())));
+    Ok(out)
+}
+
 /// `SHOW PARTITIONS name`: the directories below the table.
 pub(crate) async fn show_partitions(session: &Session, words: &Words<'_>) -> Result<DataFrame> {
-    let name = words.name(2).ok_or_else(|| wrong("SHOW PARTITIONS name"))?;
+    let name = TableName::all(words, 2).ok_or_else(|| wrong("SHOW PARTITIONS name"))?.key(session);
     let tables = lock(&state(session).file_tables).clone();
     let Some(file_table) = tables.get(&name) else {
         return Err(missing("table of files", &name, tables.keys().cloned().collect()));
@@ -635,10 +751,10 @@ pub(crate) async fn show_partitions(session: &Session, words: &Words<'_>) -> Res
 
 /// `SHOW CREATE TABLE name`, for a table of files.
 pub(crate) fn show_create(session: &Session, words: &Words<'_>) -> Option<Result<DataFrame>> {
-    let name = words.name(3)?;
+    let name = TableName::all(words, 3)?.key(session);
     let file_table = lock(&state(session).file_tables).get(&name).cloned()?;
     let column = |field: &Arc<Field>| {
-        format!("  {} {}", field.name(), crate::value::types::name(field.data_type()).to_uppercase())
+        format!("  {} {}", field.name(), crate::describe::type_name(session, field).to_uppercase())
     };
     let columns: Vec<String> = file_table.schema.fields().iter().map(column).collect();
     let mut text = format!("CREATE TABLE {name} (\n{})\n", columns.join(",\n"));

@@ -22,16 +22,19 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] for an empty name.
     pub fn register(&self, name: &str, frame: &DataFrame) -> Result<()> {
+        self.register_as(name, TableReference::bare(name), frame)
+    }
+
+    pub(super) fn register_as(&self, name: &str, reference: TableReference, frame: &DataFrame) -> Result<()> {
         check_name("register", name)?;
         let provider: Arc<dyn TableProvider> = match frame.stored() {
             Some(table) => Arc::new(table.clone()),
             None => frame.inner().clone().into_view(),
         };
-        let name = TableReference::bare(name);
         // A table and a view of one name would be two entries otherwise.
         let error = |error| self.error(error, "register");
-        self.context().deregister_table(name.clone()).map_err(error)?;
-        self.context().register_table(name, provider).map_err(error)?;
+        self.context().deregister_table(reference.clone()).map_err(error)?;
+        self.context().register_table(reference, provider).map_err(error)?;
         Ok(())
     }
 
@@ -98,10 +101,12 @@ impl Session {
     /// # Errors
     /// [`ErrorKind::UnknownTable`] when there is no table of that name.
     pub fn deregister(&self, name: &str) -> Result<()> {
-        let gone = self
-            .context()
-            .deregister_table(TableReference::bare(name))
-            .map_err(|error| self.error(error, "deregister"))?;
+        self.deregister_as(name, TableReference::bare(name))
+    }
+
+    pub(super) fn deregister_as(&self, name: &str, reference: TableReference) -> Result<()> {
+        let gone =
+            self.context().deregister_table(reference).map_err(|error| self.error(error, "deregister"))?;
         match gone {
             Some(_) => Ok(()),
             None => Err(Error::unknown_table("deregister", name, self.tables())),
@@ -120,6 +125,10 @@ impl Session {
             Some((crate::observe::SCHEMA, table)) => TableReference::partial(crate::observe::SCHEMA, table),
             _ => TableReference::bare(name),
         };
+        self.table_as(name, reference).await
+    }
+
+    pub(super) async fn table_as(&self, name: &str, reference: TableReference) -> Result<DataFrame> {
         let context = self.context().clone();
         let found = self.plan("table", move |_| async move { context.table_provider(reference).await }).await;
         let provider = found.map_err(|error| match error.kind() {
@@ -129,13 +138,9 @@ impl Session {
         self.frame_from_provider("table", name, provider)
     }
 
-    /// The names of all tables and views, sorted.
+    /// The names of all tables and views of the current database, sorted; see [`Session::database`].
     pub fn tables(&self) -> Vec<String> {
-        let catalog = self.context().catalog("datafusion");
-        let schema = catalog.and_then(|catalog| catalog.schema("public"));
-        let mut names = schema.map(|schema| schema.table_names()).unwrap_or_default();
-        names.sort();
-        names
+        self.tables_in(&self.database()).unwrap_or_default()
     }
 
     /// A frame that scans a table provider; a view is taken apart, so that its plan is the frame's.

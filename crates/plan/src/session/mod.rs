@@ -2,6 +2,7 @@
 
 mod builder;
 mod catalog;
+mod databases;
 mod tables;
 
 pub use builder::{Dialect, SessionBuilder};

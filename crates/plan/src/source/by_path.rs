@@ -28,6 +28,11 @@ pub(crate) fn register_file_schemas(context: &SessionContext) -> Result<()> {
     Ok(())
 }
 
+/// Whether a schema of the context is a format of files.
+pub(crate) fn is_format(schema: &str) -> bool {
+    schema == "delta" || Format::ALL.into_iter().any(|format| format.word() == schema)
+}
+
 /// The Delta table at a path.
 #[cfg(feature = "delta")]
 pub(super) async fn delta(

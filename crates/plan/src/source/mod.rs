@@ -15,7 +15,7 @@ mod stores;
 mod tolerant;
 mod trees;
 
-pub(crate) use by_path::{register_file_schemas, register_formats};
+pub(crate) use by_path::{is_format, register_file_schemas, register_formats};
 pub use csv::{CsvOptions, JsonOptions, Malformed};
 pub(crate) use find::Format;
 pub use keys::partition_directory;

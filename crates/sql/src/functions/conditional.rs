@@ -146,8 +146,6 @@ pub(super) fn add(set: &mut Set) {
     set.add("collation", "! any -> str", |_, _| Ok(BINARY.into()));
     for (name, text) in [
         ("current_catalog", "spark_catalog"),
-        ("current_database", "default"),
-        ("current_schema", "default"),
         ("current_timezone", "UTC"),
         ("current_user", "user"),
         ("session_user", "user"),

@@ -10,6 +10,7 @@ mod arithmetic;
 mod array;
 mod cipher;
 mod conditional;
+mod current;
 mod date;
 mod generator;
 mod geometry;
@@ -113,6 +114,7 @@ static SCALARS: LazyLock<Set> = LazyLock::new(|| {
     variant::add(&mut set);
     pattern::add(&mut set);
     conditional::add(&mut set);
+    current::add(&mut set);
     math::add(&mut set);
     string::add(&mut set);
     cipher::add(&mut set);
@@ -172,6 +174,7 @@ pub(crate) fn usage(name: &str) -> String {
         .or_else(|| PLANNED.iter().find(|(planned, _)| *planned == name).map(|(_, spec)| (*spec).to_owned()));
     let Some(spec) = spec else {
         return match name {
+            "current_database" | "current_schema" => format!("{name}() -> str"),
             "add" | "subtract" | "multiply" | "divide" => format!("{name}(any, any)"),
             "rand" | "random" | "randn" => format!("{name}([long]) -> double"),
             "monotonically_increasing_id" => "monotonically_increasing_id() -> long".into(),

@@ -3,14 +3,20 @@
 use super::Set;
 use super::math::{hex, unhex};
 use super::row::Site;
-use crate::condition;
 use crate::value::{Value, cast, format, types};
+use crate::{condition, lengths};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result;
 
 pub(super) fn add(set: &mut Set) {
+    set.add(lengths::WRITTEN, "str int bool -> str", |row, _| {
+        lengths::write(row[0].str(), usize::try_from(row[1].int()).unwrap_or(0), row[2].truth())
+    });
+    set.add(lengths::FILLED, "str int -> str", |row, _| {
+        Ok(lengths::fill(row[0].str(), usize::try_from(row[1].int()).unwrap_or(0)))
+    });
     cases(set);
     pieces(set);
     trims(set);

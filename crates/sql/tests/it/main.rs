@@ -4,6 +4,7 @@
 mod answers;
 mod as_spark;
 mod clauses;
+mod databases;
 mod errors;
 mod examples;
 mod files;
