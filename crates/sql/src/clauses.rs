@@ -5,7 +5,7 @@
 //! in `IN`, and the pipe operators `SET`, `DROP`, `TABLESAMPLE`, `PIVOT`, `UNPIVOT`.
 
 use crate::dialect::TrefoilDialect;
-use crate::{group_all, group_sets, named_windows, names, rewrite};
+use crate::{group_all, group_sets, membership, named_windows, names, rewrite};
 use datafusion::sql::sqlparser::ast::*;
 use datafusion::sql::sqlparser::parser::Parser;
 use std::ops::ControlFlow;
@@ -51,6 +51,7 @@ impl VisitorMut for Clauses<'_> {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         group_all::spell_out(select, self.is_aggregate);
+        membership::spell_out(select, self.is_aggregate);
         for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
             unconditional(&mut join.join_operator);
             // Without a side it is the left one that is kept.
@@ -511,7 +512,7 @@ fn tuples(expr: &mut Expr) {
 }
 
 /// `(a, b) IN (query)` is `EXISTS`. It is not in it if no row could be equal, were its nulls known.
-fn in_subquery(parts: &[Expr], subquery: &Query, negated: bool) -> Option<Expr> {
+pub(crate) fn in_subquery(parts: &[Expr], subquery: &Query, negated: bool) -> Option<Expr> {
     let names: Vec<String> = (1..=parts.len()).map(|index| format!("#in{index}")).collect();
     let list = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let mut query = parsed(&format!("SELECT 1 FROM (SELECT 1) AS `#in` ({list})"))?;

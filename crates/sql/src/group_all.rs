@@ -37,7 +37,7 @@ fn is_constant(expr: &Expr) -> bool {
 }
 
 /// Whether an expression holds an aggregate outside of its sub-queries. A call with `OVER` is none, but its arguments may be.
-fn aggregates(expr: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
+pub(crate) fn aggregates(expr: &Expr, is_aggregate: &dyn Fn(&str) -> bool) -> bool {
     struct Calls<'a> {
         is_aggregate: &'a dyn Fn(&str) -> bool,
         queries: usize,

@@ -59,6 +59,7 @@ mod interval;
 mod lateral;
 mod lengths;
 mod map_keys;
+mod membership;
 mod named_windows;
 mod names;
 mod native;

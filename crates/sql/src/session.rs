@@ -307,12 +307,12 @@ pub(crate) async fn query(
     if let Some(inner) = inner(&mut statement)
         && refuse::counts_unnamed(inner)
     {
-        sets::name_columns(&session.context().state(), inner, mean).await;
+        Box::pin(sets::name_columns(&session.context().state(), inner, mean)).await;
     }
     if let Some(inner) = inner(&mut statement)
         && using::is_in(inner)
     {
-        using::spell_out(&session.context().state(), inner, mean).await;
+        Box::pin(using::spell_out(&session.context().state(), inner, mean)).await;
     }
     refuse::check(&statement, true)?;
     let setting = setting(&statement);

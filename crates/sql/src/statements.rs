@@ -175,7 +175,9 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
         "show" if words.is(1, "functions") => show_functions(session, &words),
         "show" if words.is(1, "databases") || words.is(1, "schemas") => databases::show(session, &words),
         "create" if words.is(1, "database") || words.is(1, "schema") => databases::create(session, &words),
-        "drop" if words.is(1, "database") || words.is(1, "schema") => databases::drop(session, &words).await,
+        "drop" if words.is(1, "database") || words.is(1, "schema") => {
+            Box::pin(databases::drop(session, &words)).await
+        }
         "use" => databases::set_current(session, &words),
         "describe" | "desc" if words.is(1, "database") || words.is(1, "schema") => {
             databases::describe(session, &words)
@@ -186,8 +188,8 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
             None => Err(wrong("SHOW COLUMNS IN table")),
         },
         "describe" | "desc" if words.is(1, "function") => describe_function(session, &words),
-        "describe" | "desc" => return describe::run(session, &words).await,
-        "alter" => return alter::run(session, &words).await,
+        "describe" | "desc" => return Box::pin(describe::run(session, &words)).await,
+        "alter" => return Box::pin(alter::run(session, &words)).await,
         "cache" => cache(session, &words).await,
         "uncache" => uncache(session, &words),
         "clear" if words.is(1, "cache") => {
@@ -205,14 +207,16 @@ pub(crate) async fn run(session: &Session, all: &[TokenWithSpan]) -> Option<Resu
             set_zone(session, &words, setting_of_zone(&words).unwrap_or_default()).await
         }
         "set" if setting_of_zone(&words).is_some() => setting(session, install::zone(session).name()),
-        "execute" if words.is(1, "immediate") => variables::execute_immediate(session, &words).await,
-        "insert" => return tables::insert(session, &words).await,
+        "execute" if words.is(1, "immediate") => {
+            Box::pin(variables::execute_immediate(session, &words)).await
+        }
+        "insert" => return Box::pin(tables::insert(session, &words)).await,
         "truncate" if words.is(1, "table") => truncate(session, &words).await,
         "show" if words.is(1, "partitions") => tables::show_partitions(session, &words).await,
         "show" if words.are(1, &["create", "table"]) => return tables::show_create(session, &words),
         "drop" if words.is(1, "table") => return tables::drop_table(session, &words).await,
         "create" => {
-            if let Some(done) = tables::create(session, &words).await {
+            if let Some(done) = Box::pin(tables::create(session, &words)).await {
                 return Some(done);
             }
             let mut at = 1;

@@ -194,7 +194,8 @@ struct Keys {
     depth: usize,
 }
 
-fn name(factor: &TableFactor) -> Option<Ident> {
+/// The name of a table in the rest of its query.
+pub(crate) fn name(factor: &TableFactor) -> Option<Ident> {
     match factor {
         TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
             Some(alias.name.clone())

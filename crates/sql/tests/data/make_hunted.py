@@ -136,6 +136,16 @@ QUERIES = [
     # recursion
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 100) SELECT max(n), count(*) FROM t",
     "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT n FROM t LIMIT 3",
+    # IN that is neither true nor false
+    f"SELECT k, w FROM {NUMS} v WHERE k = 2 OR w NOT IN (SELECT w FROM {NUMS})",
+    f"SELECT k, w FROM {NUMS} v WHERE k = 2 OR w NOT IN (SELECT w FROM {NUMS} u WHERE w > 15)",
+    f"SELECT k, w FROM {NUMS} v WHERE k = 2 OR w NOT IN (SELECT u.w FROM {NUMS} u WHERE u.w > 15 AND u.k >= v.k)",
+    f"SELECT k, w FROM {NUMS} v WHERE NOT (k > 1 AND w IN (SELECT u.w FROM {NUMS} u WHERE u.w > 15))",
+    f"SELECT k, w FROM {NUMS} v WHERE NOT (k IN (SELECT 3) OR w IN (SELECT 20) AND k = 2) AND w IS NOT NULL",
+    f"SELECT k, w FROM {NUMS} v WHERE NOT NOT w IN (SELECT 20) OR NOT w IN (SELECT 10)",
+    f"SELECT k FROM {NUMS} v WHERE k IN (SELECT count(*) + 1 FROM {NUMS} u WHERE u.k = v.w)",
+    f"SELECT k FROM {NUMS} v WHERE k NOT IN (SELECT count(*) FROM {NUMS} u WHERE u.k >= v.k) OR k IS NULL",
+    f"SELECT k FROM {NUMS} v GROUP BY k HAVING k = 2 OR k NOT IN (SELECT max(w) / 10 FROM {NUMS})",
     # pipes
     "FROM range(5) |> WHERE id > 2 |> SELECT id + 1 AS a",
     f"FROM {SALES} s |> SELECT s.shop, x, sum(x) OVER (PARTITION BY shop ORDER BY day) AS t",

@@ -8,7 +8,7 @@ use trefoil_plan::{ErrorKind, Session};
 
 #[test]
 fn statements() {
-    check_file("spark_hunted.jsonl", 100, &[]);
+    check_file("spark_hunted.jsonl", 110, &[]);
 }
 
 #[track_caller]
