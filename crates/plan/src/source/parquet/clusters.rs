@@ -164,11 +164,10 @@ fn bounds(statistics: &Statistics, kind: &DataType) -> Option<(i64, i64)> {
 }
 
 /// The row groups of each worker in order, and the cuts between its clusters.
-fn clusters(
-    mut groups: Vec<RowGroup>,
-    workers: usize,
-    few: bool,
-) -> Option<(Vec<Vec<RowGroup>>, Vec<Vec<i64>>)> {
+type Dealt = (Vec<Vec<RowGroup>>, Vec<Vec<i64>>);
+
+/// Deals row groups to workers; none if it does not pay.
+fn clusters(mut groups: Vec<RowGroup>, workers: usize, few: bool) -> Option<Dealt> {
     groups.sort_by_key(|group| (group.least, group.most, group.file, group.at));
     let mut clusters: Vec<Vec<RowGroup>> = Vec::new();
     let mut most = None;
