@@ -168,7 +168,8 @@ fn tree(package: &str, options: &[&str]) -> BTreeSet<String> {
         .current_dir(root())
         // What a user gets, also when this build unifies the features of all members.
         .env_remove("CARGO_RESOLVER_FEATURE_UNIFICATION")
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        // Not offline: nothing else has fetched what only features ask for.
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
         .args(["--package", package])
         .args(options)
         .output()
