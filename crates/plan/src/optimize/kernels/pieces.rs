@@ -91,8 +91,8 @@ impl Pieces {
     fn matches(&self, text: &[u8]) -> bool {
         let (first, last) = (&self.ends.0[..], &self.ends.1[..]);
         let mut rest = text;
-        // To compare nothing with nothing took the processor longer than to look for all pieces: the place of an empty list is
-        // none that memory has, and a masked read there is slow.
+        // Nothing is not compared with nothing: the place of an empty list is none that memory has, and `memcmp` took longer
+        // there than the search for all pieces.
         if !first.is_empty() {
             let Some(behind) = rest.strip_prefix(first) else { return false };
             rest = behind;
