@@ -1,8 +1,8 @@
 //! Aggregate functions that physical rules know by their names.
 //!
 //! DataFusion tells a physical rule no more of a function than its name. Whoever registers a function of their own under
-//! one of these would have it taken for the built-in one, so the names are here and nowhere else: rules ask this list,
-//! and so does the registration of closures.
+//! one of these would have it taken for the built-in one. So every name that a rule knows is in this list, which the
+//! registration of closures asks; those that calculate differently by name (`windows`, `optimize/conditions`) name them again.
 
 /// What a rule knows of a function.
 #[derive(Clone, Copy, PartialEq)]

@@ -17,7 +17,7 @@ use super::estimate::{estimate, of_expr};
 use super::groups::{RestExec, aggregate_of, needs_order};
 use super::replace::with_children;
 use super::shared::SharedExec;
-use crate::source::{Clustered, FilteredParquet};
+use crate::source::{Clustered, FilteredParquet, damaged};
 use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::compute::kernels::cmp::lt;
 use datafusion::arrow::compute::{cast, filter_record_batch, max, min, not};
@@ -385,9 +385,9 @@ impl Rows {
         let passed = self.next.checked_sub(1).map(|before| cuts[before]);
         if passed.is_some_and(|passed| least < passed) || numbers.null_count() > 0 {
             let name = batch.schema_ref().field(self.key).name().clone();
-            return internal_err!(
-                "the statistics of a file say that `{name}` has no {least} in a row group that has; SET trefoil.clustered_groups = false reads it without them"
-            );
+            return Err(damaged(format!(
+                "`{name}` has rows in a row group whose statistics deny them ({least} among them); write the file anew, or read it without them: SET trefoil.clustered_groups = false"
+            )));
         }
         if self.next == cuts.len() || most < cut {
             return Ok(Some(batch));
@@ -402,5 +402,68 @@ impl Rows {
         self.waiting = Some(filter_record_batch(&batch, &not(&below)?)?);
         self.cluster_ended = true;
         Ok(Some(filter_record_batch(&batch, &below)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The clusters of numbers that come in these batches, or the error.
+    fn clusters(batches: &[&[Option<i64>]], cuts: &[i64]) -> std::result::Result<Vec<Vec<i64>>, String> {
+        let batch = |numbers: &&[Option<i64>]| {
+            let numbers: Int64Array = numbers.iter().copied().collect();
+            RecordBatch::try_from_iter_with_nullable([("k", Arc::new(numbers) as _, true)]).unwrap()
+        };
+        let batches: Vec<RecordBatch> = batches.iter().map(batch).collect();
+        let schema = batches[0].schema();
+        let input = stream::iter(batches.into_iter().map(Ok));
+        let mut rows = Rows {
+            input: Box::pin(RecordBatchStreamAdapter::new(schema, input)),
+            key: 0,
+            cuts: Arc::new(vec![cuts.to_vec()]),
+            index: 0,
+            next: 0,
+            waiting: None,
+            cluster_ended: false,
+            ended: false,
+        };
+        let mut found = Vec::new();
+        while !rows.is_done() {
+            let mut cluster = Vec::new();
+            while let Poll::Ready(Some(batch)) = rows.poll(&mut Context::from_waker(std::task::Waker::noop()))
+            {
+                let batch = batch.map_err(|error| error.to_string())?;
+                cluster.extend(batch.column(0).as_primitive::<Int64Type>().iter().flatten());
+            }
+            found.push(cluster);
+        }
+        Ok(found)
+    }
+
+    #[test]
+    fn batches_are_cut_where_clusters_begin() {
+        let check = |batches: &[&[Option<i64>]], cuts: &[i64], expect: &[&[i64]]| {
+            assert_eq!(clusters(batches, cuts).unwrap(), expect, "{batches:?} {cuts:?}");
+        };
+        let all: &[Option<i64>] = &[Some(1), Some(5), Some(3), Some(9), Some(7)];
+        check(&[all], &[], &[&[1, 5, 3, 9, 7]]);
+        check(&[all], &[5], &[&[1, 3], &[5, 9, 7]]);
+        check(&[all], &[3, 7, 9], &[&[1], &[5, 3], &[7], &[9]]);
+        check(&[&[Some(1)], &[], &[Some(5), Some(6)], &[Some(6)]], &[5], &[&[1], &[5, 6, 6]]);
+        // Row groups of which a filter left nothing.
+        check(&[&[Some(1)], &[Some(8)]], &[3, 5, 8], &[&[1], &[8]]);
+    }
+
+    #[test]
+    fn rows_that_statistics_deny_are_an_error() {
+        for batches in [
+            &[&[Some(1), Some(5)][..], &[Some(4)][..]][..],
+            &[&[Some(5)][..], &[Some(6)][..], &[Some(1)][..]][..],
+            &[&[Some(1), None][..]][..],
+        ] {
+            let error = clusters(batches, &[5]).unwrap_err();
+            assert!(error.contains("`k` has rows in a row group whose statistics deny them"), "{error}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(crate) use find::Format;
 pub use keys::partition_directory;
 #[cfg(feature = "delta")]
 pub(crate) use open::directory;
-pub(crate) use parquet::{Clustered, FilteredParquet};
+pub(crate) use parquet::{Clustered, FilteredParquet, damaged};
 pub(crate) use plain::PlainFiles;
 pub use stated::PATH_OPTION;
 pub(crate) use stores::{Address, Stores, address};

@@ -34,6 +34,7 @@ mod texts;
 mod values;
 
 pub(crate) use clusters::Clustered;
+pub(crate) use open::damaged;
 
 use crate::infallible::is_infallible;
 use datafusion::common::tree_node::TreeNodeRecursion;

@@ -304,6 +304,6 @@ impl Prune {
 }
 
 /// What is wrong with a file.
-pub(super) fn damaged(text: String) -> DataFusionError {
+pub(crate) fn damaged(text: String) -> DataFusionError {
     DataFusionError::ParquetError(Box::new(datafusion::parquet::errors::ParquetError::General(text)))
 }
