@@ -21,7 +21,7 @@ use tokio::runtime::{Handle, Runtime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Hub;
 use crate::graph::{
-    Call, FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start, start_all,
+    Call, Closure, FnJob, Launch, MapJob, Node, launch_all, spawn_call, spawn_calls, start, start_all,
 };
 use crate::id::next_number;
 use crate::memory::{Budget, default_limit, format_bytes, known_heap_bytes, parse_bytes};
@@ -233,7 +233,7 @@ impl Engine {
         F: FnOnce() -> T + Send + 'static,
     {
         let location = Location::caller();
-        start(&self.0.pool, Origin::here(), FnJob { name: "closure", location, work: move || Ok(work()) })
+        start(&self.0.pool, Origin::here(), FnJob::<_, Closure>::new(location, move || Ok(work())))
     }
 
     /// Runs closures as tasks, as [`Engine::spawn_fn`] does, for less each: they are queued in batches.
@@ -255,7 +255,7 @@ impl Engine {
         F: FnOnce() -> T + Send + 'static,
     {
         let location = Location::caller();
-        let job = |work: F| FnJob { name: "closure", location, work: move || Ok(work()) };
+        let job = |work: F| FnJob::<_, Closure>::new(location, move || Ok(work()));
         start_all(&self.0.pool, &Origin::here(), works.into_iter().map(job))
     }
 
@@ -269,7 +269,7 @@ impl Engine {
     {
         let location = Location::caller();
         let work = move || work().map_err(Error::user);
-        start(&self.0.pool, Origin::here(), FnJob { name: "closure", location, work })
+        start(&self.0.pool, Origin::here(), FnJob::<_, Closure>::new(location, work))
     }
 
     /// Runs a future on the CPU runtime as a task.

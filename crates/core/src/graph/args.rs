@@ -182,10 +182,10 @@ impl Subscriber<'_> {
     pub(crate) fn see<T>(&mut self, reference: &Ref<T>) {
         match &mut self.0 {
             SubscriberKind::Task(task, failure) => {
-                task.base().rest.add_dependency();
+                task.base().add_dependency();
                 if reference.cell().base().push(Arc::clone(task)).is_err() {
                     // Done already. This cannot be the last count: the registration holds one.
-                    task.base().rest.dependency_done();
+                    task.base().dependency_done();
                     if failure.is_none() {
                         **failure = reference.failure();
                     }

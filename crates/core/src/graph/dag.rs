@@ -26,7 +26,7 @@ use crossbeam_deque::{Steal, Stealer, Worker};
 use parking_lot::Mutex;
 
 use super::call::prepare;
-use super::jobs::FnJob;
+use super::jobs::{FnJob, Named};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::refs::{Promise, Ref, Scope, current_scope};
@@ -206,6 +206,13 @@ fn changed() -> Error {
         .with_help("give an iterator whose clones give the same")
 }
 
+/// What lanes are called in events.
+struct Lane;
+
+impl Named for Lane {
+    const NAME: &'static str = "graph";
+}
+
 /// Looks for work before a lane ends.
 const LOOKS: usize = 200;
 
@@ -282,7 +289,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             run.lane();
             Ok(())
         };
-        let (lane, task) = prepare(&self.pool, FnJob { name: "graph", location: self.location, work });
+        let (lane, task) = prepare(&self.pool, FnJob::<_, Lane>::new(self.location, work));
         drop::<Ref<()>>(lane);
         task.into_iter().for_each(|task| self.pool.submit_last(task));
     }

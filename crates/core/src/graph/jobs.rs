@@ -1,5 +1,6 @@
 //! Jobs without a call: those of `spawn_fn` and of `map`, which go straight into a task.
 
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -7,14 +8,37 @@ use super::args::Subscriber;
 use crate::error::{Result, TaskInfo};
 use crate::refs::{Job, Ref, Started};
 
-/// The job of `spawn_fn`: a closure without dependencies.
-pub(crate) struct FnJob<F> {
-    pub(crate) name: &'static str,
-    pub(crate) location: &'static Location<'static>,
-    pub(crate) work: F,
+/// What a closure is called in errors and events: a type, as every task would carry a text.
+pub(crate) trait Named: Send + 'static {
+    const NAME: &'static str;
 }
 
-impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T> for FnJob<F> {
+/// The name of a closure that a user spawns.
+pub(crate) struct Closure;
+
+impl Named for Closure {
+    const NAME: &'static str = "closure";
+}
+
+/// The job of `spawn_fn`: a closure without dependencies.
+pub(crate) struct FnJob<F, N> {
+    location: &'static Location<'static>,
+    work: F,
+    _name: PhantomData<N>,
+}
+
+impl<F, N> FnJob<F, N> {
+    pub(crate) fn new(location: &'static Location<'static>, work: F) -> Self {
+        Self { location, work, _name: PhantomData }
+    }
+}
+
+impl<T, F, N> Job<T> for FnJob<F, N>
+where
+    T: Send + Sync + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+    N: Named,
+{
     fn run(self) -> Started<T> {
         Started::Done((self.work)())
     }
@@ -26,7 +50,7 @@ impl<T: Send + Sync + 'static, F: FnOnce() -> Result<T> + Send + 'static> Job<T>
     fn subscribe(&self, _: &mut Subscriber<'_>) {}
 
     fn info(&self) -> TaskInfo {
-        TaskInfo { name: self.name.into(), location: self.location, attempt: 1 }
+        TaskInfo { name: N::NAME.into(), location: self.location, attempt: 1 }
     }
 }
 

@@ -16,13 +16,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::call::start_all;
-use super::jobs::FnJob;
+use super::jobs::{FnJob, Named};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::refs::{Origin, Promise, Ref};
 
 /// How often the caller lets others run before it sleeps: pieces begun by helpers end soon.
 const YIELDS: usize = 64;
+
+/// What helpers are called in events.
+struct ParFor;
+
+impl Named for ParFor {
+    const NAME: &'static str = "par_for";
+}
 
 struct Loop<F> {
     work: F,
@@ -128,7 +135,7 @@ impl Engine {
                 shared.help();
                 Ok(())
             };
-            FnJob { name: "par_for", location, work }
+            FnJob::<_, ParFor>::new(location, work)
         });
         drop::<Vec<Ref<()>>>(start_all(self.pool(), &Origin::default(), helpers));
         shared.help();

@@ -24,7 +24,7 @@ pub(crate) use args::{Subscriber, SubscriberKind};
 pub use call::Call;
 pub(crate) use call::{Launch, Node, launch_all, spawn_call, spawn_calls, start, start_all};
 pub use dag::Dag;
-pub(crate) use jobs::{FnJob, MapJob};
+pub(crate) use jobs::{Closure, FnJob, MapJob};
 pub(crate) use options::RetryIf;
 pub use options::TaskSpec;
 pub use split::Split;

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use futures::future::BoxFuture;
@@ -65,24 +65,20 @@ impl Waiter {
 /// The part of a cell that does not depend on the value's type.
 pub(crate) type Base = Head<Rest, Task>;
 
-/// What a cell knows of itself besides its state.
+/// What a cell knows of itself besides its state. In the head's word are the dependencies that are not done yet,
+/// with one more while they are being registered, and in its highest bits why it was told to stop, or 0.
 pub(crate) struct Rest {
     number: u64,
-    /// Dependencies not done yet, plus one while they are being registered.
-    pending: AtomicU32,
-    /// Why it was told to stop, or 0.
-    stop: AtomicU8,
     waiters: Mutex<Listeners>,
 }
 
+/// Where in the word the reason to stop begins.
+const STOP: u32 = 30;
+const PENDING: u32 = (1 << STOP) - 1;
+
 impl Rest {
     pub(super) fn new() -> Self {
-        Self {
-            number: next_ref_number(),
-            pending: AtomicU32::new(1),
-            stop: AtomicU8::new(0),
-            waiters: Mutex::new(Listeners::default()),
-        }
+        Self { number: next_ref_number(), waiters: Mutex::new(Listeners::default()) }
     }
 
     pub(crate) fn id(&self) -> RefId {
@@ -93,10 +89,12 @@ impl Rest {
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
+}
 
+impl Base {
     /// Why it was told to stop.
     pub(super) fn stop(&self) -> Option<Stop> {
-        match self.stop.load(Ordering::Acquire) {
+        match self.word.load(Ordering::Acquire) >> STOP {
             0 => None,
             1 => Some(Stop::Cancelled),
             2 => Some(Stop::Expired),
@@ -111,26 +109,25 @@ impl Rest {
             Stop::Expired => 2,
             Stop::ShutDown => 3,
         };
+        let marked = |word: u32| (word >> STOP == 0).then_some(word | reason << STOP);
         // SeqCst: who makes the scope of a task's children looks here after it has made it.
-        let _ = self.stop.compare_exchange(0, reason, Ordering::SeqCst, Ordering::Acquire);
+        let _ = self.word.fetch_update(Ordering::SeqCst, Ordering::Acquire, marked);
     }
 
     /// Whether all dependencies are done, while the registration holds.
     pub(super) fn is_last(&self) -> bool {
-        self.pending.load(Ordering::Acquire) == 1
+        self.word.load(Ordering::Acquire) & PENDING == 1
     }
 
     pub(crate) fn add_dependency(&self) {
-        self.pending.fetch_add(1, Ordering::Relaxed);
+        self.word.fetch_add(1, Ordering::Relaxed);
     }
 
     /// One dependency (or the hold of the registration) fewer; true if that was the last.
     pub(crate) fn dependency_done(&self) -> bool {
-        self.pending.fetch_sub(1, Ordering::AcqRel) == 1
+        self.word.fetch_sub(1, Ordering::AcqRel) & PENDING == 1
     }
-}
 
-impl Base {
     /// Registers a waiter; gives it back if the cell is done already.
     pub(crate) fn register(&self, waiter: Waiter) -> Option<Waiter> {
         if self.is_done() {
@@ -185,7 +182,7 @@ pub(super) fn tell(waiters: Waiters<Task>, listeners: Listeners, error: Option<E
 }
 
 fn dependency_done(task: Task) {
-    if task.base().rest.dependency_done() {
+    if task.base().dependency_done() {
         task.ready();
     }
 }

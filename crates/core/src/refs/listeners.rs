@@ -1,54 +1,54 @@
-//! Those who listen to one cell: mostly nobody or one, and each cell has room for one.
+//! Those who listen to one cell: mostly nobody, often one.
 //!
-//! In a word more than a listener takes: every task carries this, and a flood of tasks is as fast as its cells are
-//! small.
+//! One word: every task carries this, and a flood of tasks is as fast as its cells are small. Whoever listens is about to
+//! sleep, which costs more than the memory that is made for it then.
 
 use super::cell::Waiter;
 
-/// A list of waiters that needs no memory for the first.
+/// A list of waiters.
 #[derive(Default)]
-pub(crate) enum Listeners {
-    #[default]
-    None,
+pub(crate) struct Listeners(Option<Box<Few>>);
+
+enum Few {
     One(Waiter),
     Many(Vec<Waiter>),
 }
 
 impl Listeners {
     pub(super) fn push(&mut self, waiter: Waiter) {
-        *self = match std::mem::take(self) {
-            Listeners::None => Listeners::One(waiter),
-            Listeners::One(first) => Listeners::Many(vec![first, waiter]),
-            Listeners::Many(mut all) => {
+        let few = match self.0.take().map(|few| *few) {
+            None => Few::One(waiter),
+            Some(Few::One(first)) => Few::Many(vec![first, waiter]),
+            Some(Few::Many(mut all)) => {
                 all.push(waiter);
-                Listeners::Many(all)
+                Few::Many(all)
             }
         };
+        self.0 = Some(Box::new(few));
     }
 
     pub(super) fn as_slice(&self) -> &[Waiter] {
-        match self {
-            Listeners::None => &[],
-            Listeners::One(waiter) => std::slice::from_ref(waiter),
-            Listeners::Many(all) => all,
+        match self.0.as_deref() {
+            None => &[],
+            Some(Few::One(waiter)) => std::slice::from_ref(waiter),
+            Some(Few::Many(all)) => all,
         }
     }
 
     pub(super) fn retain(&mut self, keep: impl Fn(&Waiter) -> bool) {
-        match self {
-            Listeners::None => {}
-            Listeners::One(waiter) if keep(waiter) => {}
-            Listeners::One(_) => *self = Listeners::None,
-            Listeners::Many(all) => all.retain(keep),
+        match self.0.as_deref_mut() {
+            Some(Few::One(waiter)) if !keep(waiter) => self.0 = None,
+            Some(Few::Many(all)) => all.retain(keep),
+            _ => {}
         }
     }
 
     /// Tells each, in the order in which they came.
     pub(super) fn tell(self) {
-        match self {
-            Listeners::None => {}
-            Listeners::One(waiter) => waiter.tell(),
-            Listeners::Many(all) => all.into_iter().for_each(Waiter::tell),
+        match self.0.map(|few| *few) {
+            None => {}
+            Some(Few::One(waiter)) => waiter.tell(),
+            Some(Few::Many(all)) => all.into_iter().for_each(Waiter::tell),
         }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_has_no_more_room_for_them_than_for_one() {
-        assert_eq!(size_of::<Listeners>(), size_of::<Waiter>());
+    fn nobody_takes_one_word() {
+        assert_eq!(size_of::<Listeners>(), size_of::<usize>());
     }
 }

@@ -1,5 +1,5 @@
-//! The memory of a cell: a job until someone claims it, an outcome once it is there, and a list of who
-//! waits, in one allocation and without locks. All `unsafe` code of the executor is here.
+//! The memory of a cell: a job until someone claims it, an outcome once it is there, in the same place, and a list of
+//! who waits, in one allocation and without locks. All `unsafe` code of the executor is here.
 //!
 //! ```text
 //!   phase   BUILDING ─> WAITING ─> QUEUED ─> CLAIMED          who may touch the job
@@ -12,9 +12,9 @@
 //! 1. *The job*: it is there while `phase` is below `CLAIMED`. Exactly one thread moves `phase` to
 //!    `CLAIMED`, because that is a compare-exchange and no transition leaves it; that thread takes the job
 //!    and gets the [`Claim`]. Before that, whoever holds the phase at `INSPECTED` has the job to itself,
-//!    because every other transition waits for the phase to come back.
-//! 2. *The outcome*: only the `Claim` writes it, `complete` consumes the `Claim`, and the write comes before
-//!    the swap of `edges` to `DONE` (release). Whoever has read `DONE` (acquire) may read it for as long as
+//!    because every other transition waits for the phase to come back. The job's place is empty from then on.
+//! 2. *The outcome*: only the `Claim` writes it, into the place that the job has left, `complete` consumes the `Claim`,
+//!    and the write comes before the swap of `edges` to `DONE` (release). Whoever has read `DONE` (acquire) may read it for as long as
 //!    it borrows the cell. `TAKEN` is set with `&mut`, when no one else has a borrow.
 //! 3. *The list*: a node belongs to its pusher until the compare-exchange that links it (release), then to
 //!    the list, and to whoever swaps the list out (acquire), which happens once, in `complete`, or in `drop`
@@ -23,7 +23,7 @@
 //! `tests/it/models.rs` runs this file under a model checker, `refs/twin.rs` is the same interface in safe
 //! code, against which random operations are compared, and `sanitize.sh` runs the tests under sanitizers.
 
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 use crate::sync::{Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, yield_now};
@@ -63,6 +63,8 @@ fn node<W>(edges: *mut Node<W>) -> *mut Node<W> {
 pub(crate) struct Head<X, W> {
     edges: AtomicPtr<Node<W>>,
     phase: AtomicU32,
+    /// A word for the owner, where it takes no room; begins as 1 in a cell that is wired, else as 0.
+    pub(crate) word: AtomicU32,
     pub(crate) rest: X,
 }
 
@@ -73,7 +75,8 @@ impl<X, W> Head<X, W> {
     fn new(rest: X, phase: u32, mark: usize) -> Self {
         let () = Self::ALIGNED;
         let edges = AtomicPtr::new(ptr::without_provenance_mut(mark));
-        Self { edges, phase: AtomicU32::new(phase), rest }
+        let word = AtomicU32::new(u32::from(phase == BUILDING));
+        Self { edges, phase: AtomicU32::new(phase), word, rest }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -198,12 +201,17 @@ impl<W> Drop for Waiters<W> {
     }
 }
 
-/// A cell: head, job and outcome, and whatever `extra` its kind needs.
+/// What is never there at once, in one place: tasks are many, and a flood of them is as fast as they are small.
+union Slot<J, T> {
+    job: ManuallyDrop<J>,
+    outcome: ManuallyDrop<T>,
+}
+
+/// A cell: head, job or outcome, and whatever `extra` its kind needs.
 pub(crate) struct Core<X, W, E, T, J> {
     pub(crate) head: Head<X, W>,
     pub(crate) extra: E,
-    job: UnsafeCell<ManuallyDrop<J>>,
-    outcome: UnsafeCell<MaybeUninit<T>>,
+    slot: UnsafeCell<Slot<J, T>>,
 }
 
 // SAFETY: a shared cell hands out `&T` to many threads, and the job and waiters from one to another, never
@@ -233,8 +241,7 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
         Self {
             head: Head::new(rest, phase, 0),
             extra,
-            job: UnsafeCell::new(ManuallyDrop::new(job)),
-            outcome: UnsafeCell::new(MaybeUninit::uninit()),
+            slot: UnsafeCell::new(Slot { job: ManuallyDrop::new(job) }),
         }
     }
 
@@ -261,7 +268,7 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
         let result = {
             let _built = Built(&cell.head);
             // SAFETY: nobody else touches the job while the phase is BUILDING (1), which lasts until `_built`.
-            cell.job.with(|job| wire(&cell, unsafe { &*job }))
+            cell.slot.with(|slot| wire(&cell, unsafe { &(*slot).job }))
         };
         (cell, result)
     }
@@ -298,8 +305,8 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
     ///
     /// The cell was claimed, and whoever claimed it calls this once.
     unsafe fn publish(&self, outcome: T) -> (Waiters<W>, bool) {
-        // SAFETY: it is not DONE, so nobody reads, and nobody else may write (2).
-        self.outcome.with_mut(|slot| unsafe { (*slot).write(outcome) });
+        // SAFETY: it is not DONE, so nobody reads, nobody else may write (2), and the job has left the place (1).
+        self.slot.with_mut(|slot| unsafe { (*slot).outcome = ManuallyDrop::new(outcome) });
         let edges = self.head.edges.swap(ptr::without_provenance_mut(DONE), Ordering::AcqRel);
         (Waiters(node(edges)), marks(edges) & LISTENED != 0)
     }
@@ -309,7 +316,7 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
     /// The calling thread has moved the phase to `CLAIMED`, and calls this once.
     unsafe fn take_job(&self) -> J {
         // SAFETY: the job is there (1), and will not be read again.
-        self.job.with_mut(|job| unsafe { ManuallyDrop::take(&mut *job) })
+        self.slot.with_mut(|slot| unsafe { ManuallyDrop::take(&mut (*slot).job) })
     }
 
     /// Looks at the job of a cell that waits for dependencies.
@@ -323,15 +330,14 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
         self.head.phase.compare_exchange(WAITING, INSPECTED, Ordering::AcqRel, Ordering::Relaxed).ok()?;
         let _back = Back(&self.head);
         // SAFETY: this thread holds the phase at INSPECTED, until `_back` (1).
-        Some(self.job.with(|job| look(unsafe { &*job })))
+        Some(self.slot.with(|slot| look(unsafe { &(*slot).job })))
     }
 
     /// The outcome, if it is there and was not taken.
     pub(crate) fn outcome(&self) -> Option<&T> {
         let marks = marks(self.head.edges.load(Ordering::Acquire));
         // SAFETY: DONE was read with acquire, and `&self` keeps `take` away (2).
-        (marks & (DONE | TAKEN) == DONE)
-            .then(|| self.outcome.with(|outcome| unsafe { (*outcome).assume_init_ref() }))
+        (marks & (DONE | TAKEN) == DONE).then(|| self.slot.with(|slot| unsafe { &*(*slot).outcome }))
     }
 
     /// Moves the outcome out of a cell that nobody else has.
@@ -339,7 +345,7 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
         self.outcome()?;
         self.head.edges.store(ptr::without_provenance_mut(DONE | TAKEN), Ordering::Release);
         // SAFETY: it was there, `&mut self` keeps everyone away, and it is marked as taken (2).
-        Some(self.outcome.with_mut(|outcome| unsafe { (*outcome).assume_init_read() }))
+        Some(self.slot.with_mut(|slot| unsafe { ManuallyDrop::take(&mut (*slot).outcome) }))
     }
 
     /// A cell that is done from the start.
@@ -357,11 +363,10 @@ impl<X, W, E, T, J> Drop for Core<X, W, E, T, J> {
     fn drop(&mut self) {
         if self.head.phase.load(Ordering::Acquire) != CLAIMED {
             // SAFETY: nobody has claimed it, so the job is there; `&mut self` (1).
-            self.job.with_mut(|job| unsafe { ManuallyDrop::drop(&mut *job) });
-        }
-        if self.outcome().is_some() {
+            self.slot.with_mut(|slot| unsafe { ManuallyDrop::drop(&mut (*slot).job) });
+        } else if self.outcome().is_some() {
             // SAFETY: it is there and was not taken; `&mut self` (2).
-            self.outcome.with_mut(|outcome| unsafe { (*outcome).assume_init_drop() });
+            self.slot.with_mut(|slot| unsafe { ManuallyDrop::drop(&mut (*slot).outcome) });
         }
     }
 }

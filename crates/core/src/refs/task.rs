@@ -13,6 +13,7 @@
 //! that what the task held is free by then.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +24,7 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
 use super::cell::{Base, Boxed, DynJob, Job, Outcome, Rest, Runnable, Started, Stop, Task, announce};
-use super::current::{CurrentTask, WithCurrent, current_scope};
+use super::current::{Frame, State, WithCurrent, current_scope, run_as};
 use super::raw::{Claim, Core};
 use super::scope::Scope;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
@@ -139,9 +140,9 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
             task.fail_unstarted(error);
             return (cell, None);
         }
-        if managed || !cell.head.rest.is_last() {
+        if managed || !cell.head.is_last() {
             cell.list();
-            if let Some(stop) = cell.head.rest.stop() {
+            if let Some(stop) = cell.head.stop() {
                 let own = Arc::clone(&cell);
                 Arc::clone(&cell).end_unstarted(|info| own.stop_error(stop, info, false));
                 return (cell, None);
@@ -155,8 +156,8 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
                 pool.ended(number);
             }
         }
-        // The hold counted by `Rest::new` has kept it from starting in between.
-        if !cell.head.rest.dependency_done() {
+        // The hold that the word begins with has kept it from starting in between.
+        if !cell.head.dependency_done() {
             return (cell, None);
         }
         if managed {
@@ -181,7 +182,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
             && !self.extra.side().listed.swap(true, Ordering::AcqRel)
             && !parent.add(self.head.rest.number(), Arc::clone(self) as Task)
         {
-            self.head.rest.tell_to_stop(Stop::Cancelled);
+            self.head.tell_to_stop(Stop::Cancelled);
         }
     }
 
@@ -197,7 +198,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
     /// Why it is not to go on, if so.
     fn stopped(&self) -> Option<Stop> {
         let parent = || self.extra.parent.as_ref().is_some_and(|parent| parent.is_cancelled());
-        self.head.rest.stop().or_else(|| parent().then_some(Stop::Cancelled))
+        self.head.stop().or_else(|| parent().then_some(Stop::Cancelled))
     }
 
     /// The error of a task that was told to stop.
@@ -251,11 +252,10 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         let retries = cell.options().map_or(0, |managed| managed.ask.retries);
         let next = if number <= retries { job.again() } else { None };
         let begun = cell.events().begin(cell.head.rest.number(), &info);
-        let started = {
-            let _current = CurrentTask::enter(Arc::clone(cell) as Task, &info);
-            // Nothing of ours is left half-changed by a panic here: the job is consumed.
-            catch_unwind(AssertUnwindSafe(|| job.run()))
-        };
+        let here = Here { claim, info, state: RefCell::default() };
+        // Nothing of ours is left half-changed by a panic here: the job is consumed.
+        let started = run_as(&here, || catch_unwind(AssertUnwindSafe(|| job.run())));
+        let Here { claim, info, .. } = here;
         let run = Run { info, begun, next, number };
         match started {
             Ok(Started::Future(future)) => Self::go_on(claim, run, future),
@@ -273,7 +273,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
     ) {
         let cell = claim.cell();
         let mut result = finished(outcome, &run.info);
-        if cell.head.rest.stop() == Some(Stop::Expired) {
+        if cell.head.stop() == Some(Stop::Expired) {
             // Whatever it gave came too late.
             let error = cell.stop_error(Stop::Expired, run.info.clone(), true);
             let given = std::mem::replace(&mut result, Err(error.clone()));
@@ -356,7 +356,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         later.scope = Some(Arc::clone(&scope));
         drop(later);
         // Who stops the task marks it and then looks for the scope; one of the two sees the other.
-        if self.head.rest.stop().is_some() {
+        if self.head.stop().is_some() {
             scope.cancel();
         }
         scope
@@ -366,8 +366,8 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         if self.head.is_done() {
             return false;
         }
-        self.head.rest.tell_to_stop(stop);
-        let stop = self.head.rest.stop().unwrap_or(stop);
+        self.head.tell_to_stop(stop);
+        let stop = self.head.stop().unwrap_or(stop);
         let own = Arc::clone(&self);
         if !Arc::clone(&self).end_unstarted(|info| own.stop_error(stop, info, false)) {
             if self.extra.managed().is_some() {
@@ -387,6 +387,31 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         if let Some(scope) = scope {
             scope.cancel();
         }
+    }
+}
+
+/// An attempt on the thread that makes it.
+struct Here<T: Send + Sync + 'static, J: Job<T>> {
+    claim: TaskClaim<T, J>,
+    info: TaskInfo,
+    state: RefCell<State>,
+}
+
+impl<T: Send + Sync + 'static, J: Job<T>> Frame for Here<T, J> {
+    fn runnable(&self) -> &dyn Runnable {
+        &**self.claim.cell()
+    }
+
+    fn task(&self) -> Task {
+        Arc::clone(self.claim.cell()) as Task
+    }
+
+    fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+
+    fn state(&self) -> &RefCell<State> {
+        &self.state
     }
 }
 
@@ -455,7 +480,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> CompletionGuard<T, J> {
 impl<T: Send + Sync + 'static, J: Job<T>> Drop for CompletionGuard<T, J> {
     fn drop(&mut self) {
         if let Some((claim, run)) = self.left.take() {
-            let stop = claim.cell().head.rest.stop().unwrap_or(Stop::Cancelled);
+            let stop = claim.cell().head.stop().unwrap_or(Stop::Cancelled);
             let error = claim.cell().stop_error(stop, run.info.clone(), true);
             TaskCell::<T, J>::end(claim, run, Err(error));
         }
@@ -577,11 +602,9 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for Attempt<T, J> {
     }
 
     fn stop(self: Arc<Self>, stop: Stop) -> bool {
-        self.cell.head.rest.tell_to_stop(stop);
+        self.cell.head.tell_to_stop(stop);
         let cell = Arc::clone(&self.cell);
-        if !self
-            .end_unstarted(|cell, info| cell.stop_error(cell.head.rest.stop().unwrap_or(stop), info, false))
-        {
+        if !self.end_unstarted(|cell, info| cell.stop_error(cell.head.stop().unwrap_or(stop), info, false)) {
             return cell.stop_all(stop);
         }
         cell.stop_children();

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use core_affinity::CoreId;
 use crossbeam_deque::{Injector, Steal, Stealer, Worker};
@@ -45,6 +46,11 @@ const FAIR: u32 = 61;
 /// Looks for work before sleeping; the first few without giving the processor away.
 const ROUNDS: usize = 64;
 const BUSY_ROUNDS: usize = 8;
+
+/// A worker that was woken in vain, while others work, is away for so long before it can be woken again: a flood of
+/// tasks that one worker keeps up with would otherwise wake another with every few of them, and a wake-up takes longer
+/// than hundreds of tiny tasks. For the others it is as if it ran a task of this length.
+const NAP: Duration = Duration::from_micros(500);
 
 /// The deques of all threads, each with its thread's number.
 type Stealers = Arc<Vec<(usize, Stealer<Task>)>>;
@@ -406,19 +412,30 @@ impl PoolShared {
         };
         WORKER.set(Some(local));
         settle(&self.home);
-        let mut searching = false;
+        let (mut searching, mut in_vain) = (false, false);
         while !self.is_down() && !self.retire() {
             match self.find().or_else(|| self.search(&mut searching)) {
                 Some(task) => {
+                    in_vain = false;
                     if std::mem::take(&mut searching) {
                         self.idle.found(|| !self.is_idle());
                     }
                     // The job's panics are caught further in; this is for wakers and destructors.
                     let _ = catch_unwind(AssertUnwindSafe(|| task.run()));
                 }
+                None if std::mem::take(&mut in_vain) && self.has_others_awake() => {
+                    self.events.idle();
+                    if std::mem::take(&mut searching) {
+                        self.idle.found(|| !self.is_idle());
+                    }
+                    if self.is_idle() {
+                        std::thread::sleep(NAP);
+                    }
+                }
                 None => {
                     self.events.idle();
                     searching = self.idle.sleep(searching, || !self.is_idle() || self.is_down());
+                    in_vain = searching;
                 }
             }
         }
@@ -438,6 +455,12 @@ impl PoolShared {
             self.threads.fetch_sub(1, Ordering::SeqCst);
         }
         self.idle.pushed();
+    }
+
+    /// Whether another thread that is not blocked is awake.
+    fn has_others_awake(&self) -> bool {
+        let away = self.blocked.load(Ordering::Relaxed) + self.idle.sleeping();
+        self.threads.load(Ordering::Relaxed) > away + 1
     }
 
     /// Whether this thread is one too many; if so it has been counted out.
