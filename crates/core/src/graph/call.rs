@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,7 +24,7 @@ use super::options::TaskSpec;
 use super::task_graph::{NodeKind, TaskGraph};
 use super::then::Work;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
-use crate::id::next_number;
+use crate::id::next_ref_number;
 use crate::refs::{DynJob, Job, Origin, Outcome, Ref, Started, Task, TaskCell};
 use crate::runtime::PoolShared;
 use crate::schedule::{Below, depth_first};
@@ -95,6 +96,10 @@ pub trait Node: Send + Sync {
     }
     /// Marks it as a part of its consumer.
     fn fuse(&self) {}
+    /// Whether it may hold other calls.
+    fn may_hold_calls(&self) -> bool {
+        true
+    }
     fn is_fused(&self) -> bool {
         false
     }
@@ -149,7 +154,8 @@ where
             return Err(Error::new(ErrorKind::Internal, "spawn", "the call was started twice"));
         };
         args.launch(launch);
-        Ok(CallJob { spec: self.spec.clone(), args, body: self.body.clone() })
+        let TaskSpec { name, location, .. } = &self.spec;
+        Ok(CallJob { name: name.clone(), location, args, body: self.body.clone() })
     }
 }
 
@@ -184,6 +190,11 @@ where
         self.fused.store(true, Ordering::Release);
     }
 
+    fn may_hold_calls(&self) -> bool {
+        // None if they were taken.
+        self.args.lock().as_ref().is_some_and(Args::reads_refs)
+    }
+
     fn is_fused(&self) -> bool {
         self.fused.load(Ordering::Acquire)
     }
@@ -215,7 +226,7 @@ where
         let spec = change(self.spec.clone());
         let take = Arc::strong_count(&self) == 1;
         Arc::new(FnNode {
-            id: next_number(),
+            id: next_ref_number(),
             spec,
             args: Mutex::new(self.args(take)),
             body: self.body.clone(),
@@ -373,7 +384,7 @@ impl<T> Drop for Call<T> {
     /// what the inner ones let go and frees it in a loop.
     fn drop(&mut self) {
         let Some(node) = self.0.take() else { return };
-        if Arc::strong_count(&node) > 1 {
+        if Arc::strong_count(&node) > 1 || !node.may_hold_calls() {
             return;
         }
         let mut node = Some(node.upcast());
@@ -488,7 +499,7 @@ impl<T: Send + Sync + 'static> Call<T> {
 
     fn with_body<A: Args, B: Body<A::Inputs, T>>(spec: TaskSpec, args: A, body: B) -> Self {
         Self(Some(Arc::new(FnNode {
-            id: next_number(),
+            id: next_ref_number(),
             spec,
             args: Mutex::new(Some(args)),
             body,
@@ -499,7 +510,7 @@ impl<T: Send + Sync + 'static> Call<T> {
 
     /// A value as a call: a leaf of a graph.
     pub fn value(value: T) -> Self {
-        Self(Some(Arc::new(ValueNode { id: next_number(), value: Ref::ready(value) })))
+        Self(Some(Arc::new(ValueNode { id: next_ref_number(), value: Ref::ready(value) })))
     }
 
     /// The call of `work` on this call's result.
@@ -701,14 +712,16 @@ pub(crate) fn start_all<T: Send + Sync + 'static, J: Job<T>>(
 
 /// The job of a call's node.
 struct CallJob<A, B> {
-    spec: TaskSpec,
+    name: Cow<'static, str>,
+    location: &'static Location<'static>,
     args: A,
     body: B,
 }
 
 impl<A: Clone, B: Clone> Clone for CallJob<A, B> {
     fn clone(&self) -> Self {
-        Self { spec: self.spec.clone(), args: self.args.clone(), body: self.body.clone() }
+        let Self { name, location, args, body } = self;
+        Self { name: name.clone(), location, args: args.clone(), body: body.clone() }
     }
 }
 
@@ -738,7 +751,7 @@ where
     }
 
     fn info(&self) -> TaskInfo {
-        self.spec.info(1)
+        TaskInfo { name: self.name.clone(), location: self.location, attempt: 1 }
     }
 
     fn again(&self) -> Option<Box<dyn DynJob<T>>> {

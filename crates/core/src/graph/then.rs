@@ -8,7 +8,7 @@ use super::args::{Input, Subscriber};
 use super::call::{Call, Launch, Node, TypedNode, start_with_spec};
 use super::options::TaskSpec;
 use crate::error::{Result, TaskInfo};
-use crate::id::next_number;
+use crate::id::next_ref_number;
 use crate::refs::{Boxed, DynJob, Job, Ref, Started};
 
 /// What a node would do if it were started: run a job, or hand out a value.
@@ -75,7 +75,7 @@ where
         let inner = self.inner.clone();
         let finish = Arc::clone(&self.finish);
         drop(self);
-        Arc::new(Self { id: next_number(), inner: inner.change_spec(change), finish })
+        Arc::new(Self { id: next_ref_number(), inner: inner.change_spec(change), finish })
     }
 
     fn upcast(self: Arc<Self>) -> Arc<dyn Node> {
@@ -156,6 +156,6 @@ impl<T: Send + Sync + 'static> Call<T> {
         self,
         finish: impl Fn(Input<T>) -> Result<S> + Send + Sync + 'static,
     ) -> Call<S> {
-        Call::from_node(Arc::new(ThenNode { id: next_number(), inner: self, finish: Arc::new(finish) }))
+        Call::from_node(Arc::new(ThenNode { id: next_ref_number(), inner: self, finish: Arc::new(finish) }))
     }
 }

@@ -52,6 +52,11 @@ const BUSY_ROUNDS: usize = 8;
 /// than hundreds of tiny tasks. For the others it is as if it ran a task of this length.
 const NAP: Duration = Duration::from_micros(500);
 
+/// A worker that keeps up with a flood from outside lets tasks gather before it looks again, the longer, the more often
+/// it found several: to take each as it comes moves the cache lines of queue and task to and fro, which costs both sides
+/// more than the tasks. One that finds a single task does not wait the next time.
+const PAUSES: (u32, u32) = (8, 512);
+
 /// The deques of all threads, each with its thread's number.
 type Stealers = Arc<Vec<(usize, Stealer<Task>)>>;
 
@@ -121,6 +126,10 @@ struct Local {
     tick: u32,
     /// Made ready by what ran last, and run next: it needs no queue.
     next: Option<Task>,
+    /// Whether the last task came from the injector.
+    injected: bool,
+    /// How long to let tasks gather before the next search, in turns of a loop that does nothing.
+    pause: u32,
     /// Whether a task that is pushed now may become `next`: only while waiters are told, so that nothing is
     /// held back by code that runs long.
     keeping: bool,
@@ -408,6 +417,8 @@ impl PoolShared {
             stealers_version: usize::MAX,
             tick: 0,
             next: None,
+            injected: false,
+            pause: 0,
             keeping: false,
         };
         WORKER.set(Some(local));
@@ -488,7 +499,12 @@ impl PoolShared {
     fn find(&self) -> Option<Task> {
         WORKER.with_borrow_mut(|worker| {
             let local = worker.as_mut()?;
-            let injected = |local: &Local| retry(|| self.injector.steal_batch_and_pop(&local.deque));
+            local.injected = false;
+            let injected = |local: &mut Local| {
+                let task = retry(|| self.injector.steal_batch_and_pop(&local.deque));
+                local.injected = task.is_some();
+                task
+            };
             local.tick = local.tick.wrapping_add(1);
             let fair = local.tick.is_multiple_of(FAIR);
             if !fair && let Some(urgent) = self.prioritised.pop(true) {
@@ -534,14 +550,23 @@ impl PoolShared {
         if !*searching {
             return None;
         }
-        (0..ROUNDS).find_map(|round| {
+        let pause = WORKER.with_borrow(|worker| worker.as_ref().map_or(0, |local| local.pause));
+        (0..pause).for_each(|_| std::hint::spin_loop());
+        let found = (0..ROUNDS).find_map(|round| {
             if round < BUSY_ROUNDS {
                 std::hint::spin_loop();
             } else {
                 std::thread::yield_now();
             }
             if self.is_idle() { None } else { self.find() }
-        })
+        });
+        WORKER.with_borrow_mut(|worker| {
+            if let Some(local) = worker {
+                let several = found.is_some() && local.injected && !local.deque.is_empty();
+                local.pause = if several { (2 * pause).clamp(PAUSES.0, PAUSES.1) } else { 0 };
+            }
+        });
+        found
     }
 
     fn is_idle(&self) -> bool {
