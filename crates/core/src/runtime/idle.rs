@@ -17,7 +17,7 @@
 //! Searching is bounded, so idle workers end up asleep and use no processor time. `tests/it/models.rs` runs
 //! this file under a model checker.
 
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence};
+use super::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence};
 
 const SEARCHING: usize = 1;
 const SLEEPING: usize = 1 << (usize::BITS / 2);

@@ -10,16 +10,15 @@
 //! A worker that blocks (a task waiting for something no one here can run inline) is counted; while fewer
 //! than `workers` threads are unblocked, a spare thread takes its place. Spares retire when they are too
 //! many. At most `MAX_SPARES` are started, then blocked tasks simply wait.
+//!
+//! `tests/it/schedules` runs this file, and those it is made of, under random schedules.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use core_affinity::CoreId;
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
-use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
 use super::home::{Home, settle};
@@ -27,24 +26,15 @@ use super::idle::Idle;
 use super::managed::Desk;
 use super::prioritised::Prioritised;
 use super::replay::Replay;
-use crate::error::{Error, ErrorKind, Result};
-use crate::events::Hub;
-use crate::memory::Budget;
-use crate::refs::{Managed, Task, lend_cpus, take_cpus_back};
-use crate::schedule::Capacity;
-
-/// Spare threads beyond `workers` while tasks block.
-const MAX_SPARES: usize = 512;
+use super::sync::{
+    AtomicBool, AtomicUsize, Ordering, RwLock, ThreadBuilder, spin_loop, thread_local, yield_now,
+};
+use super::sync::{Injector, Steal, Stealer, Worker};
+use super::tuning::{BUSY_ROUNDS, FAIR, MAX_SPARES, ROUNDS};
+use super::{Budget, Capacity, Error, ErrorKind, Hub, Managed, Result, Task, lend_cpus, take_cpus_back};
 
 /// Tasks may nest: a waiting task runs the awaited one on its stack.
 const STACK_BYTES: usize = 8 << 20;
-
-/// Every so many tasks a worker takes the oldest task instead of its newest.
-const FAIR: u32 = 61;
-
-/// Looks for work before sleeping; the first few without giving the processor away.
-const ROUNDS: usize = 64;
-const BUSY_ROUNDS: usize = 8;
 
 /// The deques of all threads, each with its thread's number.
 type Stealers = Arc<Vec<(usize, Stealer<Task>)>>;
@@ -284,7 +274,7 @@ impl PoolShared {
         self.change_stealers(|stealers| stealers.push((number, stealer)));
         self.threads.fetch_add(1, Ordering::SeqCst);
         let pool = Arc::clone(self);
-        let started = std::thread::Builder::new()
+        let started = ThreadBuilder::new()
             .name(format!("{}-task-{number}", self.name))
             .stack_size(STACK_BYTES)
             .spawn(move || {
@@ -513,9 +503,9 @@ impl PoolShared {
         }
         (0..ROUNDS).find_map(|round| {
             if round < BUSY_ROUNDS {
-                std::hint::spin_loop();
+                spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
             if self.is_idle() { None } else { self.find() }
         })
@@ -606,39 +596,4 @@ fn retry(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
 pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::ShutDown, "engine", "the engine has been shut down")
         .with_help("start a new one; values that were computed stay readable")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Clock-free: a worker on the condition variable uses no processor time until it is woken.
-    #[test]
-    fn idle_workers_end_up_asleep() {
-        let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let pool = PoolShared::start(Parts {
-            name: "idle",
-            workers: 3,
-            pinned: false,
-            seed: None,
-            capacity: Capacity::new(3, 1 << 20, &[]),
-            budget: Budget::new(1 << 20),
-            cpu: cpu.handle().clone(),
-            control: cpu.handle().clone(),
-            events: Hub::new(None),
-            home: Arc::default(),
-        })
-        .unwrap();
-        let all_asleep = || {
-            while pool.idle.sleeping() < 3 {
-                std::thread::yield_now();
-            }
-        };
-        all_asleep();
-        for _ in 0..100 {
-            pool.idle.pushed();
-            all_asleep();
-        }
-        pool.shut_down();
-    }
 }
