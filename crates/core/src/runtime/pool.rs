@@ -455,7 +455,8 @@ impl PoolShared {
     fn find(&self) -> Option<Task> {
         WORKER.with_borrow_mut(|worker| {
             let local = worker.as_mut()?;
-            let injected = |local: &Local| retry(|| self.injector.steal_batch_and_pop(&local.deque));
+            let injected =
+                |local: &Local| self.batch(local, || self.injector.steal_batch_and_pop(&local.deque));
             local.tick = local.tick.wrapping_add(1);
             let fair = local.tick.is_multiple_of(FAIR);
             if !fair && let Some(urgent) = self.prioritised.pop(true) {
@@ -488,11 +489,22 @@ impl PoolShared {
                 let behind = local.stealers.iter().filter(|(number, _)| *number > local.number);
                 let before = local.stealers.iter().filter(|(number, _)| *number < local.number);
                 let mut others = behind.chain(before).map(|(_, stealer)| stealer);
-                let stolen = others.find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&local.deque)));
+                let stolen = others
+                    .find_map(|stealer| self.batch(local, || stealer.steal_batch_and_pop(&local.deque)));
                 // At a turn of the others, the urgent ones were not looked at.
                 stolen.or_else(|| self.prioritised.pop(true)).or_else(|| self.prioritised.pop(false))
             })
         })
+    }
+
+    /// Takes several tasks into the deque of the worker, and one to run. On their way no queue has them: a worker
+    /// that took its last look meanwhile sleeps, and is woken for them here.
+    fn batch(&self, local: &Local, steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
+        let first = retry(steal)?;
+        if !local.deque.is_empty() {
+            self.idle.pushed();
+        }
+        Some(first)
     }
 
     /// Looks for work a bounded number of times, if not enough others do.

@@ -56,6 +56,7 @@ fn the_limit_holds_and_every_byte_comes_back() {
                 shuttle::thread::spawn(move || {
                     let first = budget.reserve(name, bytes);
                     let more = budget.try_grow(name, 10).is_ok();
+                    assert!(budget.reserved() <= LIMIT);
                     cache.put(20);
                     assert!(budget.held_by(name) >= first.as_ref().map_or(0, |held| held.bytes()));
                     if more {

@@ -27,6 +27,10 @@ impl Runs {
     }
 }
 
+fn urgent() -> Ask {
+    Ask { priority: 1, ..Ask::default() }
+}
+
 /// Ends the pool, and waits until its threads, and whatever holds it, are gone.
 fn end(pool: Arc<PoolShared>) {
     pool.shut_down();
@@ -49,7 +53,10 @@ fn every_push_is_run_once() {
                     child.spawn();
                 }
             });
-            let other = runs.task(pool, from + 2);
+            let other = Cell::new(pool, from + 2, Some(urgent()), {
+                let runs = runs.clone();
+                move |_| runs.add()
+            });
             parent.spawn();
             other.spawn();
             vec![parent, child, other]
@@ -69,18 +76,18 @@ fn every_push_is_run_once() {
     });
 }
 
-/// Two that each run only while the other does, and do not tell the pool that they wait: whoever takes both
-/// from the queue has somebody else woken for the second.
+/// Three that each run only while the others do, and do not tell the pool that they wait: whoever takes several
+/// from a queue has somebody else woken for the next.
 #[test]
 fn as_many_run_at_once_as_there_are_workers() {
     check(1000, || {
-        let (pool, runs) = (pool(2, 2, &Budget::new(100)), Runs::default());
-        let both = Arc::new(shuttle::sync::Barrier::new(2));
-        let tasks: Vec<Task> = (0..2)
+        let (pool, runs) = (pool(3, 3, &Budget::new(100)), Runs::default());
+        let all = Arc::new(shuttle::sync::Barrier::new(3));
+        let tasks: Vec<Task> = (0..3)
             .map(|number| {
-                let (runs, both) = (runs.clone(), Arc::clone(&both));
+                let (runs, all) = (runs.clone(), Arc::clone(&all));
                 Cell::new(&pool, number, None, move |_| {
-                    both.wait();
+                    all.wait();
                     runs.add();
                 })
             })
@@ -106,8 +113,7 @@ fn what_a_task_makes_ready_is_run() {
                 Cell::followed(&pool, number, None, vec![Arc::clone(&last)], move |_| runs.add())
             })
             .collect();
-        let urgent = Ask { priority: 1, ..Ask::default() };
-        let first = Cell::followed(&pool, 5, Some(urgent), middle, |_| {});
+        let first = Cell::followed(&pool, 5, Some(urgent()), middle, |_| {});
         first.spawn();
         drop(first);
         assert_eq!(last.wait().unwrap(), End::Ran);
@@ -155,12 +161,7 @@ fn the_end_leaves_nobody_waiting() {
             .map(|from| {
                 let (pool, runs) = (Arc::clone(&pool), runs.clone());
                 shuttle::thread::spawn(move || {
-                    // Kept by the worker that ran what it waits for, while the pool ends.
-                    let kept = runs.task(&pool, from * 10 + 3);
-                    let plain = Cell::followed(&pool, from * 10, None, vec![Arc::clone(&kept)], {
-                        let runs = runs.clone();
-                        move |_| runs.add()
-                    });
+                    let plain = runs.task(&pool, from * 10);
                     let awaits = Cell::new(&pool, from * 10 + 1, None, {
                         let (runs, plain) = (runs.clone(), Arc::clone(&plain));
                         move |_| {
@@ -174,18 +175,24 @@ fn the_end_leaves_nobody_waiting() {
                             move |_| runs.add()
                         });
                     [&awaits, &late, &plain].into_iter().for_each(Cell::spawn);
-                    [awaits, late, plain, kept]
+                    [awaits, late, plain]
                 })
             })
             .collect();
+        // The worker that runs the first keeps the next, just when the end comes.
+        let next = runs.task(&pool, 100);
+        let first = Cell::followed(&pool, 101, None, vec![Arc::clone(&next)], |_| {});
+        first.spawn();
+        first.wait().unwrap();
         pool.shut_down();
-        let mut ran = 0;
+        let mut ran = usize::from(next.wait().unwrap() == End::Ran);
         for pusher in pushers {
             for task in pusher.join().unwrap() {
                 ran += usize::from(task.wait().unwrap() == End::Ran);
             }
         }
         assert_eq!(runs.get(), ran);
+        drop((first, next));
         end(pool);
     });
 }

@@ -198,6 +198,10 @@ impl<T> Worker<T> {
         self.0.lock().push_back(task);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     pub(crate) fn pop(&self) -> Option<T> {
         self.0.lock().pop_back()
     }
