@@ -10,9 +10,9 @@
 //! reads the word: it wakes a sleeper only if nobody searches. That is enough because whoever is the last to
 //! stop searching looks after the queues once more: with a task in hand it wakes the next worker if there is
 //! more (`found`), without one it announces itself as a sleeper, passes a fence and looks a last time
-//! (`sleep`), and if it sees something it goes on as a searcher. Of a push and a last look, one sees the other: the fences on both sides order them. A sleeper
-//! that is woken is counted as searching by who wakes it, so a flood of pushes wakes one worker, which wakes
-//! the next, and the pushers go on without system calls.
+//! (`sleep`), and if it sees something it goes on as a searcher. Of a push and a last look, one sees the other:
+//! the fences on both sides order them. A sleeper that is woken is counted as searching by who wakes it, so a
+//! flood of pushes wakes one worker, which wakes the next, and the pushers go on without system calls.
 //!
 //! Searching is bounded, so idle workers end up asleep and use no processor time. `tests/it/models.rs` runs
 //! this file under a model checker.
