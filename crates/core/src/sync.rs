@@ -1,12 +1,18 @@
-//! Atomics and locks of the lock-free parts, by one name.
+//! Atomics, locks, threads and deques of the parts that are checked by running their interleavings.
 //!
-//! The parts that come through here (`runtime/idle.rs`, `refs/raw.rs`) are compiled a second time in
-//! `tests/it`, where this module is the model checker's: it then runs every interleaving of a few threads.
+//! These parts are compiled again in `tests/it`, where this module is a model checker's: loom's for the
+//! lock-free ones (`runtime/idle.rs`, `refs/raw.rs`), which then runs every interleaving of a few threads, and
+//! shuttle's for the larger ones (the pool and the budget), which runs many that are drawn at random. What
+//! both compile names this module by `super`, as well as what it needs of the rest of the crate: so each
+//! checker puts its own in the place.
 
-pub(crate) use parking_lot::{Condvar, Mutex};
+pub(crate) use crossbeam_deque::{Injector, Steal, Stealer, Worker};
+pub(crate) use parking_lot::{Condvar, Mutex, RwLock};
+pub(crate) use std::hint::spin_loop;
 pub(crate) use std::sync::Arc;
-pub(crate) use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
-pub(crate) use std::thread::yield_now;
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering, fence};
+pub(crate) use std::thread::{Builder as ThreadBuilder, sleep, yield_now};
+pub(crate) use std::thread_local;
 
 /// The cell of the standard library with the model checker's interface, which sees when it is accessed.
 #[repr(transparent)]

@@ -2,14 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::Mutex;
-
-use super::format_bytes;
-use crate::error::{Error, ErrorKind, Result};
-use crate::events::{EventKind, Hub};
+use super::sync::{AtomicUsize, Mutex, Ordering};
+use super::{Error, ErrorKind, EventKind, Hub, Result, format_bytes};
 
 /// Frees budget on demand; the store is the only one.
 pub(crate) trait Relief: Send + Sync {
@@ -251,25 +247,5 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.shrink(&self.consumer, self.bytes);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_names_the_consumers_and_reserves_nothing() {
-        let budget = Budget::new(1000);
-        let _store = budget.reserve("store", 700).unwrap();
-        let error = budget.reserve("sort", 400).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
-        assert!(error.to_string().contains("largest: store 700 B"), "{error}");
-        assert_eq!(budget.reserved(), 700);
-        assert!(budget.reserve("sort", usize::MAX).is_err());
-        drop(_store);
-        assert_eq!(budget.reserved(), 0);
-        assert_eq!(budget.peak(), 700);
-        assert!(budget.consumers().is_empty());
     }
 }

@@ -8,6 +8,10 @@
 mod budget;
 mod size;
 
+// What `budget`, which models compile again, takes from elsewhere: by `super`, see `sync`.
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{EventKind, Hub};
+use crate::sync;
 pub(crate) use budget::Relief;
 pub use budget::{Budget, Reservation};
 pub(crate) use size::{default_limit, known_heap_bytes};

@@ -10,14 +10,14 @@
 //! reads the word: it wakes a sleeper only if nobody searches. That is enough because whoever is the last to
 //! stop searching looks after the queues once more: with a task in hand it wakes the next worker if there is
 //! more (`found`), without one it announces itself as a sleeper, passes a fence and looks a last time
-//! (`sleep`). Of a push and a last look, one sees the other: the fences on both sides order them. A sleeper
-//! that is woken is counted as searching by who wakes it, so a flood of pushes wakes one worker, which wakes
-//! the next, and the pushers go on without system calls.
+//! (`sleep`), and if it sees something it goes on as a searcher. Of a push and a last look, one sees the other:
+//! the fences on both sides order them. A sleeper that is woken is counted as searching by who wakes it, so a
+//! flood of pushes wakes one worker, which wakes the next, and the pushers go on without system calls.
 //!
 //! Searching is bounded, so idle workers end up asleep and use no processor time. `tests/it/models.rs` runs
 //! this file under a model checker.
 
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence};
+use super::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence};
 
 const SEARCHING: usize = 1;
 const SLEEPING: usize = 1 << (usize::BITS / 2);
@@ -101,9 +101,10 @@ impl Idle {
         self.counts.fetch_add(change, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if stay() {
-            // Nobody can have woken us in between: that needs the lock.
-            self.counts.fetch_sub(SLEEPING, Ordering::SeqCst);
-            return false;
+            // Nobody can have woken us in between: that needs the lock. Who searched still does: pushes relied on
+            // it, and it may take one of several tasks, after which `found` wakes the next.
+            self.counts.fetch_sub(change, Ordering::SeqCst);
+            return searching;
         }
         while *permits == 0 {
             self.wake.wait(&mut permits);

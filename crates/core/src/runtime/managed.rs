@@ -17,19 +17,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::park::Parker;
 use super::pool::PoolShared;
-use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{Budget, Reservation};
-use crate::refs::{Managed, Stop, Task};
-use crate::schedule::{Action, Capacity, Doom, Event, Machine, Needs, TaskId, Time, find_cycle};
+use super::sync::{AtomicBool, Mutex, Ordering};
+use super::{Action, Capacity, Doom, Event, Machine, Needs, TaskId, Time, find_cycle};
+use super::{Budget, Error, ErrorKind, Managed, Reservation, Result, Stop, Task};
 
 /// Tasks looked at before the search for a cycle is given up.
 const MOST_LOOKED_AT: usize = 50_000;

@@ -20,8 +20,16 @@ mod place;
 mod pool;
 mod prioritised;
 mod replay;
+mod tuning;
 mod wait;
 
+// What the files that models compile again take from elsewhere: by `super`, see `sync`.
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::Hub;
+use crate::memory::{Budget, Reservation};
+use crate::refs::{Managed, Stop, Task, lend_cpus, take_cpus_back};
+use crate::schedule::{Action, Capacity, Doom, Event, Lineup, Machine, Needs, TaskId, Time, find_cycle};
+use crate::sync;
 use home::at_home;
 pub(crate) use home::{Home, settle, thread_home};
 pub(crate) use managed::Wait;
@@ -29,3 +37,41 @@ pub(crate) use park::Parker;
 pub(crate) use place::AbortOnDrop;
 pub(crate) use pool::{Abort, Parts, PoolShared, keep_first, shut_down};
 pub(crate) use wait::{block_on, block_on_until, mark_runtime_thread, wait_blocking};
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Clock-free: a worker on the condition variable uses no processor time until it is woken.
+    #[test]
+    fn idle_workers_end_up_asleep() {
+        let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let pool = PoolShared::start(Parts {
+            name: "idle",
+            workers: 3,
+            pinned: false,
+            seed: None,
+            capacity: Capacity::new(3, 1 << 20, &[]),
+            budget: Budget::new(1 << 20),
+            cpu: cpu.handle().clone(),
+            control: cpu.handle().clone(),
+            events: Hub::new(None),
+            home: Arc::default(),
+        })
+        .unwrap();
+        let all_asleep = || {
+            while pool.load().0 > 0 {
+                std::thread::yield_now();
+            }
+        };
+        all_asleep();
+        for _ in 0..100 {
+            // Wakes one, for nothing.
+            pool.submit_all([]);
+            all_asleep();
+        }
+        pool.shut_down();
+    }
+}

@@ -10,17 +10,15 @@
 //! A worker that blocks (a task waiting for something no one here can run inline) is counted; while fewer
 //! than `workers` threads are unblocked, a spare thread takes its place. Spares retire when they are too
 //! many. At most `MAX_SPARES` are started, then blocked tasks simply wait.
+//!
+//! `tests/it/schedules` runs this file, and those it is made of, under random schedules.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use core_affinity::CoreId;
-use crossbeam_deque::{Injector, Steal, Stealer, Worker};
-use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
 use super::home::{Home, settle};
@@ -28,34 +26,15 @@ use super::idle::Idle;
 use super::managed::Desk;
 use super::prioritised::Prioritised;
 use super::replay::Replay;
-use crate::error::{Error, ErrorKind, Result};
-use crate::events::Hub;
-use crate::memory::Budget;
-use crate::refs::{Managed, Task, lend_cpus, take_cpus_back};
-use crate::schedule::Capacity;
-
-/// Spare threads beyond `workers` while tasks block.
-const MAX_SPARES: usize = 512;
+use super::sync::{
+    AtomicBool, AtomicUsize, Ordering, RwLock, ThreadBuilder, sleep, spin_loop, thread_local, yield_now,
+};
+use super::sync::{Injector, Steal, Stealer, Worker};
+use super::tuning::{BUSY_ROUNDS, FAIR, MAX_SPARES, NAP, PAUSES, ROUNDS};
+use super::{Budget, Capacity, Error, ErrorKind, Hub, Managed, Result, Task, lend_cpus, take_cpus_back};
 
 /// Tasks may nest: a waiting task runs the awaited one on its stack.
 const STACK_BYTES: usize = 8 << 20;
-
-/// Every so many tasks a worker takes the oldest task instead of its newest.
-const FAIR: u32 = 61;
-
-/// Looks for work before sleeping; the first few without giving the processor away.
-const ROUNDS: usize = 64;
-const BUSY_ROUNDS: usize = 8;
-
-/// A worker that was woken in vain, while others work, is away for so long before it can be woken again: a flood of
-/// tasks that one worker keeps up with would otherwise wake another with every few of them, and a wake-up takes longer
-/// than hundreds of tiny tasks. For the others it is as if it ran a task of this length.
-const NAP: Duration = Duration::from_micros(500);
-
-/// A worker that keeps up with a flood from outside lets tasks gather before it looks again, the longer, the more often
-/// it found several: to take each as it comes moves the cache lines of queue and task to and fro, which costs both sides
-/// more than the tasks. One that finds a single task does not wait the next time.
-const PAUSES: (u32, u32) = (8, 512);
 
 /// The deques of all threads, each with its thread's number.
 type Stealers = Arc<Vec<(usize, Stealer<Task>)>>;
@@ -299,7 +278,7 @@ impl PoolShared {
         self.change_stealers(|stealers| stealers.push((number, stealer)));
         self.threads.fetch_add(1, Ordering::SeqCst);
         let pool = Arc::clone(self);
-        let started = std::thread::Builder::new()
+        let started = ThreadBuilder::new()
             .name(format!("{}-task-{number}", self.name))
             .stack_size(STACK_BYTES)
             .spawn(move || {
@@ -440,7 +419,7 @@ impl PoolShared {
                         self.idle.found(|| !self.is_idle());
                     }
                     if self.is_idle() {
-                        std::thread::sleep(NAP);
+                        sleep(NAP);
                     }
                 }
                 None => {
@@ -501,7 +480,7 @@ impl PoolShared {
             let local = worker.as_mut()?;
             local.injected = false;
             let injected = |local: &mut Local| {
-                let task = retry(|| self.injector.steal_batch_and_pop(&local.deque));
+                let task = self.batch(local, || self.injector.steal_batch_and_pop(&local.deque));
                 local.injected = task.is_some();
                 task
             };
@@ -537,11 +516,22 @@ impl PoolShared {
                 let behind = local.stealers.iter().filter(|(number, _)| *number > local.number);
                 let before = local.stealers.iter().filter(|(number, _)| *number < local.number);
                 let mut others = behind.chain(before).map(|(_, stealer)| stealer);
-                let stolen = others.find_map(|stealer| retry(|| stealer.steal_batch_and_pop(&local.deque)));
+                let stolen = others
+                    .find_map(|stealer| self.batch(local, || stealer.steal_batch_and_pop(&local.deque)));
                 // At a turn of the others, the urgent ones were not looked at.
                 stolen.or_else(|| self.prioritised.pop(true)).or_else(|| self.prioritised.pop(false))
             })
         })
+    }
+
+    /// Takes several tasks into the deque of the worker, and one to run. On their way no queue has them: a worker
+    /// that took its last look meanwhile sleeps, and is woken for them here.
+    fn batch(&self, local: &Local, steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
+        let first = retry(steal)?;
+        if !local.deque.is_empty() {
+            self.idle.pushed();
+        }
+        Some(first)
     }
 
     /// Looks for work a bounded number of times, if not enough others do.
@@ -554,9 +544,9 @@ impl PoolShared {
         (0..pause).for_each(|_| std::hint::spin_loop());
         let found = (0..ROUNDS).find_map(|round| {
             if round < BUSY_ROUNDS {
-                std::hint::spin_loop();
+                spin_loop();
             } else {
-                std::thread::yield_now();
+                yield_now();
             }
             if self.is_idle() { None } else { self.find() }
         });
@@ -654,39 +644,4 @@ fn retry(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
 pub(crate) fn shut_down() -> Error {
     Error::new(ErrorKind::ShutDown, "engine", "the engine has been shut down")
         .with_help("start a new one; values that were computed stay readable")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Clock-free: a worker on the condition variable uses no processor time until it is woken.
-    #[test]
-    fn idle_workers_end_up_asleep() {
-        let cpu = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
-        let pool = PoolShared::start(Parts {
-            name: "idle",
-            workers: 3,
-            pinned: false,
-            seed: None,
-            capacity: Capacity::new(3, 1 << 20, &[]),
-            budget: Budget::new(1 << 20),
-            cpu: cpu.handle().clone(),
-            control: cpu.handle().clone(),
-            events: Hub::new(None),
-            home: Arc::default(),
-        })
-        .unwrap();
-        let all_asleep = || {
-            while pool.idle.sleeping() < 3 {
-                std::thread::yield_now();
-            }
-        };
-        all_asleep();
-        for _ in 0..100 {
-            pool.idle.pushed();
-            all_asleep();
-        }
-        pool.shut_down();
-    }
 }

@@ -3,12 +3,8 @@
 //! Most engines have none, so workers look at a count before they take the lock. Every so many tasks a
 //! worker looks elsewhere first, so that neither starves the rest.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use parking_lot::Mutex;
-
-use crate::refs::Task;
-use crate::schedule::Lineup;
+use super::sync::{AtomicUsize, Mutex, Ordering};
+use super::{Lineup, Task};
 
 #[derive(Default)]
 struct Line {

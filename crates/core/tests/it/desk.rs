@@ -11,19 +11,19 @@ use crate::sync::{Arc, AtomicUsize, Mutex, Ordering};
 
 #[path = "../../src/schedule/backoff.rs"]
 #[allow(dead_code)]
-mod backoff;
+pub(crate) mod backoff;
 
 #[path = "../../src/schedule/demand.rs"]
 #[allow(dead_code)]
-mod demand;
+pub(crate) mod demand;
 
 #[path = "../../src/schedule/lineup.rs"]
 #[allow(dead_code)]
-mod lineup;
+pub(crate) mod lineup;
 
 #[path = "../../src/schedule/machine.rs"]
 #[allow(dead_code)]
-mod machine;
+pub(crate) mod machine;
 
 use crate::models::raw;
 use demand::{CPUS, Demand, MEMORY};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod budget;
 mod calls;
 mod cancel;
 mod contexts;
@@ -14,6 +15,7 @@ mod metrics;
 mod models;
 mod options;
 mod replay;
+mod schedules;
 mod several;
 mod shutdown;
 mod spans;

@@ -1,10 +1,11 @@
 //! Models of the lock-free parts: loom runs every interleaving of a few threads, with the memory orders the
 //! code asks for. The files of the library are compiled here a second time, over loom's atomics.
 
-use crate::sync::{Arc, AtomicUsize, Mutex, Ordering, UnsafeCell};
+use crate::sync::{self, Arc, AtomicUsize, Mutex, Ordering, UnsafeCell};
 
+// shuttle's models (`schedules`) have it as well.
 #[path = "../../src/runtime/idle.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, clippy::duplicate_mod)]
 mod idle;
 
 #[path = "../../src/refs/raw.rs"]
