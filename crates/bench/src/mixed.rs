@@ -1,19 +1,25 @@
 //! Suite `mixed`: heavy queries, a flood of tasks and a fork-join kernel at once on one engine, while an actor is
 //! pinged and a light query is asked; and what an idle engine burns.
 //!
-//! | case | is |
-//! |---|---|
-//! | `kernel_scaling` | the kernel's passes on one thread, as many in `par_for` from a task: how many times faster |
-//! | `mixed_work` | the three loads one after another over the three at once: 1 if nothing is lost by sharing |
-//! | `mixed_ping` | an actor's answer under the load: the 99th percentile over the median when idle |
-//! | `mixed_light_query` | the same of `SELECT count(*), sum(a)` over 1,000 rows |
-//! | `idle_cpu` | processor seconds a second of this process while its engine has nothing to do |
+//! | case | trefoil | peer |
+//! |---|---|---|
+//! | `kernel_scaling` | the kernel's passes on one thread, as many in `par_for` from a task: how many times faster | |
+//! | `mixed_work` | the three loads one after another over the three at once: 1 if nothing is lost by sharing | |
+//! | `mixed_ping` | an actor's answer under the load: the 99th percentile over the median when idle | `threads`: the same of a plain thread |
+//! | `mixed_light_query` | the same of `SELECT count(*), sum(a)` over 1,000 rows | |
+//! | `idle_cpu` | processor seconds a second of this process while its engine has nothing to do | |
 //!
 //! Probes are closed loops with a pause between (3 ms and 5 ms), as a user with a cache or a dashboard would ask.
+//!
+//! The peer of the actor is a thread of the standard library that waits at a channel and answers through another, asked in the
+//! same minutes in a loop of its own: nothing of trefoil, but the same two threads to be woken. While more threads
+//! than cores are busy the system makes any thread wait for its turn, and what the peer takes is what the system gives. `of_threads`
+//! in the figures of the actor has its percentiles over the peer's.
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
@@ -165,16 +171,49 @@ fn probe<'s>(
     })
 }
 
-/// Runs `load` between two probes; its time, the times of pings and of light queries.
-fn probed(
-    load: &Load,
-    pong: &ActorHandle<Pong>,
-    work: impl FnOnce() -> Result<()>,
-) -> Result<(f64, Vec<f64>, Vec<f64>)> {
+/// How long what was asked meanwhile took, in milliseconds.
+#[derive(Default)]
+struct Asked {
+    /// The actor.
+    pings: Vec<f64>,
+    /// The thread that is nobody's.
+    threads: Vec<f64>,
+    lights: Vec<f64>,
+}
+
+impl Asked {
+    fn extend(&mut self, other: Asked) {
+        self.pings.extend(other.pings);
+        self.threads.extend(other.threads);
+        self.lights.extend(other.lights);
+    }
+}
+
+/// A question to a thread that does nothing but answer; it ends when the question is dropped.
+fn echo<'s>(scope: &'s Scope<'s, '_>) -> impl Fn() -> Result<()> + Send + 's {
+    let (ask, asked) = mpsc::channel();
+    let (answer, answered) = mpsc::channel();
+    scope.spawn(move || {
+        for question in asked {
+            if answer.send(question).is_err() {
+                break;
+            }
+        }
+    });
+    move || {
+        ask.send(1_u64)?;
+        black_box(answered.recv()?);
+        Ok(())
+    }
+}
+
+/// Runs `work` beside the probes; its time, and theirs.
+fn probed(load: &Load, pong: &ActorHandle<Pong>, work: impl FnOnce() -> Result<()>) -> Result<(f64, Asked)> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let pings =
-            probe(scope, &stop, Duration::from_millis(3), || Ok(pong.ping().get_value().map(drop)?));
+        let pause = Duration::from_millis(3);
+        let pings = probe(scope, &stop, pause, || Ok(pong.ping().get_value().map(drop)?));
+        let threads = probe(scope, &stop, pause, echo(scope));
         let lights = probe(scope, &stop, Duration::from_millis(5), || {
             load.session.block_on(async { load.session.sql(LIGHT).await?.collect().await })?;
             Ok(())
@@ -183,10 +222,13 @@ fn probed(
         let done = work();
         let time = begin.elapsed().as_secs_f64();
         stop.store(true, Ordering::Relaxed);
-        let gone = || Error::from("a probe panicked");
-        let (pings, lights) = (pings.join().map_err(|_| gone())??, lights.join().map_err(|_| gone())??);
+        let times = |probe: ScopedJoinHandle<'_, Result<Vec<f64>>>| {
+            probe.join().map_err(|_| Error::from("a probe panicked"))?
+        };
+        // All of them, so that none is left when one has failed.
+        let [pings, threads, lights] = [pings, threads, lights].map(times);
         done?;
-        Ok((time, pings, lights))
+        Ok((time, Asked { pings: pings?, threads: threads?, lights: lights? }))
     })
 }
 
@@ -235,15 +277,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 
     let pong = load.session.engine().actor(Pong).spawn()?;
-    let (_, pings, lights) = probed(&load, &pong, || {
+    let (_, idle) = probed(&load, &pong, || {
         std::thread::sleep(Duration::from_secs(3));
         Ok(())
     })?;
-    let idle = (median(&pings), median(&lights));
-    let (mut work, mut pings, mut lights, mut times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut work, mut asked, mut times) = (Vec::new(), Asked::default(), Vec::new());
     for _ in 0..repeat {
         let parts = [timed(|| load.queries())?, timed(|| load.flood())?, timed(|| load.kernel(PASSES))?];
-        let (mixed, ping, light) = probed(&load, &pong, || {
+        let (mixed, meanwhile) = probed(&load, &pong, || {
             std::thread::scope(|scope| {
                 let others = [scope.spawn(|| load.flood()), scope.spawn(|| load.kernel(PASSES))];
                 load.queries()?;
@@ -255,23 +296,71 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         })?;
         work.push(parts.iter().sum::<f64>() / mixed);
         times.push(json!({"apart": parts.map(rounded), "mixed": rounded(mixed)}));
-        pings.extend(ping);
-        lights.extend(light);
+        asked.extend(meanwhile);
     }
     report.case(row("mixed_work", median(&work), "of apart", &[("times_s", json!(times))]))?;
-    for (name, mut times, idle) in [("mixed_ping", pings, idle.0), ("mixed_light_query", lights, idle.1)] {
-        times.sort_by(f64::total_cmp);
-        let more = [
-            ("idle_p50_ms", json!(rounded(idle))),
-            ("p50_ms", json!(rounded(percentile(&times, 50.0)))),
-            ("p99_ms", json!(rounded(percentile(&times, 99.0)))),
-            ("most_ms", json!(rounded(percentile(&times, 100.0)))),
-            ("probes", json!(times.len())),
-        ];
-        report.case(row(name, percentile(&times, 99.0) / idle, "of idle p50", &more))?;
-        report.say(&serde_json::to_string(&more.map(|(name, value)| json!([name, value])))?);
+    let ping = Waited::new(median(&idle.pings), asked.pings);
+    let thread = Waited::new(median(&idle.threads), asked.threads);
+    let light = Waited::new(median(&idle.lights), asked.lights);
+    for (case, waited, peer) in [("mixed_ping", &ping, Some(&thread)), ("mixed_light_query", &light, None)] {
+        let mut more = waited.figures();
+        if let Some(peer) = peer {
+            more.push(("of_threads", waited.over(peer)));
+        }
+        report.say(&serde_json::to_string(&more)?);
+        let mut rows = row(case, waited.worth(), OF_IDLE, &more);
+        if let Some(peer) = peer {
+            let more = peer.figures();
+            report.say(&serde_json::to_string(&more)?);
+            rows.extend(
+                row(case, peer.worth(), OF_IDLE, &more)
+                    .into_iter()
+                    .map(|row| Row { peer: "threads".into(), ..row }),
+            );
+        }
+        report.case(rows)?;
     }
     Ok(())
+}
+
+const OF_IDLE: &str = "of idle p50";
+
+/// How long answers took under load, in milliseconds in order, and the median when idle.
+struct Waited {
+    idle: f64,
+    times: Vec<f64>,
+}
+
+impl Waited {
+    fn new(idle: f64, mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        Self { idle, times }
+    }
+
+    fn worth(&self) -> f64 {
+        percentile(&self.times, 99.0) / self.idle
+    }
+
+    fn figures(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("idle_p50_ms", json!(rounded(self.idle))),
+            ("p50_ms", json!(rounded(percentile(&self.times, 50.0)))),
+            ("p99_ms", json!(rounded(percentile(&self.times, 99.0)))),
+            ("most_ms", json!(rounded(percentile(&self.times, 100.0)))),
+            ("probes", json!(self.times.len())),
+        ]
+    }
+
+    /// Each figure over that of another.
+    fn over(&self, other: &Self) -> Value {
+        let of = |at: f64| json!(rounded(percentile(&self.times, at) / percentile(&other.times, at)));
+        json!({
+            "idle_p50": rounded(self.idle / other.idle),
+            "p50": of(50.0),
+            "p99": of(99.0),
+            "most": of(100.0),
+        })
+    }
 }
 
 /// Processor seconds of this process; Linux only.

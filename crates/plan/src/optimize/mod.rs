@@ -20,7 +20,8 @@
 //! several sets of those of all columns, [`Kernels`] puts faster expressions in and [`Groups`] finds the groups of
 //! aggregates by packed keys.
 //!
-//! [`ClusteredGroups`] makes groups where the rows are in their order, one piece of it after another.
+//! [`ClusteredGroups`] makes groups where the rows are in their order, one piece of it after another. [`PartedGroups`]
+//! takes what is left of DataFusion's last aggregates, and spills their groups without sorting them.
 //!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
@@ -44,6 +45,7 @@ mod key_bits;
 mod once;
 mod options;
 mod outer;
+mod parted;
 mod replace;
 mod running;
 mod scans;
@@ -66,6 +68,7 @@ use groups::Groups;
 use join_order::JoinOrder;
 use kernels::Kernels;
 use key_bits::KeyBits;
+use parted::PartedGroups;
 use running::RowFilters;
 use scans::FilteredScans;
 use sets::GroupingSets;
@@ -96,6 +99,7 @@ pub(crate) fn rules() -> Vec<Rule> {
     rules.push(Arc::new(FilteredScans));
     rules.push(Arc::new(KeyBits));
     rules.push(Arc::new(ClusteredGroups));
+    rules.push(Arc::new(PartedGroups));
     let before = before.unwrap_or(rules.len());
     rules.insert(before, Arc::new(AlikePlans));
     rules.insert(before + 1, Arc::new(CommonPlans));

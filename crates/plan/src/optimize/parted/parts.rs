@@ -1,0 +1,112 @@
+//! Groups on disk, in parts: all rows of a group are in one of them.
+//!
+//! A table of groups is written part by part, and not row group by row group of it, so that a write is long. Linux keeps what is
+//! written in pieces of memory as long as the write, up to some hundred KiB, and gives them back one by one when the files are
+//! removed: 240 MB in writes of 8 KiB took 38 ms to be removed, in writes of 256 KiB 16 ms (and 170 ms to write, 50 ms). That
+//! is what someone who cancels a query waits for.
+
+use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::compute::take_record_batch;
+use datafusion::common::Result;
+use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
+use datafusion::execution::spill_file::SpillFile;
+use datafusion::physical_plan::metrics::Time;
+use datafusion::physical_plan::spill::SpillManager;
+use std::sync::Arc;
+use tokio::task::yield_now;
+
+/// Files that groups are spread over.
+const PARTS: usize = 32;
+/// Rows that are looked at or written in one turn, and bytes that are written, about.
+pub(super) const TURN_ROWS: usize = 32 * 1024;
+const TURN_BYTES: usize = 4 << 20;
+
+/// Writes a batch behind those before it, or, without one, ends the file. The type of an open file has no name outside
+/// DataFusion.
+type Append = Box<dyn FnMut(Option<&RecordBatch>) -> Result<Option<Arc<dyn SpillFile>>> + Send>;
+
+/// Files that are being written.
+pub(super) struct Parts {
+    manager: SpillManager,
+    /// Columns of the key, which come first.
+    keys: usize,
+    /// Another one each time a part is cut into parts again; the exchange has used zero.
+    state: QualityRandomState,
+    files: Vec<Option<Append>>,
+}
+
+impl Parts {
+    /// What spreading takes for each row.
+    pub(super) const ROW_BYTES: usize = size_of::<u8>() + size_of::<u32>();
+
+    pub(super) fn new(manager: SpillManager, keys: usize, depth: usize) -> Self {
+        let state = QualityRandomState::with_seed(1 + depth as u64);
+        Self { manager, keys, state, files: (0..PARTS).map(|_| None).collect() }
+    }
+
+    /// Spreads groups over the parts. A cancelled query stops between two turns.
+    pub(super) async fn add(&mut self, groups: &RecordBatch, busy: &Time) -> Result<()> {
+        let rows = groups.num_rows();
+        let (mut parts, mut counts) = (Vec::with_capacity(rows), [0; PARTS]);
+        for from in (0..rows).step_by(TURN_ROWS) {
+            yield_now().await;
+            let _timer = busy.timer();
+            let turn = groups.slice(from, TURN_ROWS.min(rows - from));
+            let mut hashes = vec![0; turn.num_rows()];
+            create_hashes(&turn.columns()[..self.keys], &self.state, &mut hashes)?;
+            for hash in hashes {
+                let part = (hash >> 32) as usize % PARTS;
+                counts[part] += 1;
+                parts.push(part as u8);
+            }
+        }
+        let mut starts = [0; PARTS];
+        for at in 1..PARTS {
+            starts[at] = starts[at - 1] + counts[at - 1];
+        }
+        let mut next = starts;
+        let mut order = vec![0_u32; rows];
+        for (turn, parts) in parts.chunks(TURN_ROWS).enumerate() {
+            yield_now().await;
+            let _timer = busy.timer();
+            for (at, part) in parts.iter().enumerate() {
+                let place = &mut next[usize::from(*part)];
+                order[*place] = (turn * TURN_ROWS + at) as u32;
+                *place += 1;
+            }
+        }
+        drop(parts);
+        let bytes = (groups.get_array_memory_size() / rows.max(1)).max(1);
+        let most = (TURN_BYTES / bytes).clamp(1, TURN_ROWS);
+        for (at, file) in self.files.iter_mut().enumerate() {
+            for rows in order[starts[at]..next[at]].chunks(most) {
+                yield_now().await;
+                let _timer = busy.timer();
+                let rows = take_record_batch(groups, &UInt32Array::from(rows.to_vec()))?;
+                let file = match file {
+                    Some(file) => file,
+                    None => file.insert(open(&self.manager)?),
+                };
+                file(Some(&rows))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The files of all parts that have rows.
+    pub(super) fn finish(self) -> Result<Vec<Arc<dyn SpillFile>>> {
+        let mut files = Vec::new();
+        for mut file in self.files.into_iter().flatten() {
+            files.extend(file(None)?);
+        }
+        Ok(files)
+    }
+}
+
+fn open(manager: &SpillManager) -> Result<Append> {
+    let mut file = manager.create_in_progress_file("groups")?;
+    Ok(Box::new(move |batch| match batch {
+        Some(batch) => file.append_batch(batch).map(|_| None),
+        None => file.finish(),
+    }))
+}

@@ -1,0 +1,368 @@
+//! States in, values out.
+//!
+//! ```text
+//!   input ─> groups ───────────────────────────────────────────────> values      all fit into memory
+//!              │ memory is short, or the input has ended
+//!              v
+//!   32 files, by a hash of the key ── one after another ─> groups ─> values
+//!                                                            │ memory is short again
+//!                                                            v
+//!                                                         32 files, by another hash
+//! ```
+//!
+//! What is written is cut into turns of at most [`TURN_ROWS`](super::parts::TURN_ROWS) rows, between which a cancelled query
+//! stops.
+
+use super::parts::Parts;
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::Result;
+use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::spill_file::SpillFile;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
+use datafusion::physical_plan::aggregates::order::GroupOrdering;
+use datafusion::physical_plan::aggregates::{
+    AggregateExec, AggregateMode, PhysicalGroupBy, aggregate_expressions, evaluate_group_by, evaluate_many,
+};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, SpillMetrics};
+use datafusion::physical_plan::spill::SpillManager;
+use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
+use futures::{StreamExt, stream};
+use std::sync::Arc;
+
+/// How often a part is cut into parts again: more groups than a million times what fits fail.
+const DEPTH: usize = 4;
+
+/// The groups of a partition.
+pub(super) fn run(
+    aggregate: &AggregateExec,
+    metrics: &ExecutionPlanMetricsSet,
+    index: usize,
+    context: &Arc<TaskContext>,
+) -> Result<SendableRecordBatchStream> {
+    let input = aggregate.input();
+    let group_by = aggregate.group_expr();
+    let keys = group_by.num_group_exprs();
+    let raw = is_raw(aggregate.mode());
+    let states = states_of(aggregate)?;
+    let config = context.session_config();
+    let manager =
+        SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, index), Arc::clone(&states))
+            .with_compression_type(config.spill_compression());
+    let accumulators = aggregate.aggr_expr().iter().map(|function| function.create_groups_accumulator());
+    let state = State {
+        input: input.execute(index, Arc::clone(context))?,
+        rows: Rows {
+            group_by: group_by.clone(),
+            arguments: aggregate_expressions(aggregate.aggr_expr(), aggregate.mode(), keys)?,
+            filters: raw.then(|| aggregate.filter_expr().to_vec()),
+        },
+        states: Arc::clone(&states),
+        values: aggregate.schema(),
+        merged: Rows {
+            group_by: group_by.as_final(),
+            arguments: aggregate_expressions(aggregate.aggr_expr(), &AggregateMode::Final, keys)?,
+            filters: None,
+        },
+        table: new_group_values(group_by.group_schema(&input.schema())?, &GroupOrdering::None)?,
+        groups: Vec::new(),
+        accumulators: accumulators.collect::<Result<_>>()?,
+        reservation: MemoryConsumer::new(format!("PartedAggregate[{index}]"))
+            .with_can_spill(true)
+            .register(context.memory_pool()),
+        keys,
+        depth: 0,
+        parts: None,
+        pending: Vec::new(),
+        manager,
+        slice: config.batch_size().max(1),
+        out: None,
+        metrics: BaselineMetrics::new(metrics, index),
+    };
+    let batches =
+        stream::try_unfold(
+            state,
+            |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) },
+        );
+    Ok(Box::pin(RecordBatchStreamAdapter::new(aggregate.schema(), batches)))
+}
+
+/// Whether rows come in, not states.
+fn is_raw(mode: &AggregateMode) -> bool {
+    matches!(mode, AggregateMode::Single | AggregateMode::SinglePartitioned)
+}
+
+/// The columns of groups with their states.
+fn states_of(aggregate: &AggregateExec) -> Result<SchemaRef> {
+    let input = aggregate.input().schema();
+    if !is_raw(aggregate.mode()) {
+        return Ok(input);
+    }
+    let keys = aggregate.group_expr().group_schema(&input)?;
+    let mut fields = keys.fields().to_vec();
+    for function in aggregate.aggr_expr() {
+        fields.extend(function.state_fields()?);
+    }
+    Ok(Arc::new(Schema::new_with_metadata(fields, input.metadata().clone())))
+}
+
+/// How batches are read: those of the input, or of states.
+struct Rows {
+    group_by: PhysicalGroupBy,
+    arguments: Vec<Vec<Arc<dyn PhysicalExpr>>>,
+    /// Of rows that are no states.
+    filters: Option<Vec<Option<Arc<dyn PhysicalExpr>>>>,
+}
+
+struct State {
+    input: SendableRecordBatchStream,
+    /// Of the input, and, from the first part on, of parts.
+    rows: Rows,
+    merged: Rows,
+    states: SchemaRef,
+    values: SchemaRef,
+    table: Box<dyn GroupValues>,
+    /// Of the rows of a batch.
+    groups: Vec<usize>,
+    accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    reservation: MemoryReservation,
+    keys: usize,
+    /// How often the groups that are read have been cut into parts.
+    depth: usize,
+    /// What is written of them now.
+    parts: Option<Parts>,
+    /// Parts that are to be read, with their depth.
+    pending: Vec<(usize, Arc<dyn SpillFile>)>,
+    manager: SpillManager,
+    /// Rows of a batch that is handed out.
+    slice: usize,
+    /// Groups that are being handed out, and how many of them have been.
+    out: Option<(RecordBatch, usize)>,
+    metrics: BaselineMetrics,
+}
+
+impl State {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.slice() {
+                self.metrics.record_output(batch.num_rows());
+                return Ok(Some(batch));
+            }
+            match self.input.next().await {
+                Some(batch) => {
+                    if self.merge(&batch?)? {
+                        self.spill().await?;
+                    }
+                }
+                None => {
+                    self.input = Box::pin(EmptyRecordBatchStream::new(self.input.schema()));
+                    self.end().await?;
+                    if self.out.is_none() && !self.next_part()? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next of the groups that are handed out.
+    fn slice(&mut self) -> Option<RecordBatch> {
+        let (batch, at) = self.out.as_mut()?;
+        let rows = self.slice.min(batch.num_rows() - *at);
+        if rows == 0 {
+            self.out = None;
+            self.reservation.free();
+            return None;
+        }
+        let slice = batch.slice(*at, rows);
+        *at += rows;
+        Some(slice)
+    }
+
+    /// Puts a batch into the groups; whether they have become too many.
+    fn merge(&mut self, batch: &RecordBatch) -> Result<bool> {
+        let _timer = self.metrics.elapsed_compute().timer();
+        let columns = evaluate_group_by(&self.rows.group_by, batch)?;
+        for columns in &columns {
+            self.table.intern(columns, &mut self.groups)?;
+        }
+        let count = self.table.len();
+        let arguments = evaluate_many(&self.rows.arguments, batch)?;
+        for (at, (accumulator, arguments)) in self.accumulators.iter_mut().zip(arguments).enumerate() {
+            let Some(filters) = &self.rows.filters else {
+                accumulator.merge_batch(&arguments, &self.groups, count)?;
+                continue;
+            };
+            let filter = match filters.get(at).and_then(Option::as_ref) {
+                Some(filter) => Some(filter.evaluate(batch)?.into_array(batch.num_rows())?),
+                None => None,
+            };
+            let filter = filter.as_ref().map(|filter| filter.as_boolean());
+            accumulator.update_batch(&arguments, &self.groups, filter, count)?;
+        }
+        let accumulators: usize = self.accumulators.iter().map(|accumulator| accumulator.size()).sum();
+        let size = self.table.size() + accumulators + self.groups.capacity() * size_of::<usize>();
+        match self.reservation.try_resize(size) {
+            Ok(()) => Ok(false),
+            Err(DataFusionError::ResourcesExhausted(_)) if count > 0 && self.depth < DEPTH => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All groups, with their values or their states; the table is empty then.
+    fn emit(&mut self, values: bool) -> Result<Option<RecordBatch>> {
+        if self.table.is_empty() {
+            return Ok(None);
+        }
+        let _timer = self.metrics.elapsed_compute().timer();
+        let mut columns: Vec<ArrayRef> = self.table.emit(EmitTo::All)?;
+        self.table.clear_shrink(0);
+        self.groups = Vec::new();
+        for accumulator in &mut self.accumulators {
+            match values {
+                true => columns.push(accumulator.evaluate(EmitTo::All)?),
+                false => columns.extend(accumulator.state(EmitTo::All)?),
+            }
+        }
+        let schema = if values { &self.values } else { &self.states };
+        let groups = RecordBatch::try_new(Arc::clone(schema), columns)?;
+        // Less than the table had, as a rule; it is there in any case.
+        self.reservation.resize(groups.get_array_memory_size());
+        Ok(Some(groups))
+    }
+
+    /// Writes all groups.
+    async fn spill(&mut self) -> Result<()> {
+        let Some(groups) = self.emit(false)? else { return Ok(()) };
+        let open = || Parts::new(self.manager.clone(), self.keys, self.depth);
+        let parts = self.parts.get_or_insert_with(open);
+        self.reservation.resize(self.reservation.size() + groups.num_rows() * Parts::ROW_BYTES);
+        parts.add(&groups, self.metrics.elapsed_compute()).await?;
+        drop(groups);
+        self.reservation.free();
+        Ok(())
+    }
+
+    /// The input, or a part, has ended: either all its groups are in memory, or they go to where the others of them are.
+    async fn end(&mut self) -> Result<()> {
+        if self.parts.is_some() {
+            self.spill().await?;
+        }
+        match self.parts.take() {
+            Some(parts) => {
+                let depth = self.depth + 1;
+                self.pending.extend(parts.finish()?.into_iter().map(|part| (depth, part)));
+            }
+            None => self.out = self.emit(true)?.map(|groups| (groups, 0)),
+        }
+        Ok(())
+    }
+
+    /// Begins with the next part, if there is one.
+    fn next_part(&mut self) -> Result<bool> {
+        let Some((depth, part)) = self.pending.pop() else { return Ok(false) };
+        if self.depth == 0 {
+            std::mem::swap(&mut self.rows, &mut self.merged);
+        }
+        self.depth = depth;
+        self.input = self.manager.read_spill_as_stream(part, None)?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PartedGroups;
+    use super::*;
+    use crate::optimize::OptimizeOptions;
+    use datafusion::arrow::util::pretty::pretty_format_batches;
+    use datafusion::execution::memory_pool::GreedyMemoryPool;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::physical_optimizer::PhysicalOptimizerRule;
+    use datafusion::prelude::{SessionConfig, SessionContext};
+    use std::task::Poll;
+    use tokio::task::yield_now;
+
+    /// 50,000 groups of three rows, by keys of several types, with states of several columns.
+    const QUERIES: [&str; 4] = [
+        "SELECT value % 50000, count(*), avg(value), min(value) FROM range(0, 150000) GROUP BY 1",
+        "SELECT CASE WHEN value % 50000 = 7 THEN NULL ELSE concat('a text of some length ', value % 50000) END,
+           sum(value) FILTER (WHERE value % 3 = 0), max(cast(value AS VARCHAR))
+         FROM range(0, 150000) GROUP BY 1",
+        "SELECT CASE value % 50000 WHEN 3 THEN 'NaN'::double WHEN 5 THEN -0.0 ELSE cast(value % 50000 AS DOUBLE) END,
+           value % 2, sum(value) FROM range(0, 150000) GROUP BY 1, 2",
+        "SELECT value % 50000, value % 25000, value % 10 FROM range(0, 150000) GROUP BY 1, 2, 3",
+    ];
+
+    fn context(workers: usize, memory: Option<usize>) -> SessionContext {
+        let mut config =
+            SessionConfig::new().with_target_partitions(workers).with_repartition_aggregations(false);
+        config.options_mut().extensions.insert(OptimizeOptions::default());
+        let mut runtime = RuntimeEnvBuilder::new();
+        if let Some(memory) = memory {
+            runtime = runtime.with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)));
+        }
+        SessionContext::new_with_config_rt(config, runtime.build_arc().unwrap())
+    }
+
+    async fn plan(context: &SessionContext, query: &str) -> Arc<dyn ExecutionPlan> {
+        let plan = context.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+        PartedGroups.optimize(plan, context.state().config_options()).unwrap()
+    }
+
+    fn find(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
+        match plan.name() {
+            "PartedAggregateExec" => Some(Arc::clone(plan)),
+            _ => plan.children().into_iter().find_map(find),
+        }
+    }
+
+    fn sorted(batches: &[RecordBatch]) -> Vec<String> {
+        let mut lines: Vec<String> =
+            pretty_format_batches(batches).unwrap().to_string().lines().map(str::to_owned).collect();
+        lines.sort();
+        // The frame is as wide as the widest value.
+        lines.retain(|line| line.starts_with('|'));
+        lines.dedup();
+        lines
+    }
+
+    /// Rows of the answer, what was spilled, and the most of it from one poll to the next.
+    async fn polled(context: &SessionContext, query: &str) -> (Vec<RecordBatch>, usize, usize) {
+        let plan = plan(context, query).await;
+        let parted = find(&plan).unwrap();
+        let spilled = || parted.metrics().and_then(|metrics| metrics.spilled_rows()).unwrap_or(0);
+        let mut stream = plan.execute(0, context.task_ctx()).unwrap();
+        let (mut batches, mut most) = (Vec::new(), 0);
+        loop {
+            let before = spilled();
+            let polled = futures::poll!(stream.next());
+            most = most.max(spilled() - before);
+            match polled {
+                Poll::Ready(None) => return (batches, spilled(), most),
+                Poll::Ready(Some(batch)) => batches.push(batch.unwrap()),
+                Poll::Pending => yield_now().await,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn groups_are_spilled_in_short_turns() {
+        for query in QUERIES {
+            let expect = context(1, None).sql(query).await.unwrap().collect().await.unwrap();
+            let expect = sorted(&expect);
+            // Rows and states; parts that fit into memory, and parts that do not.
+            for (workers, memory) in [(1, 2 << 20), (2, 2 << 20), (1, 512 << 10)] {
+                let (batches, spilled, most) = polled(&context(workers, Some(memory)), query).await;
+                assert!(sorted(&batches) == expect, "{query} within {memory}");
+                assert!(spilled >= 50_000, "{query} within {memory} spilled {spilled}");
+                assert!(most * 16 < spilled, "{query} within {memory} spilled {most} of {spilled} in a turn");
+            }
+        }
+    }
+}
