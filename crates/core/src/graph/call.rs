@@ -111,6 +111,10 @@ pub(super) trait TypedNode<T>: Node {
     fn upcast(self: Arc<Self>) -> Arc<dyn Node>;
     /// Starts the node's task; everything below is in `launch`. `take` gives the arguments away.
     fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<T>;
+    /// As `start` with `take`, by whoever has the only handle; none, and nothing done, if it takes other calls.
+    fn start_alone(&mut self, _launch: &Launch<'_>) -> Option<Ref<T>> {
+        None
+    }
     /// Name and options, if the node is a task.
     fn spec(&self) -> Option<&TaskSpec>;
     /// What `start` would start, for a node that does it inside its own task.
@@ -154,8 +158,12 @@ where
             return Err(Error::new(ErrorKind::Internal, "spawn", "the call was started twice"));
         };
         args.launch(launch);
+        Ok(self.job_of(args))
+    }
+
+    fn job_of(&self, args: A) -> CallJob<A, B> {
         let TaskSpec { name, location, .. } = &self.spec;
-        Ok(CallJob { name: name.clone(), location, args, body: self.body.clone() })
+        CallJob { name: name.clone(), location, args, body: self.body.clone() }
     }
 }
 
@@ -244,6 +252,20 @@ where
             Ok(job) => start_with_spec(launch, Some(&self.spec), job),
             Err(error) => Ref::failed(error),
         }
+    }
+
+    fn start_alone(&mut self, launch: &Launch<'_>) -> Option<Ref<T>> {
+        let slot = self.args.get_mut();
+        let args = slot.as_ref()?;
+        if args.reads_refs() {
+            let mut calls = Vec::new();
+            args.nodes(&mut calls);
+            if !calls.is_empty() {
+                return None;
+            }
+        }
+        let args = slot.take()?;
+        Some(start_with_spec(launch, Some(&self.spec), self.job_of(args)))
     }
 
     fn spec(&self) -> Option<&TaskSpec> {
@@ -605,13 +627,19 @@ pub(super) fn exclusive_nodes(order: &[Arc<dyn Node>], roots: &HashMap<u64, usiz
 }
 
 /// Starts a call and everything below it.
-pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, call: Call<T>) -> Ref<T> {
+pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, mut call: Call<T>) -> Ref<T> {
+    // The usual call of a task takes values and refs only, so there is no graph to walk, and is nobody else's.
+    let alone = Launch { pool, graph: None };
+    if let Some(reference) = call.0.as_mut().and_then(Arc::get_mut).and_then(|node| node.start_alone(&alone))
+    {
+        // Without arguments: no chain of calls to be freed with care.
+        drop(call.0.take());
+        return reference;
+    }
     let node = call.typed();
-    // The usual call of a task takes values and refs only: there is no graph to walk.
     if node.below().is_empty() {
         let take = Arc::strong_count(node) == 1 && node.is_sole_owner();
-        let launch = Launch { pool, graph: None };
-        return node.start(&launch, take);
+        return node.start(&alone, take);
     }
     let launch = launch_all(pool, &[call.node()]);
     launch.launched(&call)

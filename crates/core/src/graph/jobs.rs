@@ -79,3 +79,15 @@ where
         TaskInfo { name: "map".into(), location: self.location, attempt: 1 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Closure, FnJob};
+    use crate::refs::TaskCell;
+
+    #[test]
+    fn a_tiny_task_takes_96_bytes() {
+        let counts = 2 * size_of::<usize>();
+        assert_eq!(counts + size_of::<TaskCell<u64, FnJob<u64, Closure>>>(), 96);
+    }
+}
