@@ -1,0 +1,152 @@
+//! How long a lane works, waits and holds. Only speed hangs on it: no promise does.
+
+use std::time::{Duration, Instant};
+
+/// How long a lane works before it lets others go first.
+pub(super) const SLICE: Duration = Duration::from_micros(500);
+/// Nodes between two looks at the clock and at who has stopped the run, at first and at most; they should take about
+/// [`LOOK`].
+const BETWEEN_LOOKS: (u32, u32) = (16, 1024);
+const LOOK: Duration = Duration::from_micros(10);
+/// Nodes of a look by nodes claimed at once: what is claimed waits for the node before it, so it must not take long.
+const CLAIMS: u32 = 16;
+/// How long a lane that met a node that is not ready waits for it before it goes on behind it: so long, another lane
+/// may just be about to get there. To leave a node behind costs more than to run a few.
+const HOLD: Duration = Duration::from_micros(10);
+/// How long a lane leaves a block that has just become ready to whoever made it so, and how long it goes on waiting for
+/// one block after the other.
+const COURTESY: Duration = Duration::from_nanos(500);
+const PATIENCE: Duration = Duration::from_micros(100);
+/// How long a lane that found nothing ready in a block waits before it takes the next one. Without it, a lane would go
+/// through the whole graph as soon as another is held up, and leave all nodes behind.
+const BARREN: Duration = Duration::from_micros(20);
+/// The pauses of a lane that takes from others, and what it should get for one.
+const PAUSES: (Duration, Duration) = (Duration::from_nanos(250), Duration::from_micros(4));
+
+/// The pace of one lane.
+pub(super) struct Pace {
+    /// Whether time decides nothing, because the order is to be repeated.
+    timeless: bool,
+    /// Nodes until the next look.
+    most: u32,
+    /// When it last had work again, and how long it then waits. A lane that takes from others waits a little before, if
+    /// it soon ran out of what it took before: two lanes that follow one another through a grid would otherwise hand
+    /// single nodes to and fro, and their cache lines.
+    since: Instant,
+    pause: Duration,
+    /// Whether it did not hold in this block yet, or with success.
+    holds: bool,
+    /// Whether nothing was ready in this block so far.
+    barren: bool,
+    next_block: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(since: Instant, timeless: bool) -> Self {
+        let (most, pause) = (BETWEEN_LOOKS.0, Duration::ZERO);
+        Self { timeless, most, since, pause, holds: true, barren: false, next_block: None }
+    }
+
+    /// How many nodes to run until the next look.
+    #[inline]
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// How many nodes to claim at once.
+    #[inline]
+    pub(super) fn claims(&self) -> u32 {
+        (self.most / CLAIMS).max(1)
+    }
+
+    /// So many nodes took so long.
+    pub(super) fn looked(&mut self, nodes: u32, time: Duration) {
+        self.most = match time {
+            time if time < LOOK / 2 => (nodes * 2).min(BETWEEN_LOOKS.1),
+            time if time > LOOK * 2 => (nodes / 2).max(1),
+            _ => nodes,
+        };
+    }
+
+    /// Nodes of the block are run.
+    #[inline]
+    pub(super) fn gets_on(&mut self) {
+        self.barren = false;
+    }
+
+    /// Whether it is time to take another block; if so, it is taken. The next one begins at `next`: if that is not
+    /// ready, the lane waits a little before it takes it. Where blocks hang on one another, whoever has run one then
+    /// takes the next as well, and has what is in its cache.
+    pub(super) fn takes_block(&mut self, next: impl Fn() -> u32, ready: impl Fn(u32) -> bool) -> bool {
+        if !self.timeless && !ready(next()) {
+            let begin = Instant::now();
+            let (mut place, mut until) = (next(), begin + HOLD);
+            let mut held = true;
+            while Instant::now() < until {
+                std::hint::spin_loop();
+                if next() != place {
+                    (place, until, held) = (next(), Instant::now() + HOLD, true);
+                    if until - begin > PATIENCE {
+                        return false;
+                    }
+                } else if held && ready(place) {
+                    (until, held) = (Instant::now() + COURTESY, false);
+                }
+            }
+        }
+        if self.barren && !self.timeless {
+            let now = Instant::now();
+            if now < *self.next_block.get_or_insert(now + BARREN) {
+                return false;
+            }
+        }
+        (self.holds, self.barren, self.next_block) = (true, true, None);
+        true
+    }
+
+    /// Waits a little for a node; false if it is not ready yet.
+    pub(super) fn hold(&mut self, ready: impl Fn() -> bool) -> bool {
+        if !self.holds || self.timeless {
+            return false;
+        }
+        let begin = Instant::now();
+        loop {
+            if (0..16).any(|_| {
+                std::hint::spin_loop();
+                ready()
+            }) {
+                return true;
+            }
+            if begin.elapsed() > HOLD {
+                self.holds = false;
+                return false;
+            }
+        }
+    }
+
+    /// It ran out of work: spins until it may take again.
+    pub(super) fn wait(&mut self, now: Instant, enough: impl Fn() -> bool) {
+        self.pause = match now - self.since {
+            worked if worked < PAUSES.1 => (self.pause * 2).clamp(PAUSES.0, PAUSES.1),
+            worked if worked < PAUSES.1 * 4 => self.pause,
+            _ => self.pause / 4,
+        };
+        while !self.pause.is_zero() && now.elapsed() < self.pause && !enough() {
+            std::hint::spin_loop();
+        }
+    }
+
+    /// As long as it must not take a block, it waits for what else there is.
+    pub(super) fn wait_for_block(&self, enough: impl Fn() -> bool) {
+        if let Some(until) = self.next_block {
+            while Instant::now() < until && !enough() {
+                std::hint::spin_loop();
+            }
+        }
+    }
+
+    /// It looks for work again.
+    pub(super) fn waited(&mut self) {
+        self.since = Instant::now();
+    }
+}
