@@ -5,9 +5,9 @@
 //! order, then a new block, and last what other lanes have, in their deques and blocks.
 //!
 //! Before a node is run it is claimed. A lane claims some nodes of its block at once, fewer the longer nodes take, and
-//! marks them done at once. Of those, a node that hangs on the one before is run by this lane anyway; at any other, the
-//! lane looks whether another lane has nothing to do, and then gives the rest back for it to take. So at most the time
-//! of one node passes before a ready node is free to be taken.
+//! marks them done at once. Between two of them it looks whether another lane has nothing to do. If so it gives the rest
+//! back for it to take, and from then on claims together only nodes that hang each on the one before, which it had to
+//! run itself anyway. So at most the time of one node passes before a ready node is free to be taken.
 //!
 //! # No node is forgotten
 //!
@@ -264,7 +264,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
     }
 
     fn run(&self, place: u32, current: &Cell<u32>) -> Result<()> {
-        let node = self.shape.node(place);
+        let node = self.shape.order().get(place as usize).copied().unwrap_or(place);
         current.set(node);
         (self.work)(node as usize)
     }
@@ -277,38 +277,54 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         let (group, offset) = (begin / GROUP, begin % GROUP);
         let end = lane.seat.block.end.min(begin - offset + GROUP);
         let mut count = lane.pace.claims().min(most).min(end - begin);
-        if self.is_hungry() {
+        let shares = self.is_hungry();
+        if shares {
             count = self.followers(begin, begin + count);
         }
         let done_below = self.marks.done_from(lane.seat.done_below, begin);
         lane.seat.done_below = done_below;
-        let claimed = self.marks.claim(group, (u32::MAX >> (GROUP - count)) << offset);
+        let wanted = (u32::MAX >> (GROUP - count)) << offset;
+        let claimed = self.marks.claim(group, wanted);
         lane.seat.block.start = begin + count;
-        let (mut ran, mut last, mut unready) = (0, u32::MAX, None);
-        for (place, predecessors) in (begin..).zip(self.shape.predecessors_of(begin..begin + count)) {
-            if claimed & bit(place) == 0 {
-                continue;
-            }
-            let (mut ready, mut follows) = (true, ran == 0);
-            for &before in predecessors {
-                follows |= before == last;
-                // What this lane has just run is not marked yet.
-                let ran = before == last || before / GROUP == group && ran & bit(before) != 0;
-                if before >= done_below && !ran && !self.marks.is_done(before) {
-                    ready = false;
+        let places = begin..begin + count;
+        let (mut ran, mut unready) = (0, None);
+        if claimed == wanted && self.shape.is_free(places.clone(), done_below) {
+            // The same as below, of which nothing but the nodes themselves should take time.
+            let (order, work) = (self.shape.order(), &self.work);
+            for place in places {
+                if place != begin && !shares && self.is_hungry() {
                     break;
                 }
+                // Past the end there is none: an order is empty or has all places.
+                let node = order.get(place as usize).copied().unwrap_or(place);
+                current.set(node);
+                work(node as usize)?;
+                ran |= bit(place);
             }
-            if !ready {
-                unready = Some(place);
-                break;
+        } else {
+            let mut last = u32::MAX;
+            for (place, predecessors) in (begin..).zip(self.shape.predecessors_of(places)) {
+                if claimed & bit(place) == 0 {
+                    continue;
+                }
+                let (mut ready, mut follows) = (true, ran == 0);
+                for &before in predecessors {
+                    follows |= before == last;
+                    // What this lane has just run is not marked yet.
+                    let ran = before / GROUP == group && ran & bit(before) != 0;
+                    ready &= ran || before < done_below || self.marks.is_done(before);
+                }
+                if !ready {
+                    unready = Some(place);
+                    break;
+                }
+                if !follows && self.is_hungry() {
+                    break;
+                }
+                self.run(place, current)?;
+                ran |= bit(place);
+                last = place;
             }
-            if !follows && self.is_hungry() {
-                break;
-            }
-            self.run(place, current)?;
-            ran |= bit(place);
-            last = place;
         }
         let rest = claimed & !ran;
         if rest != 0 {

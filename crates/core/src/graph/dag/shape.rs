@@ -212,6 +212,15 @@ impl Shape {
         self.before.of(place)
     }
 
+    /// Whether these places need nothing but one another and what is before `done_below`.
+    #[inline]
+    pub(super) fn is_free(&self, places: Range<u32>, done_below: u32) -> bool {
+        let Lists { begins, items } = &self.before;
+        let items = &items[begins[places.start as usize] as usize..begins[places.end as usize] as usize];
+        // Without a way out, so that it is compiled to vectors.
+        items.iter().fold(true, |free, &before| free & ((before < done_below) | (before >= places.start)))
+    }
+
     /// The predecessors of each of some places.
     #[inline]
     pub(super) fn predecessors_of(&self, places: Range<u32>) -> impl Iterator<Item = &[u32]> {
@@ -220,10 +229,10 @@ impl Shape {
         begins.windows(2).map(|list| &items[list[0] as usize..list[1] as usize])
     }
 
-    /// Which node stands there.
+    /// The node of each place; empty if they are the same.
     #[inline]
-    pub(super) fn node(&self, place: u32) -> u32 {
-        if self.order.is_empty() { place } else { self.order[place as usize] }
+    pub(super) fn order(&self) -> &[u32] {
+        &self.order
     }
 }
 
@@ -244,7 +253,7 @@ mod tests {
             for &after in shape.successors(place) {
                 assert!(after > place);
                 assert!(shape.predecessors(after).contains(&place));
-                found.push((shape.node(place) as usize, shape.node(after) as usize));
+                found.push((shape.order()[place as usize] as usize, shape.order()[after as usize] as usize));
             }
         }
         found.sort();
