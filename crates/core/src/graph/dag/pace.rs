@@ -75,15 +75,29 @@ impl Pace {
     }
 
     /// Whether it is time to take another block; if so, it is taken. The next one begins at `next`: if that is not
-    /// ready, the lane waits a little before it takes it. Where blocks hang on one another, whoever has run one then
-    /// takes the next as well, and has what is in its cache.
-    pub(super) fn takes_block(&mut self, next: impl Fn() -> u32, ready: impl Fn(u32) -> bool) -> bool {
+    /// ready, the lane waits a little before it takes it, unless there is something `else_` to do. Where blocks hang on
+    /// one another, whoever has run one then takes the next as well, and has what is in its cache.
+    pub(super) fn takes_block(
+        &mut self,
+        next: impl Fn() -> u32,
+        ready: impl Fn(u32) -> bool,
+        else_: impl Fn() -> bool,
+    ) -> bool {
+        if self.barren && !self.timeless {
+            let now = Instant::now();
+            if now < *self.next_block.get_or_insert(now + BARREN) {
+                return false;
+            }
+        }
         if !self.timeless && !ready(next()) {
             let begin = Instant::now();
             let (mut place, mut until) = (next(), begin + HOLD);
             let mut held = true;
             while Instant::now() < until {
                 std::hint::spin_loop();
+                if else_() {
+                    return false;
+                }
                 if next() != place {
                     (place, until, held) = (next(), Instant::now() + HOLD, true);
                     if until - begin > PATIENCE {
@@ -94,18 +108,12 @@ impl Pace {
                 }
             }
         }
-        if self.barren && !self.timeless {
-            let now = Instant::now();
-            if now < *self.next_block.get_or_insert(now + BARREN) {
-                return false;
-            }
-        }
         (self.holds, self.barren, self.next_block) = (true, true, None);
         true
     }
 
-    /// Waits a little for a node; false if it is not ready yet.
-    pub(super) fn hold(&mut self, ready: impl Fn() -> bool) -> bool {
+    /// Waits a little for a node, until it is ready or there is something `else_` to do; false if neither.
+    pub(super) fn hold(&mut self, ready: impl Fn() -> bool, else_: impl Fn() -> bool) -> bool {
         if !self.holds || self.timeless {
             return false;
         }
@@ -114,7 +122,8 @@ impl Pace {
             if (0..16).any(|_| {
                 std::hint::spin_loop();
                 ready()
-            }) {
+            }) || else_()
+            {
                 return true;
             }
             if begin.elapsed() > HOLD {

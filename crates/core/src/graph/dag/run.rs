@@ -64,6 +64,8 @@ pub(super) struct Run<F> {
     lanes: AtomicUsize,
     /// Lanes that look for work.
     idle: AtomicUsize,
+    /// Lanes that wait for a node to become ready, and would rather take another.
+    waiting: AtomicUsize,
     stopped: AtomicBool,
     promise: Mutex<Option<Promise<()>>>,
     location: &'static Location<'static>,
@@ -144,6 +146,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             seats: deques.into_iter().map(seat).collect(),
             lanes: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             promise: Mutex::new(Some(promise)),
             location,
@@ -242,7 +245,9 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         let mut done = 0;
         while done < most {
             // What others may take is theirs first if there is something else to run.
-            let keeps = !lane.seat.block.is_empty() && lane.has_more && self.is_hungry();
+            let keeps = lane.has_more
+                && !lane.seat.block.is_empty()
+                && (self.waiting.load(Ordering::Relaxed) > 0 || self.is_hungry());
             if let Some(node) = lane.next.take().or_else(|| if keeps { None } else { lane.kept() }) {
                 self.run(node, current)?;
                 done += 1;
@@ -336,11 +341,17 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             self.finish(group, ran, lane);
         }
         if let Some(place) = unready {
-            if !lane.pace.hold(|| self.is_ready(place)) {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let number = lane.number;
+            let goes_on = lane.pace.hold(|| self.is_ready(place), || self.others_keep(number));
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            if !goes_on {
                 lane.seat.block.start += 1;
                 if self.sees_ready(place) && self.claims(place) {
                     self.give(place, lane);
                 }
+            } else if !self.is_ready(place) {
+                lane.next = self.steal(lane);
             }
         }
         if rest != 0 {
@@ -421,7 +432,11 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             return false;
         }
         let next = || (self.cursor.load(Ordering::Relaxed) as u32).min(count as u32 - 1);
-        if !lane.pace.takes_block(next, |place| self.is_ready(place)) {
+        let number = lane.number;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let takes = lane.pace.takes_block(next, |place| self.is_ready(place), || self.others_keep(number));
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        if !takes {
             return false;
         }
         let begin = self.cursor.fetch_add(BLOCK as usize, Ordering::Relaxed).min(count);
@@ -433,8 +448,25 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
     }
 
     fn take_from_others(&self, lane: &mut Lane) -> Option<u32> {
-        let others = (1..self.views.len()).map(|step| (lane.number + step) % self.views.len());
-        let stolen = others.clone().find_map(|other| {
+        self.steal(lane).or_else(|| {
+            let mut others = self.others(lane.number);
+            others.find_map(|other| {
+                self.block_of(other).find(|&place| self.sees_ready(place) && self.claims(place))
+            })
+        })
+    }
+
+    fn others(&self, number: usize) -> impl Iterator<Item = usize> + use<F> {
+        let count = self.views.len();
+        (1..count).map(move |step| (number + step) % count)
+    }
+
+    fn others_keep(&self, number: usize) -> bool {
+        self.others(number).any(|other| !self.views[other].deque.is_empty())
+    }
+
+    fn steal(&self, lane: &mut Lane) -> Option<u32> {
+        let stolen = self.others(lane.number).find_map(|other| {
             loop {
                 match self.views[other].deque.steal_batch_and_pop(&lane.seat.deque) {
                     Steal::Success(node) => return Some(node),
@@ -444,11 +476,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             }
         });
         lane.has_more |= stolen.is_some();
-        stolen.or_else(|| {
-            others.into_iter().find_map(|other| {
-                self.block_of(other).find(|&place| self.sees_ready(place) && self.claims(place))
-            })
-        })
+        stolen
     }
 
     /// What is left of the block of a lane, as far as is known.
@@ -484,8 +512,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
 
     /// Whether there are nodes in the blocks of others.
     fn sees_work(&self, lane: &Lane) -> bool {
-        let mut others = (0..self.views.len()).filter(|other| *other != lane.number);
-        others.any(|other| self.block_of(other).any(|place| self.sees_ready(place)))
+        self.others(lane.number).any(|other| self.block_of(other).any(|place| self.sees_ready(place)))
     }
 
     fn is_stopped(&self) -> bool {
