@@ -283,9 +283,9 @@ fn nodes_begin_in_the_order_of_their_numbers_or_along_the_edges() {
 #[test]
 fn nodes_that_are_ready_run_side_by_side() {
     let engine = engine(4);
-    // Which nodes wait until all four of them run.
-    type Meets = fn(usize) -> bool;
-    let cases: [(&str, usize, Vec<(usize, usize)>, Meets); 3] = [
+    // Its name, nodes and edges, and which nodes wait until all four of them run.
+    type Case = (&'static str, usize, Vec<(usize, usize)>, fn(usize) -> bool);
+    let cases: [Case; 3] = [
         ("points", 4, vec![], |_| true),
         ("fan", 5, (1..5).map(|i| (0, i)).collect(), |i| i > 0),
         ("pairs", 8, (0..4).map(|i| (2 * i, 2 * i + 1)).collect(), |i| i % 2 == 1),
