@@ -8,8 +8,11 @@ pub(super) const SLICE: Duration = Duration::from_micros(500);
 /// [`LOOK`].
 const BETWEEN_LOOKS: (u32, u32) = (16, 1024);
 const LOOK: Duration = Duration::from_micros(10);
-/// Nodes of a look by nodes claimed at once: what is claimed waits for the node before it, so it must not take long.
-const CLAIMS: u32 = 16;
+/// Nodes of a look by nodes claimed at once, and the most of those: what is claimed waits for the node before it, so it
+/// must not take long, and if it does, not much should wait.
+const CLAIMS: (u32, u32) = (16, 8);
+/// Nodes of a look if they are slow: then what it costs to find the next one counts for little.
+const SLOW: u32 = 8;
 /// How long a lane that met a node that is not ready waits for it before it goes on behind it: so long, another lane
 /// may just be about to get there. To leave a node behind costs more than to run a few.
 const HOLD: Duration = Duration::from_micros(10);
@@ -56,14 +59,21 @@ impl Pace {
     /// How many nodes to claim at once.
     #[inline]
     pub(super) fn claims(&self) -> u32 {
-        (self.most / CLAIMS).max(1)
+        (self.most / CLAIMS.0).clamp(1, CLAIMS.1)
+    }
+
+    /// Whether nodes take a microsecond or more.
+    #[inline]
+    pub(super) fn is_slow(&self) -> bool {
+        self.most < SLOW && !self.timeless
     }
 
     /// So many nodes took so long.
     pub(super) fn looked(&mut self, nodes: u32, time: Duration) {
         self.most = match time {
             time if time < LOOK / 2 => (nodes * 2).min(BETWEEN_LOOKS.1),
-            time if time > LOOK * 2 => (nodes / 2).max(1),
+            // One slow node among fast ones is rarely alone.
+            time if time > LOOK * 2 => (u128::from(nodes) * LOOK.as_nanos() / time.as_nanos()).max(1) as u32,
             _ => nodes,
         };
     }

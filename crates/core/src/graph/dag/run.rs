@@ -45,8 +45,6 @@ use crate::graph::jobs::FnJob;
 use crate::refs::{Promise, Ref, Scope};
 use crate::runtime::{PoolShared, shut_down};
 
-/// Nodes taken from the cursor at a time; whole groups.
-const BLOCK: u32 = 512;
 /// Looks for work before a lane ends.
 const LOOKS: usize = 200;
 
@@ -55,7 +53,7 @@ pub(super) struct Run<F> {
     shape: Arc<Shape>,
     marks: Marks,
     work: F,
-    /// Up to here the nodes are in blocks of lanes.
+    /// Up to here the blocks are taken by lanes.
     cursor: AtomicUsize,
     undone: AtomicUsize,
     /// What a lane has, for each; the lane that runs holds it.
@@ -88,8 +86,9 @@ struct Seat {
 #[repr(align(128))]
 struct View {
     deque: Stealer<u32>,
-    /// Where in its block it is, as far as is known; the number of nodes if it has none.
+    /// What is left of its block, as far as is known.
     at: AtomicU32,
+    end: AtomicU32,
 }
 
 /// A lane at work.
@@ -133,7 +132,11 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         // Where there is never more than one node to run, other lanes would only look on.
         let workers = if shape.is_chain { 1 } else { workers };
         let deques: Vec<Worker<u32>> = (0..workers).map(|_| Worker::new_lifo()).collect();
-        let view = |deque: &Worker<u32>| View { deque: deque.stealer(), at: AtomicU32::new(count as u32) };
+        let view = |deque: &Worker<u32>| View {
+            deque: deque.stealer(),
+            at: AtomicU32::new(0),
+            end: AtomicU32::new(0),
+        };
         let views = deques.iter().map(view).collect();
         let seat = |deque| Mutex::new(Some(Seat { deque, block: 0..0, done_below: 0 }));
         let run = Arc::new(Self {
@@ -286,14 +289,22 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         if shares {
             count = self.followers(begin, begin + count);
         }
-        let done_below = self.marks.done_from(lane.seat.done_below, begin);
-        lane.seat.done_below = done_below;
+        let places = begin..begin + count;
+        let mut is_free = self.shape.is_free(places.clone(), lane.seat.done_below);
+        if !is_free {
+            // Only now: to look where others are takes the line from them that they write.
+            let done_below = self.marks.done_from(lane.seat.done_below, begin);
+            if done_below > lane.seat.done_below {
+                lane.seat.done_below = done_below;
+                is_free = self.shape.is_free(places.clone(), done_below);
+            }
+        }
+        let done_below = lane.seat.done_below;
         let wanted = (u32::MAX >> (GROUP - count)) << offset;
         let claimed = self.marks.claim(group, wanted);
         lane.seat.block.start = begin + count;
-        let places = begin..begin + count;
         let (mut ran, mut unready) = (0, None);
-        if claimed == wanted && self.shape.is_free(places.clone(), done_below) {
+        if claimed == wanted && is_free {
             // The same as below, of which nothing but the nodes themselves should take time.
             let (order, work) = (self.shape.order(), &self.work);
             for place in places {
@@ -399,6 +410,29 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
                 }
             }
         }
+        // Slow ones are worth going on with what they let: then what they made is soon not needed any more.
+        if lane.pace.is_slow() {
+            let mut nodes = nodes;
+            while nodes != 0 {
+                let place = group * GROUP + nodes.trailing_zeros();
+                nodes &= nodes - 1;
+                for &after in self.shape.successors(place) {
+                    if self.is_takeable(after) && self.claims(after) {
+                        self.go_on_with(after, lane);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives a lane a node that it has claimed, as the next one if there is none.
+    fn go_on_with(self: &Arc<Self>, node: u32, lane: &mut Lane) {
+        if lane.next.is_none() {
+            lane.next = Some(node);
+        } else {
+            lane.keep(node);
+            self.offer();
+        }
     }
 
     /// Gives a lane a node that it has claimed.
@@ -425,13 +459,13 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
     }
 
     fn take_block(self: &Arc<Self>, lane: &mut Lane) -> bool {
-        let count = self.shape.node_count();
-        let at = &self.views[lane.number].at;
-        if self.cursor.load(Ordering::Relaxed) >= count {
-            at.store(count as u32, Ordering::Relaxed);
+        let view = &self.views[lane.number];
+        if self.cursor.load(Ordering::Relaxed) >= self.shape.block_count() {
+            view.end.store(0, Ordering::Relaxed);
             return false;
         }
-        let next = || (self.cursor.load(Ordering::Relaxed) as u32).min(count as u32 - 1);
+        let last = self.shape.node_count() as u32 - 1;
+        let next = || self.shape.block(self.cursor.load(Ordering::Relaxed)).start.min(last);
         let number = lane.number;
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let takes = lane.pace.takes_block(next, |place| self.is_ready(place), || self.others_keep(number));
@@ -439,21 +473,31 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         if !takes {
             return false;
         }
-        let begin = self.cursor.fetch_add(BLOCK as usize, Ordering::Relaxed).min(count);
-        let end = (begin + BLOCK as usize).min(count);
-        lane.seat.block = begin as u32..end as u32;
-        at.store(begin as u32, Ordering::Relaxed);
+        let block = self.shape.block(self.cursor.fetch_add(1, Ordering::Relaxed));
+        view.at.store(block.start, Ordering::Relaxed);
+        view.end.store(block.end, Ordering::Relaxed);
+        lane.seat.block = block;
         self.offer();
-        begin < end
+        !lane.seat.block.is_empty()
     }
 
     fn take_from_others(&self, lane: &mut Lane) -> Option<u32> {
         self.steal(lane).or_else(|| {
             let mut others = self.others(lane.number);
-            others.find_map(|other| {
-                self.block_of(other).find(|&place| self.sees_ready(place) && self.claims(place))
-            })
+            others.find_map(|other| self.takeable_of(other).find(|&place| self.claims(place)))
         })
+    }
+
+    /// What is ready in the block of a lane and not claimed.
+    fn takeable_of(&self, lane: usize) -> impl Iterator<Item = u32> {
+        let (at, end) =
+            (self.views[lane].at.load(Ordering::Relaxed), self.views[lane].end.load(Ordering::Relaxed));
+        (at..end).filter(|&place| self.is_takeable(place))
+    }
+
+    /// Whether nobody has the node and it is ready. Another lane looks at it if it is not.
+    fn is_takeable(&self, place: u32) -> bool {
+        !self.marks.is_claimed(place) && self.is_ready(place)
     }
 
     fn others(&self, number: usize) -> impl Iterator<Item = usize> + use<F> {
@@ -479,13 +523,6 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         stolen
     }
 
-    /// What is left of the block of a lane, as far as is known.
-    fn block_of(&self, lane: usize) -> Range<u32> {
-        let at = self.views[lane].at.load(Ordering::Relaxed);
-        let count = self.shape.node_count() as u32;
-        at..(at / BLOCK * BLOCK).saturating_add(BLOCK).min(count)
-    }
-
     /// Looks for a moment: to end a lane and to start one again costs more.
     fn wait_for_work(&self, lane: &mut Lane, now: Instant) -> bool {
         self.idle.fetch_add(1, Ordering::Relaxed);
@@ -503,7 +540,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
 
     /// Whether there are blocks to take, or nodes in deques.
     fn has_work(&self) -> bool {
-        self.cursor.load(Ordering::Relaxed) < self.shape.node_count() || self.has_kept()
+        self.cursor.load(Ordering::Relaxed) < self.shape.block_count() || self.has_kept()
     }
 
     fn has_kept(&self) -> bool {
@@ -512,7 +549,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
 
     /// Whether there are nodes in the blocks of others.
     fn sees_work(&self, lane: &Lane) -> bool {
-        self.others(lane.number).any(|other| self.block_of(other).any(|place| self.sees_ready(place)))
+        self.others(lane.number).any(|other| self.takeable_of(other).next().is_some())
     }
 
     fn is_stopped(&self) -> bool {

@@ -4,6 +4,11 @@ use std::ops::Range;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// Places of a block, unless they stand in rows; whole groups.
+const BLOCK: u32 = 512;
+/// Places of a block of rows, or more: to take one costs as much as to run some.
+const ROWS: u32 = 16;
+
 /// Nodes stand at places, each behind its predecessors; all but `order` speak of places.
 ///
 /// What a run asks for each node is inlined: the run is compiled in the crate of the closure.
@@ -13,6 +18,8 @@ pub(super) struct Shape {
     before: Lists,
     /// The node of each place; empty if they are the same.
     order: Vec<u32>,
+    /// Where the blocks begin, if most places need the one before them; empty otherwise.
+    rows: Vec<u32>,
     /// Whether each node needs the one before it, so that there is never more than one to run.
     pub(super) is_chain: bool,
 }
@@ -189,8 +196,46 @@ impl Shape {
             order = after.order()?;
             after = after.ordered(&order);
         }
-        let is_chain = after.places().skip(1).all(|place| after.of(place - 1).contains(&place));
-        Ok(Self { before: after.turned(), after, order, is_chain })
+        let follows = |place: &u32| after.of(place - 1).contains(place);
+        let followers = after.places().skip(1).filter(follows).count();
+        let is_chain = followers + 1 >= nodes;
+        let mut rows = Vec::new();
+        if followers >= nodes / 2 {
+            for place in after.places() {
+                if rows.last().is_none_or(|&begin| place - begin >= ROWS && !follows(&place)) {
+                    rows.push(place);
+                }
+            }
+        }
+        Ok(Self { before: after.turned(), after, order, rows, is_chain })
+    }
+
+    /// Whether most places need the one before them, as in a grid. Then a block is a row or some, as long as it may be:
+    /// of two blocks of one row the second could only begin when the first is done, of two rows one follows the other.
+    #[inline]
+    pub(super) fn is_in_rows(&self) -> bool {
+        !self.rows.is_empty()
+    }
+
+    pub(super) fn block_count(&self) -> usize {
+        if self.is_in_rows() { self.rows.len() } else { self.node_count().div_ceil(BLOCK as usize) }
+    }
+
+    /// The places of a block; empty past the last.
+    pub(super) fn block(&self, number: usize) -> Range<u32> {
+        let count = self.node_count() as u32;
+        let begin = |number: usize| match number {
+            number if number >= self.block_count() => count,
+            _ if self.is_in_rows() => self.rows[number],
+            _ => number as u32 * BLOCK,
+        };
+        begin(number)..begin(number + 1)
+    }
+
+    /// Whether a place needs the one before it.
+    #[inline]
+    pub(super) fn follows(&self, place: u32) -> bool {
+        place > 0 && self.predecessors(place).contains(&(place - 1))
     }
 
     #[inline]
@@ -261,6 +306,20 @@ mod tests {
         expected.sort();
         assert_eq!(found, expected);
         assert_eq!(shape.edge_count(), (0..6).map(|place| shape.predecessors(place).len()).sum::<usize>());
+    }
+
+    #[test]
+    fn rows_are_blocks() {
+        let row = |row: usize| (1..20).map(move |column| (row * 20 + column - 1, row * 20 + column));
+        let rows = shape(60, &(0..3).flat_map(row).collect::<Vec<_>>());
+        assert!(rows.is_in_rows() && !rows.is_chain);
+        assert_eq!(
+            (0..4).map(|number| rows.block(number)).collect::<Vec<_>>(),
+            [0..20, 20..40, 40..60, 60..60]
+        );
+        let points = shape(1000, &[(0, 1)]);
+        assert!(!points.is_in_rows() && points.follows(1) && !points.follows(0) && !points.follows(2));
+        assert_eq!((points.block_count(), points.block(0), points.block(1)), (2, 0..512, 512..1000));
     }
 
     #[test]
