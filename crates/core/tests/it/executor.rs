@@ -285,10 +285,22 @@ fn nodes_that_are_ready_run_side_by_side() {
     let engine = engine(4);
     // Its name, nodes and edges, and which nodes wait until all four of them run.
     type Case = (&'static str, usize, Vec<(usize, usize)>, fn(usize) -> bool);
-    let cases: [Case; 3] = [
+    let onward = |rows: usize, columns: usize| {
+        let at = move |row, column| row * columns + column;
+        let left = (0..rows)
+            .flat_map(move |row| (1..columns).map(move |column| (at(row, column - 1), at(row, column))));
+        left.chain((columns..rows * columns).map(move |node| (node - columns, node))).collect()
+    };
+    let cases: [Case; 6] = [
         ("points", 4, vec![], |_| true),
         ("fan", 5, (1..5).map(|i| (0, i)).collect(), |i| i > 0),
         ("pairs", 8, (0..4).map(|i| (2 * i, 2 * i + 1)).collect(), |i| i % 2 == 1),
+        // Slow ones after so many fast ones that a worker takes several at once.
+        ("points among many", 30_000, vec![], |i| i > 20_000 && i % 64 == 32 && i < 20_000 + 5 * 64),
+        ("rows", 4000, onward(4, 1000), |i| i % 1000 == 900 - 64 * (i / 1000)),
+        ("diamonds", 3000, (1..3000).map(|i| (i - 1 - (i - 1) % 300, i)).collect(), |i| {
+            i > 2701 && i < 2960 && i % 64 == 32
+        }),
     ];
     for (name, nodes, edges, meets) in cases {
         let dag = Dag::new(nodes, edges).unwrap();

@@ -11,8 +11,8 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `shape.rs` | edges both ways, the order |
-//! | `marks.rs` | three bits a node: who runs it, is it done, does somebody wait for its end |
+//! | `shape.rs` | edges both ways, the order, the blocks |
+//! | `marks.rs` | four bits a node: who runs it, is it done, does somebody wait for its end |
 //! | `run.rs` | lanes: what they run next, and what happens to a node that is not ready |
 //! | `pace.rs` | how long lanes work, wait and hold |
 
@@ -95,7 +95,8 @@ impl Engine {
     /// the whole. Made for millions of small nodes: a node costs some nanoseconds and 9 bytes, and 8 bytes an edge,
     /// besides what the closure keeps.
     ///
-    /// A node must not wait for another but along edges: a worker takes several small ones at once.
+    /// A node must not wait for another but along edges: a worker takes several small ones at once. Slow nodes it takes
+    /// one by one, and goes on with what they let, so that what they made is used soon.
     ///
     /// What a node writes, its successors see. The first error or panic stops the run: no further node
     /// starts, and the ref has that error with the node's number. Cancelling the ref stops it too.

@@ -9,8 +9,9 @@ pub(super) const SLICE: Duration = Duration::from_micros(500);
 const BETWEEN_LOOKS: (u32, u32) = (16, 1024);
 const LOOK: Duration = Duration::from_micros(10);
 /// Nodes of a look by nodes claimed at once, and the most of those: what is claimed waits for the node before it, so it
-/// must not take long, and if it does, not much should wait.
+/// must not take long, and if it does, not much should wait. In a row the next node waits anyway.
 const CLAIMS: (u32, u32) = (16, 8);
+const CLAIMS_IN_ROWS: (u32, u32) = (4, 32);
 /// Nodes of a look if they are slow: then what it costs to find the next one counts for little.
 const SLOW: u32 = 8;
 /// How long a lane that met a node that is not ready waits for it before it goes on behind it: so long, another lane
@@ -30,6 +31,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_nanos(250), Duration::from_
 pub(super) struct Pace {
     /// Whether time decides nothing, because the order is to be repeated.
     timeless: bool,
+    /// Whether blocks are rows.
+    in_rows: bool,
     /// Nodes until the next look.
     most: u32,
     /// When it last had work again, and how long it then waits. A lane that takes from others waits a little before, if
@@ -37,6 +40,9 @@ pub(super) struct Pace {
     /// single nodes to and fro, and their cache lines.
     since: Instant,
     pause: Duration,
+    /// The same for the lane of a row that has caught up with the row before: it lets that one get ahead.
+    held: Instant,
+    lag: Duration,
     /// Whether it did not hold in this block yet, or with success.
     holds: bool,
     /// Whether nothing was ready in this block so far.
@@ -45,9 +51,19 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(since: Instant, timeless: bool) -> Self {
-        let (most, pause) = (BETWEEN_LOOKS.0, Duration::ZERO);
-        Self { timeless, most, since, pause, holds: true, barren: false, next_block: None }
+    pub(super) fn new(since: Instant, timeless: bool, in_rows: bool) -> Self {
+        Self {
+            timeless,
+            in_rows,
+            most: BETWEEN_LOOKS.0,
+            since,
+            pause: Duration::ZERO,
+            held: since,
+            lag: Duration::ZERO,
+            holds: true,
+            barren: false,
+            next_block: None,
+        }
     }
 
     /// How many nodes to run until the next look.
@@ -59,7 +75,8 @@ impl Pace {
     /// How many nodes to claim at once.
     #[inline]
     pub(super) fn claims(&self) -> u32 {
-        (self.most / CLAIMS.0).clamp(1, CLAIMS.1)
+        let (share, most) = if self.in_rows { CLAIMS_IN_ROWS } else { CLAIMS };
+        (self.most / share).clamp(1, most)
     }
 
     /// Whether nodes take a microsecond or more.
@@ -132,8 +149,15 @@ impl Pace {
             if (0..16).any(|_| {
                 std::hint::spin_loop();
                 ready()
-            }) || else_()
-            {
+            }) {
+                if self.in_rows && !self.is_slow() {
+                    self.lag = longer(self.lag, begin - self.held);
+                    spin(Instant::now(), self.lag, else_);
+                    self.held = Instant::now();
+                }
+                return true;
+            }
+            if else_() {
                 return true;
             }
             if begin.elapsed() > HOLD {
@@ -145,14 +169,8 @@ impl Pace {
 
     /// It ran out of work: spins until it may take again.
     pub(super) fn wait(&mut self, now: Instant, enough: impl Fn() -> bool) {
-        self.pause = match now - self.since {
-            worked if worked < PAUSES.1 => (self.pause * 2).clamp(PAUSES.0, PAUSES.1),
-            worked if worked < PAUSES.1 * 4 => self.pause,
-            _ => self.pause / 4,
-        };
-        while !self.pause.is_zero() && now.elapsed() < self.pause && !enough() {
-            std::hint::spin_loop();
-        }
+        self.pause = longer(self.pause, now - self.since);
+        spin(now, self.pause, enough);
     }
 
     /// As long as it must not take a block, it waits for what else there is.
@@ -167,5 +185,20 @@ impl Pace {
     /// It looks for work again.
     pub(super) fn waited(&mut self) {
         self.since = Instant::now();
+    }
+}
+
+/// The pause after one that was followed by so much work.
+fn longer(pause: Duration, worked: Duration) -> Duration {
+    match worked {
+        worked if worked < PAUSES.1 => (pause * 2).clamp(PAUSES.0, PAUSES.1),
+        worked if worked < PAUSES.1 * 4 => pause,
+        _ => pause / 4,
+    }
+}
+
+fn spin(since: Instant, pause: Duration, enough: impl Fn() -> bool) {
+    while !pause.is_zero() && since.elapsed() < pause && !enough() {
+        std::hint::spin_loop();
     }
 }

@@ -7,7 +7,8 @@
 //! Before a node is run it is claimed. A lane claims some nodes of its block at once, fewer the longer nodes take, and
 //! marks them done at once. Between two of them it looks whether another lane has nothing to do. If so it gives the rest
 //! back for it to take, and from then on claims together only nodes that hang each on the one before, which it had to
-//! run itself anyway. So at most the time of one node passes before a ready node is free to be taken.
+//! run itself anyway. So at most the time of one node passes before a ready node is free to be taken. If that is a slow
+//! one in the midst of fast ones, those few claimed with it wait for it; among slow ones each is claimed alone.
 //!
 //! # No node is forgotten
 //!
@@ -190,7 +191,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             return self.queue_lane();
         };
         let begin = Instant::now();
-        let pace = Pace::new(begin, self.pool.is_replayed());
+        let pace = Pace::new(begin, self.pool.is_replayed(), self.shape.is_in_rows());
         let mut lane = Lane { number, seat, next: None, has_more: true, pace };
         let mut now = begin;
         let goes_on = loop {
