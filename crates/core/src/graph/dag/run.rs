@@ -374,8 +374,7 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
 
     /// How many nodes from `begin` on, and before `end`, need each the one before it.
     fn followers(&self, begin: u32, end: u32) -> u32 {
-        let follows = |place: &u32| self.shape.predecessors(*place).contains(&(place - 1));
-        1 + (begin + 1..end).take_while(follows).count() as u32
+        1 + (begin + 1..end).take_while(|&place| self.shape.follows(place)).count() as u32
     }
 
     fn is_ready(&self, place: u32) -> bool {
