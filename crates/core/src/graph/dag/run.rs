@@ -32,7 +32,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crossbeam_deque::{Steal, Stealer, Worker};
 use parking_lot::Mutex;
@@ -46,8 +46,9 @@ use crate::graph::jobs::FnJob;
 use crate::refs::{Promise, Ref, Scope};
 use crate::runtime::{PoolShared, shut_down};
 
-/// Looks for work before a lane ends.
+/// Looks for work before a lane ends, and how long it looks: to wake a worker again takes some tens of microseconds.
 const LOOKS: usize = 200;
+const LINGER: Duration = Duration::from_micros(50);
 
 /// One run of a graph.
 pub(super) struct Run<F> {
@@ -252,6 +253,10 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
             let keeps = lane.has_more
                 && !lane.seat.block.is_empty()
                 && (self.waiting.load(Ordering::Relaxed) > 0 || self.is_hungry());
+            if lane.pace.claims() == 1 && !lane.seat.block.is_empty() {
+                // What is ready of the block must not wait for a slow node.
+                self.offer();
+            }
             if let Some(node) = lane.next.take().or_else(|| if keeps { None } else { lane.kept() }) {
                 self.run(node, current)?;
                 done += 1;
@@ -529,10 +534,16 @@ impl<F: Fn(usize) -> Result<()> + Send + Sync + 'static> Run<F> {
         let is_stopped = || self.stopped.load(Ordering::Relaxed);
         lane.pace.wait(now, is_stopped);
         lane.pace.wait_for_block(|| is_stopped() || self.has_kept());
-        let found = (0..LOOKS).any(|_| {
-            std::hint::spin_loop();
-            self.has_work() || is_stopped()
-        });
+        let look = || {
+            (0..LOOKS).any(|_| {
+                std::hint::spin_loop();
+                self.has_work() || is_stopped()
+            })
+        };
+        let mut found = look();
+        while !found && now.elapsed() < LINGER {
+            found = look() || self.sees_work(lane);
+        }
         lane.pace.waited();
         self.idle.fetch_sub(1, Ordering::Relaxed);
         found
