@@ -291,9 +291,10 @@ fn nodes_that_are_ready_run_side_by_side() {
             .flat_map(move |row| (1..columns).map(move |column| (at(row, column - 1), at(row, column))));
         left.chain((columns..rows * columns).map(move |node| (node - columns, node))).collect()
     };
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         ("points", 4, vec![], |_| true),
         ("fan", 5, (1..5).map(|i| (0, i)).collect(), |i| i > 0),
+        ("fan of a slow node", 5, (1..5).map(|i| (0, i)).collect(), |i| i > 0),
         ("pairs", 8, (0..4).map(|i| (2 * i, 2 * i + 1)).collect(), |i| i % 2 == 1),
         // Slow ones after so many fast ones that a worker takes several at once.
         ("points among many", 30_000, vec![], |i| i > 20_000 && i % 64 == 32 && i < 20_000 + 5 * 64),
@@ -307,6 +308,10 @@ fn nodes_that_are_ready_run_side_by_side() {
         for _ in 0..50 {
             let (arrived, all) = (std::sync::Mutex::new(0), std::sync::Condvar::new());
             let run = engine.spawn_dag(&dag, move |node| {
+                if name == "fan of a slow node" && node == 0 {
+                    // So slow that whoever looks for work meanwhile gives up.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 if meets(node) {
                     let mut arrived = arrived.lock().unwrap();
                     *arrived += 1;
