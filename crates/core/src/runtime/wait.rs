@@ -7,7 +7,7 @@
 //! - On a thread of our tokio runtimes, the wait goes through `block_in_place`, so the runtime moves its
 //!   other work to another thread.
 //! - On a thread that drives an engine for tests (`replay`), the wait runs that engine's work.
-//! - Elsewhere the thread gives way to others for a moment, then parks.
+//! - Elsewhere the thread looks again for a moment, and, if it waits for a task, gives way to others, then parks.
 //!
 //! Before a task parks, `managed` looks whether its wait could ever end.
 
@@ -25,8 +25,13 @@ use super::replay::{driving, step};
 use crate::error::Result;
 use crate::refs::{AwaitingMark, CpusBack, Ref, Task, Waiter, in_task, lend_cpus};
 
-/// How often a thread outside the engine lets others run before it sleeps: a result that is about to come,
-/// as those of a flood are, then costs neither side a system call that wakes.
+/// How often a thread outside the engine looks before it sleeps, some microseconds in all: an answer that is about to
+/// come then costs neither side a system call that wakes.
+const LOOKS: usize = 64;
+
+/// How often it then lets others run, if it waits for a task: those of a flood come soon, and the workers may need its
+/// processor. Nobody else does that: where more threads than processors are busy, Linux takes who gives way at its word,
+/// and the answer of an actor, which is there after some microseconds, would be read after as many milliseconds.
 const YIELDS: usize = 32;
 
 /// How deep tasks run inside waiting tasks before the wait moves to another thread: bounds the stack.
@@ -133,13 +138,18 @@ pub(crate) fn wait_blocking<T>(reference: &Ref<T>, deadline: Option<Instant>) ->
             tokio::task::block_in_place(park);
         }
         None => {
-            for _ in 0..YIELDS {
+            let look = |_| {
+                std::hint::spin_loop();
+                reference.is_done()
+            };
+            let give_way = |_| {
                 std::thread::yield_now();
-                if reference.is_done() {
-                    return Ok(());
-                }
+                reference.is_done()
+            };
+            let yields = if reference.runnable().is_some() { YIELDS } else { 0 };
+            if !(0..LOOKS).any(look) && !(0..yields).any(give_way) {
+                park();
             }
-            park();
         }
     }
     Ok(())

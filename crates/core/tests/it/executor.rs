@@ -1,7 +1,9 @@
 //! The executor as a whole: batches, completion order, graphs given whole, fork-join loops, sleep.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use futures::StreamExt;
 use proptest::prelude::*;
@@ -80,18 +82,34 @@ fn a_chain_does_not_starve_what_waits_beside_it() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A random graph: every node runs once, after all it needs.
+    /// A random graph, numbered onward or anyhow: every node runs once, after all it needs.
     #[test]
     fn a_graph_runs_every_node_once_and_in_order(
-        needs in prop::collection::vec(prop::collection::vec(any::<prop::sample::Index>(), 0..4), 1..300),
-        workers in 1usize..4,
+        needs in prop::collection::vec(
+            (prop::collection::vec(any::<prop::sample::Index>(), 0..4), 0usize..600, any::<u32>()),
+            1..1500,
+        ),
+        onward in any::<bool>(),
+        workers in 1usize..5,
     ) {
+        // The number of each node, and which give way to other threads.
+        let mut numbers: Vec<usize> = (0..needs.len()).collect();
+        if !onward {
+            numbers.sort_by_key(|&node| needs[node].2);
+        }
+        let slow: HashSet<usize> =
+            numbers.iter().zip(&needs).filter(|(_, (_, _, rank))| rank % 16 == 0).map(|(node, _)| *node).collect();
+        // From near by as often as from anywhere, so that lanes meet nodes that are not ready.
         let edges: Vec<(usize, usize)> = needs
             .iter()
             .enumerate()
-            .flat_map(|(to, from)| from.iter().filter(move |_| to > 0).map(move |index| (index.index(to), to)))
+            .flat_map(|(to, (from, near, _))| from.iter().filter(move |_| to > 0).map(move |index| {
+                let reach = if near % 2 == 0 { to } else { to.min(near / 2 + 1) };
+                (to - 1 - index.index(reach), to)
+            }))
+            .map(|(from, to)| (numbers[from], numbers[to]))
             .collect();
         let dag = Dag::new(needs.len(), edges.iter().copied()).unwrap();
         prop_assert_eq!((dag.node_count(), dag.edge_count()), (needs.len(), edges.len()));
@@ -100,6 +118,9 @@ proptest! {
         let own = Arc::clone(&ran);
         engine(workers)
             .spawn_dag(&dag, move |node| {
+                if slow.contains(&node) {
+                    std::thread::yield_now();
+                }
                 let before = own[node].swap(clock.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
                 assert_eq!(before, 0, "node {node} ran twice");
                 Ok(())
@@ -241,18 +262,70 @@ fn edges_that_change_are_an_error_or_a_graph() {
 }
 
 #[test]
-fn the_first_edge_that_is_ready_goes_on() {
+fn nodes_begin_in_the_order_of_their_numbers_or_along_the_edges() {
     let engine = engine(1);
-    // 0 leads to 3, 1 and 2, in this order, and 3 to 4.
-    let dag = Dag::new(5, [(0, 3), (0, 1), (3, 4), (0, 2)]).unwrap();
-    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let own = Arc::clone(&order);
-    let run = engine.spawn_dag(&dag, move |node| {
-        own.lock().unwrap().push(node);
-        Ok(())
-    });
-    run.get().unwrap();
-    assert_eq!(order.lock().unwrap()[..3], [0, 3, 4]);
+    let order = |nodes: usize, edges: &[(usize, usize)]| {
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let own = Arc::clone(&order);
+        let run = engine.spawn_dag(&Dag::new(nodes, edges.iter().copied()).unwrap(), move |node| {
+            own.lock().unwrap().push(node);
+            Ok(())
+        });
+        run.get().unwrap();
+        std::mem::take(&mut *order.lock().unwrap())
+    };
+    assert_eq!(order(5, &[(0, 3), (0, 1), (3, 4), (0, 2)]), [0, 1, 2, 3, 4]);
+    // The last edge leads back.
+    assert_eq!(order(6, &[(0, 3), (0, 1), (3, 4), (0, 2), (5, 4)]), [0, 3, 1, 2, 5, 4]);
+    assert_eq!(order(4, &[(3, 2), (2, 1), (1, 0)]), [3, 2, 1, 0]);
+}
+
+#[test]
+fn nodes_that_are_ready_run_side_by_side() {
+    let engine = engine(4);
+    // Its name, nodes and edges, and which nodes wait until all four of them run.
+    type Case = (&'static str, usize, Vec<(usize, usize)>, fn(usize) -> bool);
+    let onward = |rows: usize, columns: usize| {
+        let at = move |row, column| row * columns + column;
+        let left = (0..rows)
+            .flat_map(move |row| (1..columns).map(move |column| (at(row, column - 1), at(row, column))));
+        left.chain((columns..rows * columns).map(move |node| (node - columns, node))).collect()
+    };
+    let cases: [Case; 7] = [
+        ("points", 4, vec![], |_| true),
+        ("fan", 5, (1..5).map(|i| (0, i)).collect(), |i| i > 0),
+        ("fan of a slow node", 5, (1..5).map(|i| (0, i)).collect(), |i| i > 0),
+        ("pairs", 8, (0..4).map(|i| (2 * i, 2 * i + 1)).collect(), |i| i % 2 == 1),
+        // Slow ones after so many fast ones that a worker takes several at once.
+        ("points among many", 30_000, vec![], |i| i > 20_000 && i % 64 == 32 && i < 20_000 + 5 * 64),
+        ("rows", 4000, onward(4, 1000), |i| i % 1000 == 900 - 64 * (i / 1000)),
+        ("diamonds", 3000, (1..3000).map(|i| (i - 1 - (i - 1) % 300, i)).collect(), |i| {
+            i > 2701 && i < 2960 && i % 64 == 32
+        }),
+    ];
+    for (name, nodes, edges, meets) in cases {
+        let dag = Dag::new(nodes, edges).unwrap();
+        for _ in 0..50 {
+            let (arrived, all) = (std::sync::Mutex::new(0), std::sync::Condvar::new());
+            let run = engine.spawn_dag(&dag, move |node| {
+                if name == "fan of a slow node" && node == 0 {
+                    // So slow that whoever looks for work meanwhile gives up.
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                if meets(node) {
+                    let mut arrived = arrived.lock().unwrap();
+                    *arrived += 1;
+                    all.notify_all();
+                    let limit = Duration::from_secs(60);
+                    let (arrived, _) =
+                        all.wait_timeout_while(arrived, limit, |arrived| *arrived < 4).unwrap();
+                    assert_eq!(*arrived, 4, "{name}");
+                }
+                Ok(())
+            });
+            run.get().unwrap();
+        }
+    }
 }
 
 #[test]
