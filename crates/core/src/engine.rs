@@ -32,7 +32,8 @@ use crate::runtime::{
 use crate::schedule::Capacity;
 use crate::store::{Compression, Disk, OsDisk, PINNED, SpillDir, Store};
 
-/// Threads of the control runtime: one may write a spill file while the other stays prompt.
+/// Threads of the control runtime, and of the light one: one may write a spill file, or compute, while the other stays
+/// prompt.
 const CONTROL_THREADS: usize = 2;
 
 /// The least memory an engine can do anything useful with.
@@ -47,19 +48,18 @@ struct Inner {
     pool: Arc<PoolShared>,
     cpu: Handle,
     control: Handle,
+    light: Handle,
     /// Taken at shutdown.
-    runtimes: Mutex<Option<(Runtime, Runtime)>>,
+    runtimes: Mutex<Option<[Runtime; 3]>>,
 }
 
 impl Inner {
     fn shut_down(&self) {
         self.pool.shut_down();
-        if let Some((cpu, control)) = self.runtimes.lock().take() {
-            // In the background: this may be called on one of their own threads or in another runtime,
-            // where waiting is not allowed.
-            cpu.shutdown_background();
-            control.shutdown_background();
-        }
+        let runtimes = self.runtimes.lock().take();
+        // In the background: this may be called on one of their own threads or in another runtime,
+        // where waiting is not allowed.
+        runtimes.into_iter().flatten().for_each(Runtime::shutdown_background);
         self.events.close();
     }
 }
@@ -186,6 +186,11 @@ impl Engine {
     /// The runtime for actors, timers and IO: work that must stay prompt.
     pub fn control(&self) -> &Handle {
         &self.0.control
+    }
+
+    /// The runtime for what computes for some milliseconds and must stay prompt.
+    pub(crate) fn light(&self) -> &Handle {
+        &self.0.light
     }
 
     /// Stores a value and charges its size to the budget until the last handle is dropped.
@@ -683,6 +688,7 @@ impl EngineBuilder {
         let home = Arc::new(Home::new());
         let cpu = runtime(&format!("{name}-cpu"), workers, &home)?;
         let control = runtime(&format!("{name}-control"), CONTROL_THREADS, &home)?;
+        let light = runtime(&format!("{name}-light"), CONTROL_THREADS, &home)?;
         let pool = PoolShared::start(Parts {
             name: &name,
             workers,
@@ -704,7 +710,8 @@ impl EngineBuilder {
             pool,
             cpu: cpu.handle().clone(),
             control: control.handle().clone(),
-            runtimes: Mutex::new(Some((cpu, control))),
+            light: light.handle().clone(),
+            runtimes: Mutex::new(Some([cpu, control, light])),
         }));
         let _ = home.set(engine.downgrade());
         if self.progress {

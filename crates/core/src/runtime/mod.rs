@@ -1,15 +1,15 @@
-//! Threads: the task pool, the two tokio runtimes, and blocking waits that cannot starve them.
+//! Threads: the task pool, the three tokio runtimes, and blocking waits that cannot starve them.
 //!
 //! Who runs what:
 //! - the task pool (`pool`): `workers` threads with work-stealing deques; synchronous tasks;
 //! - the CPU runtime (tokio, `workers` threads): DataFusion's operators and async tasks;
-//! - the control runtime (tokio, 2 threads): actors, timers, IO, planning and light queries, so that they stay
-//!   prompt (`place`).
+//! - the control runtime (tokio, 2 threads): actors, timers and IO, so that they stay prompt;
+//! - the light runtime (tokio, 2 threads): planning and light queries, for the same reason (`place`).
 //!
 //! Tasks with options pass `managed` on their way from their dependencies to the pool, which drives the pure
 //! state machine of `schedule`. An engine for tests has no worker threads: `replay` runs its tasks.
 //!
-//! Order of shutdown: the pool refuses new tasks and fails queued ones, then both runtimes drop their
+//! Order of shutdown: the pool refuses new tasks and fails queued ones, then the runtimes drop their
 //! futures (whose guards complete their refs), without waiting for running code. No ref is left pending.
 
 mod home;

@@ -1,15 +1,17 @@
 //! Which runtime a future runs on, and how a light one stays prompt.
 //!
 //! ```text
-//!   promptly: thread in `block_on` ── has to wait ──> control runtime ── polled for 20 ms and not ready ──> CPU runtime
+//!   promptly: thread in `block_on` ── has to wait ──> light runtime ── polled for 20 ms and not ready ──> CPU runtime
 //! ```
 //!
-//! Whoever floods the workers and the CPU runtime keeps their threads busy; those of the control runtime are
+//! Whoever floods the workers and the CPU runtime keeps their threads busy; those of the light runtime are
 //! others, so the system's scheduler lets them go first. What is light is not known before it has run: so a
-//! future is polled there until it has used its time, and is carried over between two polls.
+//! future is polled there until it has used its time, and is carried over between two polls. Actors and timers have
+//! threads of their own again, the control runtime: one that has just computed for some milliseconds has used its share,
+//! and would answer as late as the busy ones.
 //!
 //! To hand a future to another thread and to be woken when it is done costs some ten microseconds each, as much as a
-//! small query computes. A thread that does nothing but wait in [`Engine::block_on`] is as good as one of the control
+//! small query computes. A thread that does nothing but wait in [`Engine::block_on`] is as good as one of the light
 //! runtime: so the future begins there, and moves when it really has to wait for something. The threads of other
 //! executors are their own; nothing is run on them.
 
@@ -26,7 +28,7 @@ use crate::error::{Error, Result};
 use crate::runtime::wait::is_lent;
 use crate::runtime::{at_home, shut_down};
 
-/// What a light future may use of a thread of the control runtime, all polls together.
+/// What a light future may use of a thread of the light runtime, all polls together.
 const LIGHT: Duration = Duration::from_millis(20);
 
 pub(crate) struct AbortOnDrop<T>(pub tokio::task::JoinHandle<T>);
@@ -63,7 +65,7 @@ impl Engine {
         AbortOnDrop(self.cpu().spawn(future)).output().await
     }
 
-    /// As [`Engine::on_cpu`], for work that is expected to be short: it begins on the control runtime, where it
+    /// As [`Engine::on_cpu`], for work that is expected to be short: it begins on a runtime of its own, where it
     /// is prompt whatever keeps the workers busy, and moves to the CPU runtime when it has computed for 20 ms.
     /// What the future spawns with tokio stays where it was spawned. Below [`Engine::block_on`] on a thread that is not
     /// the engine's, that thread does what can be done without waiting.
@@ -93,7 +95,7 @@ impl Engine {
                 (Light::Heavy(rest), spent) => (future, used) = (rest, spent),
             }
         }
-        match AbortOnDrop(self.control().spawn(light(future, used))).output().await? {
+        match AbortOnDrop(self.light().spawn(light(future, used))).output().await? {
             Light::Done(output) => Ok(output),
             Light::Heavy(rest) => self.on_cpu(rest).await,
         }
@@ -104,8 +106,8 @@ impl Engine {
         let again = Arc::new(Again::default());
         let waker = Waker::from(Arc::clone(&again));
         let mut context = Context::from_waker(&waker);
-        // Timers and sockets are the control runtime's, and what is spawned runs there.
-        let _runtime = self.control().enter();
+        // Timers and sockets are the light runtime's, and what is spawned runs there.
+        let _runtime = self.light().enter();
         let begin = Instant::now();
         loop {
             let poll = || at_home(self.pool().home(), || future.as_mut().poll(&mut context));
@@ -214,9 +216,9 @@ mod tests {
     fn a_light_future_stays_and_a_heavy_one_moves() {
         let engine = Engine::builder().name("place").workers(1).build().unwrap();
         let (first, last) = futures::executor::block_on(engine.promptly(long())).unwrap();
-        assert_eq!((&*first, &*last), ("place-control", "place-cpu"));
+        assert_eq!((&*first, &*last), ("place-light", "place-cpu"));
         let place = futures::executor::block_on(engine.promptly(async { here() })).unwrap();
-        assert_eq!(place, "place-control");
+        assert_eq!(place, "place-light");
     }
 
     #[test]
@@ -233,7 +235,7 @@ mod tests {
                 (first, again, tokio::spawn(async { here() }).await.unwrap())
             }))
             .unwrap();
-        assert_eq!((first, again, &*spawned), (mine.clone(), mine.clone(), "lent-control"));
+        assert_eq!((first, again, &*spawned), (mine.clone(), mine.clone(), "lent-light"));
         // What waits for something goes on where it can be polled again; so does what begins there.
         let inner = engine.clone();
         let places = engine.block_on(engine.promptly(async move {
@@ -246,16 +248,16 @@ mod tests {
             .await;
             [first, here(), inner.promptly(async { here() }).await.unwrap()]
         }));
-        assert_eq!(places.unwrap(), [mine.clone(), "lent-control".to_owned(), "lent-control".to_owned()]);
+        assert_eq!(places.unwrap(), [mine.clone(), "lent-light".to_owned(), "lent-light".to_owned()]);
         assert!(Engine::current().is_err());
         let (first, last) = engine.block_on(engine.promptly(long())).unwrap();
         assert_eq!((first, &*last), (mine.clone(), "lent-cpu"));
         // Not on the threads of others, and not where a wait has an end.
         let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        assert_eq!(other.block_on(engine.promptly(async { here() })).unwrap(), "lent-control");
+        assert_eq!(other.block_on(engine.promptly(async { here() })).unwrap(), "lent-light");
         let end = Duration::from_secs(600);
         let place = crate::block_on_timeout(engine.promptly(async { here() }), end);
-        assert_eq!(place.unwrap().unwrap(), "lent-control");
+        assert_eq!(place.unwrap().unwrap(), "lent-light");
         // Its timers are the engine's.
         let timed = engine.block_on(engine.promptly(async {
             tokio::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err()

@@ -1,4 +1,4 @@
-//! Which queries are light: small enough to run on the control runtime, beside whatever keeps the CPU busy.
+//! Which queries are light: small enough to run on the light runtime, beside whatever keeps the CPU busy.
 //!
 //! A bound on the values that the operators of a plan hand on, from the rows of its tables. Only tables whose
 //! rows are known without reading (stored ones, literal rows) and operators that cannot multiply them beyond

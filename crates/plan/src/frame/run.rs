@@ -1,4 +1,4 @@
-//! Running a frame: on the CPU runtime, or on the control runtime if it is light, with a second plan if memory is short, with a second look at the
+//! Running a frame: on the CPU runtime, or on the light runtime if it is light, with a second plan if memory is short, with a second look at the
 //! files if their bytes are malformed.
 
 use super::bytes::{compact, new_bytes};

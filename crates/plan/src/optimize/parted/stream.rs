@@ -302,7 +302,9 @@ mod tests {
     fn context(workers: usize, memory: Option<usize>) -> SessionContext {
         let mut config =
             SessionConfig::new().with_target_partitions(workers).with_repartition_aggregations(false);
-        config.options_mut().extensions.insert(OptimizeOptions::default());
+        let mut options = OptimizeOptions::default();
+        options.parted_groups = true;
+        config.options_mut().extensions.insert(options);
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(memory) = memory {
             runtime = runtime.with_memory_pool(Arc::new(GreedyMemoryPool::new(memory)));
