@@ -302,8 +302,7 @@ mod tests {
     fn context(workers: usize, memory: Option<usize>) -> SessionContext {
         let mut config =
             SessionConfig::new().with_target_partitions(workers).with_repartition_aggregations(false);
-        let mut options = OptimizeOptions::default();
-        options.parted_groups = true;
+        let options = OptimizeOptions { parted_groups: true, ..OptimizeOptions::default() };
         config.options_mut().extensions.insert(options);
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(memory) = memory {
