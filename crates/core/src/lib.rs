@@ -3,7 +3,7 @@
 //! ```text
 //!   Call<T> ──spawn──> task ──> Ref<T>        graph: deferred calls; refs: values that exist or will
 //!                        │
-//!      schedule: who may run      runtime: task pool, CPU runtime, control runtime
+//!      schedule: who may run      runtime: task pool, CPU, control and light runtimes
 //!                        │
 //!   data: Partition, Dataset ──> store: resident or spilled ──> memory: one budget
 //! ```

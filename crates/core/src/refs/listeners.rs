@@ -16,13 +16,12 @@ enum Few {
 
 impl Listeners {
     pub(super) fn push(&mut self, waiter: Waiter) {
+        if let Some(Few::Many(all)) = self.0.as_deref_mut() {
+            return all.push(waiter);
+        }
         let few = match self.0.take().map(|few| *few) {
-            None => Few::One(waiter),
             Some(Few::One(first)) => Few::Many(vec![first, waiter]),
-            Some(Few::Many(mut all)) => {
-                all.push(waiter);
-                Few::Many(all)
-            }
+            _ => Few::One(waiter),
         };
         self.0 = Some(Box::new(few));
     }

@@ -14,9 +14,9 @@
 //!
 //! Each node is looked at by the lane whose block it is in. If a predecessor is not done, the lane waits for a moment
 //! ([`pace`](super::pace)), then watches that predecessor and goes on behind the node; whoever finishes what is watched
-//! looks at its successors that were left behind, and claims them, or watches another predecessor of theirs. A lane that must not run what it
-//! has claimed gives it back *before* it watches. So a node that is ready and not claimed is one that the lane of its
-//! block has yet to come to, or that somebody is looking at now.
+//! looks at its successors that were left behind, and claims them, or watches another predecessor of theirs. A lane that
+//! must not run what it has claimed gives it back *before* it watches. So a node that is ready and not claimed is one
+//! that the lane of its block has yet to come to, or that somebody is looking at now.
 //!
 //! # No lane is missing
 //!

@@ -2,12 +2,16 @@
 
 use std::ops::Range;
 
+use super::marks::GROUP;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Places of a block, unless they stand in rows; whole groups.
 const BLOCK: u32 = 512;
 /// Places of a block of rows, or more: to take one costs as much as to run some.
 const ROWS: u32 = 16;
+
+/// The most nodes: a place, and the end of its group, are words of 32 bits.
+const MOST: usize = (u32::MAX - GROUP) as usize;
 
 /// Nodes stand at places, each behind its predecessors; all but `order` speak of places.
 ///
@@ -57,11 +61,12 @@ impl Lists {
                 return Err(wrong(format!("edge {from} -> {to} of a graph of {nodes} nodes"))
                     .with_help("nodes are numbered from 0"));
             }
-            begins[from + 2] += 1;
             count += 1;
-        }
-        if u32::try_from(count).is_err() {
-            return Err(wrong(format!("{count} edges are too many")).with_help("split the graph"));
+            // Before they are counted by node, in words of as many bits.
+            if u32::try_from(count).is_err() {
+                return Err(wrong(format!("{count} edges are too many")).with_help("split the graph"));
+            }
+            begins[from + 2] += 1;
         }
         sum_up(&mut begins);
         let mut items = vec![0u32; count];
@@ -185,7 +190,7 @@ fn changed() -> Error {
 
 impl Shape {
     pub(super) fn new(nodes: usize, edges: impl Iterator<Item = (usize, usize)> + Clone) -> Result<Self> {
-        if u32::try_from(nodes).is_err() {
+        if nodes > MOST {
             let message = format!("{nodes} nodes are too many");
             return Err(Error::new(ErrorKind::InvalidArgument, "dag", message).with_help("split the graph"));
         }
@@ -306,6 +311,15 @@ mod tests {
         expected.sort();
         assert_eq!(found, expected);
         assert_eq!(shape.edge_count(), (0..6).map(|place| shape.predecessors(place).len()).sum::<usize>());
+    }
+
+    #[test]
+    fn too_many_nodes_are_refused_before_memory_is_taken() {
+        for nodes in [MOST + 1, u32::MAX as usize, usize::MAX] {
+            let error = Shape::new(nodes, std::iter::empty()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("are too many"), "{error}");
+        }
     }
 
     #[test]
