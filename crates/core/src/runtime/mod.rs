@@ -15,6 +15,7 @@
 mod home;
 mod idle;
 mod managed;
+mod outside;
 mod park;
 mod place;
 mod pool;

@@ -1,6 +1,7 @@
 //! The task pool: threads of our own with work-stealing deques.
 //!
-//! A push from a worker goes to its own deque, one from outside to the shared injector; `idle` tells when a
+//! A push from a worker goes to its own deque, one from outside to the shared injector, or, if the thread pushes
+//! much, to a deque it gets (`outside`); `idle` tells when a
 //! push has to wake someone. A worker looks in its own deque, the injector and the others' deques, searches
 //! for a bounded time when all are empty, and then sleeps. Its own deque is last in, first out, which keeps
 //! what was just made in the cache; every `FAIR` tasks it takes the oldest instead, from the injector, its
@@ -15,7 +16,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::ptr;
 use std::sync::{Arc, mpsc};
 
 use core_affinity::CoreId;
@@ -24,26 +24,37 @@ use tokio::runtime::Handle;
 use super::home::{Home, settle};
 use super::idle::Idle;
 use super::managed::Desk;
+use super::outside;
 use super::prioritised::Prioritised;
 use super::replay::Replay;
 use super::sync::{
     AtomicBool, AtomicUsize, Ordering, RwLock, ThreadBuilder, sleep, spin_loop, thread_local, yield_now,
 };
 use super::sync::{Injector, Steal, Stealer, Worker};
-use super::tuning::{BUSY_ROUNDS, FAIR, MAX_SPARES, NAP, PAUSES, ROUNDS};
+use super::tuning::{BUSY_ROUNDS, FAIR, FEW, MAX_SPARES, NAP, OFTEN, PAUSES, ROUNDS};
 use super::{Budget, Capacity, Error, ErrorKind, Hub, Managed, Result, Task, lend_cpus, take_cpus_back};
 
 /// Tasks may nest: a waiting task runs the awaited one on its stack.
 const STACK_BYTES: usize = 8 << 20;
 
-/// The deques of all threads, each with its thread's number.
-type Stealers = Arc<Vec<(usize, Stealer<Task>)>>;
+/// The deque of a thread, for others.
+#[derive(Clone)]
+struct Other {
+    /// Of the thread.
+    number: usize,
+    stealer: Stealer<Task>,
+    /// Whether it is no worker's.
+    outside: bool,
+}
+
+/// The deques of all threads.
+type Stealers = Arc<Vec<Other>>;
 
 pub(crate) struct PoolShared {
     name: String,
     workers: usize,
     injector: Injector<Task>,
-    /// One per thread, spares included; a retired thread's entry is removed.
+    /// One per thread, spares and those of `outside` included; a retired thread's entry is removed.
     stealers: RwLock<Stealers>,
     /// Grows with every change of `stealers`, so that workers can keep a copy.
     stealers_version: AtomicUsize,
@@ -105,10 +116,14 @@ struct Local {
     tick: u32,
     /// Made ready by what ran last, and run next: it needs no queue.
     next: Option<Task>,
-    /// Whether the last task came from the injector.
+    /// Whether the last task came from outside the pool.
     injected: bool,
     /// How long to let tasks gather before the next search, in turns of a loop that does nothing.
     pause: u32,
+    /// How often in a row few tasks at once came from outside, while there were always some more, and how long to let
+    /// them gather for it.
+    few: u32,
+    gathering: u32,
     /// Whether a task that is pushed now may become `next`: only while waiters are told, so that nothing is
     /// held back by code that runs long.
     keeping: bool,
@@ -253,7 +268,7 @@ impl PoolShared {
     pub(crate) fn load(&self) -> (usize, usize) {
         let threads = self.threads.load(Ordering::Relaxed);
         let away = self.idle.sleeping() + self.blocked.load(Ordering::Relaxed);
-        let queued = self.stealers.read().iter().map(|(_, stealer)| stealer.len()).sum::<usize>();
+        let queued = self.stealers.read().iter().map(|other| other.stealer.len()).sum::<usize>();
         let waiting = self.replay.as_ref().map_or(0, Replay::len) + self.prioritised.len();
         (threads.saturating_sub(away).min(self.workers), queued + self.injector.len() + waiting)
     }
@@ -275,7 +290,7 @@ impl PoolShared {
         let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
         let deque = Worker::new_lifo();
         let stealer = deque.stealer();
-        self.change_stealers(|stealers| stealers.push((number, stealer)));
+        self.change_stealers(|stealers| stealers.push(Other { number, stealer, outside: false }));
         self.threads.fetch_add(1, Ordering::SeqCst);
         let pool = Arc::clone(self);
         let started = ThreadBuilder::new()
@@ -291,14 +306,31 @@ impl PoolShared {
             });
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::SeqCst);
-            self.change_stealers(|stealers| stealers.retain(|(other, _)| *other != number));
+            self.change_stealers(|stealers| stealers.retain(|other| other.number != number));
         }
         started.map(drop)
     }
 
-    fn change_stealers(&self, change: impl FnOnce(&mut Vec<(usize, Stealer<Task>)>)) {
+    fn change_stealers(&self, change: impl FnOnce(&mut Vec<Other>)) {
         change(Arc::make_mut(&mut *self.stealers.write()));
         self.stealers_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Lists the deque of a thread outside; the number it goes by.
+    pub(super) fn list_outside(&self, stealer: Stealer<Task>) -> usize {
+        let number = self.next_thread.fetch_add(1, Ordering::Relaxed);
+        self.change_stealers(|stealers| stealers.push(Other { number, stealer, outside: true }));
+        number
+    }
+
+    /// A thread outside ends; `left` is what nobody has taken.
+    pub(super) fn unlist_outside(&self, number: usize, left: impl Iterator<Item = Task>) {
+        left.for_each(|task| self.injector.push(task));
+        self.change_stealers(|stealers| stealers.retain(|other| other.number != number));
+        self.idle.pushed();
+        if self.is_down() {
+            self.fail_queued();
+        }
     }
 
     /// Queues the task unless it was cancelled meanwhile; the phase of its cell says so first.
@@ -324,7 +356,7 @@ impl PoolShared {
     }
 
     /// Queues a task whose cell is queued already.
-    pub(crate) fn submit(&self, task: Task) {
+    pub(crate) fn submit(self: &Arc<Self>, task: Task) {
         if self.enqueue(task) {
             self.idle.pushed();
         }
@@ -346,7 +378,7 @@ impl PoolShared {
     }
 
     /// Queues several with few looks at who sleeps.
-    pub(crate) fn submit_all(&self, tasks: impl IntoIterator<Item = Task>) {
+    pub(crate) fn submit_all(self: &Arc<Self>, tasks: impl IntoIterator<Item = Task>) {
         for (count, task) in tasks.into_iter().enumerate() {
             self.enqueue(task);
             // The first wakes a worker while the rest is queued.
@@ -360,14 +392,14 @@ impl PoolShared {
         }
     }
 
-    /// Puts a task into the worker's own deque, or the injector; false if the worker keeps it to run next.
-    fn enqueue(&self, task: Task) -> bool {
+    /// Puts a task into the thread's own deque, or the injector; false if the worker keeps it to run next.
+    fn enqueue(self: &Arc<Self>, task: Task) -> bool {
         if let Some(replay) = &self.replay {
             replay.push(task);
             return false;
         }
         let rest = WORKER.with_borrow_mut(|worker| match worker {
-            Some(local) if ptr::eq(&*local.pool, self) => {
+            Some(local) if Arc::ptr_eq(&local.pool, self) => {
                 if local.keeping && local.next.is_none() {
                     local.next = Some(task);
                     return Err(false);
@@ -379,7 +411,9 @@ impl PoolShared {
         });
         match rest {
             Ok(task) => {
-                self.injector.push(task);
+                if let Err(task) = outside::push(self, task) {
+                    self.injector.push(task);
+                }
                 true
             }
             Err(pushed) => pushed,
@@ -398,6 +432,8 @@ impl PoolShared {
             next: None,
             injected: false,
             pause: 0,
+            few: 0,
+            gathering: 0,
             keeping: false,
         };
         WORKER.set(Some(local));
@@ -439,7 +475,7 @@ impl PoolShared {
                 self.injector.push(task);
             }
         }
-        self.change_stealers(|stealers| stealers.retain(|(other, _)| *other != number));
+        self.change_stealers(|stealers| stealers.retain(|other| other.number != number));
         if self.is_down() {
             self.fail_queued();
             self.threads.fetch_sub(1, Ordering::SeqCst);
@@ -480,9 +516,10 @@ impl PoolShared {
             let local = worker.as_mut()?;
             local.injected = false;
             let injected = |local: &mut Local| {
-                let task = self.batch(local, || self.injector.steal_batch_and_pop(&local.deque));
-                local.injected = task.is_some();
-                task
+                local.gather();
+                let task = self.batch(local, || self.injector.steal_batch_and_pop(&local.deque))?;
+                local.came_from_outside();
+                Some(task)
             };
             local.tick = local.tick.wrapping_add(1);
             let fair = local.tick.is_multiple_of(FAIR);
@@ -498,12 +535,18 @@ impl PoolShared {
             if fair {
                 local.refresh(self);
                 let oldest = || {
-                    let own = local.stealers.iter().find(|(number, _)| *number == local.number);
-                    own.and_then(|(_, stealer)| retry(|| stealer.steal()))
+                    let own = local.stealers.iter().find(|other| other.number == local.number);
+                    own.and_then(|own| retry(|| own.stealer.steal()))
+                };
+                let injected = || retry(|| self.injector.steal());
+                let outside = || {
+                    let mut outside = local.others().filter(|other| other.outside);
+                    outside.find_map(|other| retry(|| other.stealer.steal()))
                 };
                 let found = match (local.tick / FAIR) % 4 {
-                    0 | 2 => retry(|| self.injector.steal()).or_else(oldest),
+                    0 => injected().or_else(outside).or_else(oldest),
                     1 => oldest(),
+                    2 => outside().or_else(injected).or_else(oldest),
                     _ => self.prioritised.pop(false).or_else(oldest),
                 };
                 if found.is_some() {
@@ -512,12 +555,16 @@ impl PoolShared {
             }
             local.deque.pop().or_else(|| injected(local)).or_else(|| {
                 local.refresh(self);
-                // Each starts behind itself, so that not all take from the first.
-                let behind = local.stealers.iter().filter(|(number, _)| *number > local.number);
-                let before = local.stealers.iter().filter(|(number, _)| *number < local.number);
-                let mut others = behind.chain(before).map(|(_, stealer)| stealer);
-                let stolen = others
-                    .find_map(|stealer| self.batch(local, || stealer.steal_batch_and_pop(&local.deque)));
+                let stolen = local.others().find_map(|other| {
+                    let first = self.batch(local, || other.stealer.steal_batch_and_pop(&local.deque))?;
+                    Some((first, other.outside))
+                });
+                let stolen = stolen.map(|(first, outside)| {
+                    if outside {
+                        local.came_from_outside();
+                    }
+                    first
+                });
                 // At a turn of the others, the urgent ones were not looked at.
                 stolen.or_else(|| self.prioritised.pop(true)).or_else(|| self.prioritised.pop(false))
             })
@@ -552,6 +599,7 @@ impl PoolShared {
         });
         WORKER.with_borrow_mut(|worker| {
             if let Some(local) = worker {
+                (local.few, local.gathering) = (0, 0);
                 let several = found.is_some() && local.injected && !local.deque.is_empty();
                 local.pause = if several { (2 * pause).clamp(PAUSES.0, PAUSES.1) } else { 0 };
             }
@@ -562,7 +610,7 @@ impl PoolShared {
     fn is_idle(&self) -> bool {
         self.injector.is_empty()
             && self.prioritised.len() == 0
-            && self.stealers.read().iter().all(|(_, stealer)| stealer.is_empty())
+            && self.stealers.read().iter().all(|other| other.stealer.is_empty())
     }
 
     /// Runs `wait`, which blocks this worker, while another thread may work in its place and others may use
@@ -598,7 +646,7 @@ impl PoolShared {
 
     fn fail_queued(&self) {
         let stealers = Arc::clone(&*self.stealers.read());
-        let steal = || stealers.iter().find_map(|(_, stealer)| retry(|| stealer.steal()));
+        let steal = || stealers.iter().find_map(|other| retry(|| other.stealer.steal()));
         while let Some(task) = retry(|| self.injector.steal()).or_else(steal) {
             task.fail_unstarted(shut_down());
         }
@@ -620,6 +668,32 @@ fn cores() -> Result<Vec<CoreId>> {
 }
 
 impl Local {
+    /// The deques of the others; another one first each time, so that nobody is passed over.
+    fn others(&self) -> impl Iterator<Item = &Other> {
+        let first = self.tick as usize % self.stealers.len().max(1);
+        let (before, behind) = self.stealers.split_at(first);
+        behind.iter().chain(before).filter(|other| other.number != self.number)
+    }
+
+    /// A task came from outside, and perhaps others with it, which are in the deque.
+    fn came_from_outside(&mut self) {
+        self.injected = true;
+        if self.deque.len() < FEW {
+            self.few += 1;
+        } else {
+            (self.few, self.gathering) = (0, self.gathering - self.gathering / 8);
+        }
+    }
+
+    /// Lets tasks gather outside if few at once came for a while, see [`PAUSES`].
+    fn gather(&mut self) {
+        if self.few >= OFTEN {
+            self.few = 0;
+            self.gathering = (2 * self.gathering).clamp(PAUSES.0, PAUSES.1);
+            (0..self.gathering).for_each(|_| spin_loop());
+        }
+    }
+
     /// Renews the copy of the others' deques if threads came or went.
     fn refresh(&mut self, pool: &PoolShared) {
         let version = pool.stealers_version.load(Ordering::Acquire);

@@ -22,3 +22,14 @@ pub(super) const NAP: Duration = Duration::from_micros(500);
 /// it found several: to take each as it comes moves the cache lines of queue and task to and fro, which costs both sides
 /// more than the tasks. One that finds a single task does not wait the next time. In turns of a loop that does nothing.
 pub(super) const PAUSES: (u32, u32) = (8, 512);
+
+/// A worker that is about as fast as who pushes never finds nothing, but ever fewer: a thief takes half. So if it could
+/// not take so many more than one, so often in a row, it lets tasks gather in the same way.
+pub(super) const FEW: usize = 31;
+pub(super) const OFTEN: u32 = 2;
+
+/// A thread outside gets a deque of its own with so many pushes: to list one costs as much as dozens of pushes.
+pub(super) const SOON: u32 = 64;
+
+/// So many tasks are in the deque of a thread outside, at most; it never gives room back, 16 bytes a task.
+pub(super) const MOST: usize = 1 << 14;

@@ -21,6 +21,55 @@ fn closures_in_batches_give_their_values_in_order() {
     }
 }
 
+/// A worker that does nothing until the sender goes.
+fn blocked(engine: &trefoil_core::Engine) -> (mpsc::Sender<()>, Ref<()>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let (began, begun) = mpsc::channel();
+    let blocker = engine.spawn_fn(move || {
+        began.send(()).unwrap();
+        let _ = gate.recv();
+    });
+    begun.recv().unwrap();
+    (release, blocker)
+}
+
+/// A thread outside that spawns much has a deque of its own: what is in there must not depend on the thread.
+#[test]
+fn what_a_thread_left_behind_is_run() {
+    let engine = engine(1);
+    // None, one that is told from the thread's first tasks, and more than its deque takes.
+    for count in [10u64, 1000, 40_000] {
+        let (release, blocker) = blocked(&engine);
+        let refs = std::thread::scope(|scope| {
+            scope.spawn(|| (0..count).map(|i| engine.spawn_fn(move || i)).collect::<Vec<_>>()).join().unwrap()
+        });
+        assert!(refs.iter().all(|reference| !reference.is_done()));
+        drop(release);
+        assert_eq!(engine.block_on(engine.gather(refs)).unwrap(), (0..count).collect::<Vec<_>>());
+        blocker.get().unwrap();
+    }
+}
+
+#[test]
+fn one_thread_serves_many_engines_and_outlives_them() {
+    let mut left = Vec::new();
+    for round in 0..3u64 {
+        let engines = [engine(1), engine(1), engine(1)];
+        let refs: Vec<Ref<u64>> =
+            (0..1500).map(|i| engines[i as usize % 3].spawn_fn(move || i + round)).collect();
+        let sum: u64 = refs.iter().map(|reference| reference.get().unwrap()).sum();
+        assert_eq!(sum, (0..1500).map(|i| i + round).sum::<u64>());
+        // The deques hold tasks when the engines go.
+        let blockers: Vec<_> = engines.iter().map(blocked).collect();
+        left.extend((0..1500).map(|i| engines[i % 3].spawn_fn(|| ())));
+        engines.iter().for_each(trefoil_core::Engine::shutdown);
+        drop(blockers);
+    }
+    for reference in left {
+        assert_eq!(reference.get().unwrap_err().kind(), ErrorKind::ShutDown);
+    }
+}
+
 #[test]
 fn refs_come_in_the_order_of_their_completion() {
     let engine = engine(2);

@@ -5,7 +5,7 @@
 //!
 //! | from the library, compiled again | what is put in its place |
 //! |---|---|
-//! | `runtime/pool.rs`, `idle.rs`, `prioritised.rs`, `park.rs`, `managed.rs`, `memory/budget.rs`, `schedule/machine.rs`, `stuck.rs` | crossbeam's deques by lists under locks (`sync`), cells by a phase under a lock (`task`), events, replay and timers by nothing |
+//! | `runtime/pool.rs`, `outside.rs`, `idle.rs`, `prioritised.rs`, `park.rs`, `managed.rs`, `memory/budget.rs`, `schedule/machine.rs`, `stuck.rs` | crossbeam's deques by lists under locks (`sync`), cells by a phase under a lock (`task`), events, replay and timers by nothing |
 //!
 //! Memory orders are not seen: shuttle takes every atomic for sequentially consistent. Those of `idle` and of
 //! cells are loom's part.
@@ -41,6 +41,10 @@ mod idle;
 #[allow(dead_code)]
 mod managed;
 
+#[path = "../../../src/runtime/outside.rs"]
+#[allow(dead_code)]
+mod outside;
+
 #[path = "../../../src/runtime/park.rs"]
 #[allow(dead_code)]
 mod park;
@@ -65,6 +69,10 @@ mod tuning {
     pub(super) const BUSY_ROUNDS: usize = 1;
     pub(super) const NAP: std::time::Duration = std::time::Duration::ZERO;
     pub(super) const PAUSES: (u32, u32) = (1, 2);
+    pub(super) const FEW: usize = 1;
+    pub(super) const OFTEN: u32 = 2;
+    pub(super) const SOON: u32 = 2;
+    pub(super) const MOST: usize = 3;
 }
 
 /// Which engine a thread belongs to: nobody asks here.

@@ -76,6 +76,32 @@ fn every_push_is_run_once() {
     });
 }
 
+/// Two threads outside that push so much that they get deques of their own, which are full in between; one ends at
+/// once.
+#[test]
+fn what_threads_outside_push_is_run_once() {
+    check(1000, || {
+        let (pool, runs) = (pool(2, 2, &Budget::new(100)), Runs::default());
+        let push = |from: u64, count: u64, pool: &Arc<PoolShared>, runs: &Runs| -> Vec<Task> {
+            let tasks: Vec<Task> = (from..from + count).map(|number| runs.task(pool, number)).collect();
+            tasks.iter().for_each(Cell::spawn);
+            tasks
+        };
+        let helper = shuttle::thread::spawn({
+            let (pool, runs) = (Arc::clone(&pool), runs.clone());
+            move || push(10, 4, &pool, &runs)
+        });
+        let mut tasks = push(20, 7, &pool, &runs);
+        tasks.extend(helper.join().unwrap());
+        for task in &tasks {
+            assert_eq!(task.wait().unwrap(), End::Ran);
+        }
+        assert_eq!(runs.get(), tasks.len());
+        drop(tasks);
+        end(pool);
+    });
+}
+
 /// Three that each run only while the others do, and do not tell the pool that they wait: whoever takes several
 /// from a queue has somebody else woken for the next.
 #[test]

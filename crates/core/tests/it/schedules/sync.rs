@@ -127,6 +127,12 @@ impl ThreadBuilder {
 /// What each thread of the model has of its own.
 pub(crate) struct Key<T: 'static>(pub(crate) &'static shuttle::thread::LocalKey<T>);
 
+impl<T: 'static> Key<T> {
+    pub(crate) fn try_with<R>(&self, look: impl FnOnce(&T) -> R) -> Result<R, shuttle::thread::AccessError> {
+        self.0.try_with(look)
+    }
+}
+
 impl<T: 'static> Key<RefCell<T>> {
     pub(crate) fn with_borrow<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         self.0.with(|cell| look(&cell.borrow()))
@@ -187,12 +193,20 @@ fn steal_batch<T>(list: &List<T>, to: &Worker<T>) -> Steal<T> {
     first.map_or(Steal::Empty, Steal::Success)
 }
 
-/// The deque of a thread.
-pub(crate) struct Worker<T>(Arc<List<T>>);
+/// The deque of a thread; pops are of the newest, or of the oldest.
+pub(crate) struct Worker<T>(Arc<List<T>>, bool);
 
 impl<T> Worker<T> {
+    pub(crate) fn new_fifo() -> Self {
+        Self(Arc::new(Mutex::new(VecDeque::new())), false)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
     pub(crate) fn new_lifo() -> Self {
-        Self(Arc::new(Mutex::new(VecDeque::new())))
+        Self(Arc::new(Mutex::new(VecDeque::new())), true)
     }
 
     pub(crate) fn stealer(&self) -> Stealer<T> {
@@ -208,7 +222,8 @@ impl<T> Worker<T> {
     }
 
     pub(crate) fn pop(&self) -> Option<T> {
-        self.0.lock().pop_back()
+        let mut tasks = self.0.lock();
+        if self.1 { tasks.pop_back() } else { tasks.pop_front() }
     }
 }
 
