@@ -43,6 +43,7 @@ impl fmt::Display for RefId {
 
 /// A number for a new [`RefId`], or a call. Each thread takes a block at a time: one shared counter would be the
 /// busiest word of the process.
+#[inline]
 pub(crate) fn next_ref_number() -> u64 {
     const BLOCK: u64 = 1024;
     static NEXT: AtomicU64 = AtomicU64::new(0);

@@ -228,10 +228,10 @@ impl Hub {
     #[inline]
     pub(crate) fn begin(&self, id: u64, info: &TaskInfo) -> Mark {
         let span = if tracing::enabled!(target: "trefoil", tracing::Level::DEBUG) {
-            Some(
+            Some(Box::new(
                 tracing::debug_span!(target: "trefoil", "task", id, name = %info.name, at = %info.location)
                     .entered(),
-            )
+            ))
         } else {
             None
         };
@@ -256,7 +256,7 @@ impl Hub {
     pub(crate) fn detach(&self, mark: Mark, id: u64) -> Detached {
         let begun = mark.begun;
         let started = begun.and_then(|begun| lane::with(self, |local| local.detach(id, begun)));
-        Detached { started, span: mark.span.map(EnteredSpan::exit) }
+        Detached { started, span: mark.span.map(|span| span.exit()) }
     }
 
     /// The asynchronous part of a task has ended.
@@ -331,7 +331,8 @@ impl Hub {
 /// A task that runs on this thread: what is remembered until its end.
 pub(crate) struct Mark {
     begun: Option<Begun>,
-    span: Option<EnteredSpan>,
+    /// Rare, and not to be carried along.
+    span: Option<Box<EnteredSpan>>,
 }
 
 /// A task whose asynchronous part runs.

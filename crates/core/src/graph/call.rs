@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -111,18 +110,16 @@ pub(super) trait TypedNode<T>: Node {
     fn upcast(self: Arc<Self>) -> Arc<dyn Node>;
     /// Starts the node's task; everything below is in `launch`. `take` gives the arguments away.
     fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<T>;
-    /// As `start` with `take`, by whoever has the only handle; none, and nothing done, if it takes other calls.
-    fn start_alone(&mut self, _launch: &Launch<'_>) -> Option<Ref<T>> {
-        None
-    }
+    /// As `start` with `take`, of what nobody else has and what takes no other calls; else gives it back.
+    fn start_alone(self: Arc<Self>, launch: &Launch<'_>) -> Result<Ref<T>, Arc<dyn TypedNode<T>>>;
     /// Name and options, if the node is a task.
     fn spec(&self) -> Option<&TaskSpec>;
     /// What `start` would start, for a node that does it inside its own task.
     fn work(&self, launch: &Launch<'_>, take: bool) -> Result<Work<T>>;
 }
 
-struct FnNode<T, A, B> {
-    id: u64,
+/// The work of a call: a task's job from the start, so that a call that is spawned becomes the task it is, in place.
+struct CallJob<A, B> {
     spec: TaskSpec,
     /// Taken when the graph that holds the node is the only one that does.
     args: Mutex<Option<A>>,
@@ -130,20 +127,20 @@ struct FnNode<T, A, B> {
     body: B,
     /// Runs inside the task of the node that takes its result.
     fused: AtomicBool,
-    _result: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T, A, B> FnNode<T, A, B>
-where
-    T: Send + Sync + 'static,
-    A: Args,
-    B: Body<A::Inputs, T>,
-{
+impl<A: Clone, B: Clone> CallJob<A, B> {
+    fn new(spec: TaskSpec, args: Option<A>, body: B) -> Self {
+        Self { spec, args: Mutex::new(args), body, fused: AtomicBool::new(false) }
+    }
+
     fn args(&self, take: bool) -> Option<A> {
         let mut args = self.args.lock();
         if take { args.take() } else { args.clone() }
     }
+}
 
+impl<A: Args, B> CallJob<A, B> {
     /// The calls among the arguments, fused ones included.
     fn arguments(&self) -> Vec<Arc<dyn Node>> {
         let mut nodes = Vec::new();
@@ -152,95 +149,107 @@ where
         }
         nodes
     }
+}
 
-    fn job(&self, launch: &Launch<'_>, take: bool) -> Result<CallJob<A, B>> {
-        let Some(mut args) = self.args(take) else {
-            return Err(Error::new(ErrorKind::Internal, "spawn", "the call was started twice"));
-        };
-        args.launch(launch);
-        Ok(self.job_of(args))
+/// A call: a task that is not started.
+type CallCell<T, A, B> = TaskCell<T, CallJob<A, B>>;
+
+impl<T, A, B> CallCell<T, A, B>
+where
+    T: Send + Sync + 'static,
+    A: Args,
+    B: Body<A::Inputs, T>,
+{
+    fn call(&self) -> &CallJob<A, B> {
+        match self.unstarted_job() {
+            Some(job) => job,
+            None => unreachable!("who starts a call's own cell has the last handle of the call"),
+        }
     }
 
-    fn job_of(&self, args: A) -> CallJob<A, B> {
-        let TaskSpec { name, location, .. } = &self.spec;
-        CallJob { name: name.clone(), location, args, body: self.body.clone() }
+    fn job(&self, launch: &Launch<'_>, take: bool) -> Result<CallJob<A, B>> {
+        let call = self.call();
+        let Some(mut args) = call.args(take) else { return Err(started_twice()) };
+        args.launch(launch);
+        Ok(CallJob::new(call.spec.clone(), Some(args), call.body.clone()))
     }
 }
 
-impl<T, A, B> Node for FnNode<T, A, B>
+fn started_twice() -> Error {
+    Error::new(ErrorKind::Internal, "spawn", "the call was started twice")
+}
+
+impl<T, A, B> Node for CallCell<T, A, B>
 where
     T: Send + Sync + 'static,
     A: Args,
     B: Body<A::Inputs, T>,
 {
     fn id(&self) -> u64 {
-        self.id
+        self.head.rest.number()
     }
 
     fn label(&self) -> String {
-        let fused = self.arguments().into_iter().filter(|node| node.is_fused());
-        fused.map(|node| node.label() + " → ").collect::<String>() + &self.spec.name
+        let fused = self.call().arguments().into_iter().filter(|node| node.is_fused());
+        fused.map(|node| node.label() + " → ").collect::<String>() + &self.call().spec.name
     }
 
     fn below(&self) -> Vec<Arc<dyn Node>> {
-        skip_fused(self.arguments())
+        skip_fused(self.call().arguments())
     }
 
     fn may_be_fused(&self) -> bool {
-        self.spec.managed().is_none() && !self.body.is_async()
+        self.call().spec.managed().is_none() && !self.call().body.is_async()
     }
 
     fn takes_fused(&self) -> bool {
-        self.spec.managed().is_none()
+        self.call().spec.managed().is_none()
     }
 
     fn fuse(&self) {
-        self.fused.store(true, Ordering::Release);
+        self.call().fused.store(true, Ordering::Release);
     }
 
     fn may_hold_calls(&self) -> bool {
         // None if they were taken.
-        self.args.lock().as_ref().is_some_and(Args::reads_refs)
+        self.call().args.lock().as_ref().is_some_and(Args::reads_refs)
     }
 
     fn is_fused(&self) -> bool {
-        self.fused.load(Ordering::Acquire)
+        self.call().fused.load(Ordering::Acquire)
     }
 
     fn external_refs(&self) -> Vec<String> {
         let mut refs = Vec::new();
-        for fused in self.arguments().into_iter().filter(|node| node.is_fused()) {
+        for fused in self.call().arguments().into_iter().filter(|node| node.is_fused()) {
             refs.extend(fused.external_refs());
         }
-        if let Some(args) = &*self.args.lock() {
+        if let Some(args) = &*self.call().args.lock() {
             args.external_refs(&mut refs);
         }
         refs
     }
 
     fn launch(&self, launch: &mut Launch<'_>) {
-        let reference = self.start(launch, launch.may_take(self.id));
-        launch.insert(self.id, reference);
+        let reference = self.start(launch, launch.may_take(self.id()));
+        launch.insert(self.id(), reference);
     }
 }
 
-impl<T, A, B> TypedNode<T> for FnNode<T, A, B>
+impl<T, A, B> TypedNode<T> for CallCell<T, A, B>
 where
     T: Send + Sync + 'static,
     A: Args,
     B: Body<A::Inputs, T>,
 {
-    fn change_spec(self: Arc<Self>, change: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<T>> {
-        let spec = change(self.spec.clone());
-        let take = Arc::strong_count(&self) == 1;
-        Arc::new(FnNode {
-            id: next_ref_number(),
-            spec,
-            args: Mutex::new(self.args(take)),
-            body: self.body.clone(),
-            fused: AtomicBool::new(false),
-            _result: std::marker::PhantomData,
-        })
+    fn change_spec(mut self: Arc<Self>, change: &dyn Fn(TaskSpec) -> TaskSpec) -> Arc<dyn TypedNode<T>> {
+        if let Some(job) = Arc::get_mut(&mut self).and_then(|cell| cell.unstarted_job_mut()) {
+            job.spec = change(job.spec.clone());
+            return self;
+        }
+        let CallJob { spec, body, .. } = self.call();
+        let job = CallJob::new(change(spec.clone()), self.call().args(false), body.clone());
+        Arc::new(TaskCell::of_call(job))
     }
 
     fn upcast(self: Arc<Self>) -> Arc<dyn Node> {
@@ -249,27 +258,37 @@ where
 
     fn start(&self, launch: &Launch<'_>, take: bool) -> Ref<T> {
         match self.job(launch, take) {
-            Ok(job) => start_with_spec(launch, Some(&self.spec), job),
+            Ok(job) => start_with_spec(launch, Some(&self.call().spec), job),
             Err(error) => Ref::failed(error),
         }
     }
 
-    fn start_alone(&mut self, launch: &Launch<'_>) -> Option<Ref<T>> {
-        let slot = self.args.get_mut();
-        let args = slot.as_ref()?;
-        if args.reads_refs() {
-            let mut calls = Vec::new();
-            args.nodes(&mut calls);
-            if !calls.is_empty() {
-                return None;
+    fn start_alone(mut self: Arc<Self>, launch: &Launch<'_>) -> Result<Ref<T>, Arc<dyn TypedNode<T>>> {
+        let Some(job) = Arc::get_mut(&mut self).and_then(|cell| cell.unstarted_job_mut()) else {
+            return Err(self);
+        };
+        match job.args.get_mut() {
+            Some(args) if args.reads_refs() => {
+                let mut calls = Vec::new();
+                args.nodes(&mut calls);
+                if !calls.is_empty() {
+                    return Err(self);
+                }
             }
+            Some(_) => {}
+            None => return Err(self),
         }
-        let args = slot.take()?;
-        Some(start_with_spec(launch, Some(&self.spec), self.job_of(args)))
+        match job.spec.origin(launch.pool) {
+            Ok(origin) => match TaskCell::start(self, launch.pool, origin) {
+                Ok((cell, ready)) => Ok(queue(launch, cell, ready)),
+                Err(cell) => Err(cell),
+            },
+            Err(error) => Ok(Ref::failed(error)),
+        }
     }
 
     fn spec(&self) -> Option<&TaskSpec> {
-        Some(&self.spec)
+        Some(&self.call().spec)
     }
 
     fn work(&self, launch: &Launch<'_>, take: bool) -> Result<Work<T>> {
@@ -316,6 +335,10 @@ impl<T: Send + Sync + 'static> TypedNode<T> for ValueNode<T> {
 
     fn start(&self, _: &Launch<'_>, _: bool) -> Ref<T> {
         self.value.clone()
+    }
+
+    fn start_alone(self: Arc<Self>, _: &Launch<'_>) -> Result<Ref<T>, Arc<dyn TypedNode<T>>> {
+        Ok(self.value.clone())
     }
 
     fn spec(&self) -> Option<&TaskSpec> {
@@ -520,14 +543,7 @@ impl<T: Send + Sync + 'static> Call<T> {
     }
 
     fn with_body<A: Args, B: Body<A::Inputs, T>>(spec: TaskSpec, args: A, body: B) -> Self {
-        Self(Some(Arc::new(FnNode {
-            id: next_ref_number(),
-            spec,
-            args: Mutex::new(Some(args)),
-            body,
-            fused: AtomicBool::new(false),
-            _result: std::marker::PhantomData,
-        })))
+        Self(Some(Arc::new(TaskCell::of_call(CallJob::new(spec, Some(args), body)))))
     }
 
     /// A value as a call: a leaf of a graph.
@@ -630,11 +646,10 @@ pub(super) fn exclusive_nodes(order: &[Arc<dyn Node>], roots: &HashMap<u64, usiz
 pub(crate) fn spawn_call<T: Send + Sync + 'static>(pool: &Arc<PoolShared>, mut call: Call<T>) -> Ref<T> {
     // The usual call of a task takes values and refs only, so there is no graph to walk, and is nobody else's.
     let alone = Launch { pool, graph: None };
-    if let Some(reference) = call.0.as_mut().and_then(Arc::get_mut).and_then(|node| node.start_alone(&alone))
-    {
-        // Without arguments: no chain of calls to be freed with care.
-        drop(call.0.take());
-        return reference;
+    match call.0.take().map(|node| node.start_alone(&alone)) {
+        Some(Ok(reference)) => return reference,
+        Some(Err(node)) => call.0 = Some(node),
+        None => {}
     }
     let node = call.typed();
     if node.below().is_empty() {
@@ -686,12 +701,21 @@ pub(super) fn start_with_spec<T: Send + Sync + 'static, J: Job<T>>(
         Err(error) => return Ref::failed(error),
     };
     let (cell, ready) = TaskCell::make(launch.pool, origin, job);
+    queue(launch, cell, ready)
+}
+
+/// Queues a task that is ready; its ref.
+fn queue<T: Send + Sync + 'static>(
+    launch: &Launch<'_>,
+    cell: Arc<dyn Outcome<T>>,
+    ready: Option<Task>,
+) -> Ref<T> {
     match ready {
         Some(task) if launch.graph.is_some() => launch.pool.submit_last(task),
         Some(task) => launch.pool.submit(task),
         None => {}
     }
-    Ref::from_cell(cell as Arc<dyn Outcome<T>>)
+    Ref::from_cell(cell)
 }
 
 /// Makes the task of a job, wires its dependencies, and queues it when the last of them is done.
@@ -738,21 +762,6 @@ pub(crate) fn start_all<T: Send + Sync + 'static, J: Job<T>>(
     refs
 }
 
-/// The job of a call's node.
-struct CallJob<A, B> {
-    name: Cow<'static, str>,
-    location: &'static Location<'static>,
-    args: A,
-    body: B,
-}
-
-impl<A: Clone, B: Clone> Clone for CallJob<A, B> {
-    fn clone(&self) -> Self {
-        let Self { name, location, args, body } = self;
-        Self { name: name.clone(), location, args: args.clone(), body: body.clone() }
-    }
-}
-
 impl<T, A, B> Job<T> for CallJob<A, B>
 where
     T: Send + Sync + 'static,
@@ -760,8 +769,9 @@ where
     B: Body<A::Inputs, T>,
 {
     fn run(self) -> Started<T> {
+        let Some(args) = self.args.into_inner() else { return Started::NotRun(started_twice()) };
         // A failed argument is this task's failure, unchanged; the work does not run.
-        match self.args.resolve() {
+        match args.resolve() {
             Err(error) => Started::NotRun(error),
             Ok(inputs) => match self.body.start(inputs) {
                 BodyStart::Done(result) => Started::Done(result),
@@ -770,19 +780,21 @@ where
         }
     }
 
-    fn reads_refs(&self) -> bool {
-        self.args.reads_refs()
+    fn reads_refs(&mut self) -> bool {
+        self.args.get_mut().as_ref().is_some_and(Args::reads_refs)
     }
 
     fn subscribe(&self, subscriber: &mut Subscriber<'_>) {
-        self.args.subscribe(subscriber);
+        if let Some(args) = &*self.args.lock() {
+            args.subscribe(subscriber);
+        }
     }
 
     fn info(&self) -> TaskInfo {
-        TaskInfo { name: self.name.clone(), location: self.location, attempt: 1 }
+        self.spec.info(1)
     }
 
     fn again(&self) -> Option<Box<dyn DynJob<T>>> {
-        Some(Box::new(self.clone()))
+        Some(Box::new(Self::new(self.spec.clone(), self.args(false), self.body.clone())))
     }
 }

@@ -43,7 +43,7 @@ where
         Started::Done((self.work)())
     }
 
-    fn reads_refs(&self) -> bool {
+    fn reads_refs(&mut self) -> bool {
         false
     }
 

@@ -94,6 +94,10 @@ where
         }
     }
 
+    fn start_alone(self: Arc<Self>, _: &Launch<'_>) -> Result<Ref<S>, Arc<dyn TypedNode<S>>> {
+        Err(self)
+    }
+
     fn work(&self, launch: &Launch<'_>, take: bool) -> Result<Work<S>> {
         let work = self.inner.typed().work(launch, take && self.is_sole_owner())?;
         let name = self.label();

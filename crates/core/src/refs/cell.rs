@@ -77,6 +77,7 @@ const STOP: u32 = 30;
 const PENDING: u32 = (1 << STOP) - 1;
 
 impl Rest {
+    #[inline]
     pub(super) fn new() -> Self {
         Self { number: next_ref_number(), waiters: Mutex::new(Listeners::default()) }
     }
@@ -93,6 +94,7 @@ impl Rest {
 
 impl Base {
     /// Why it was told to stop.
+    #[inline]
     pub(super) fn stop(&self) -> Option<Stop> {
         match self.word.load(Ordering::Acquire) >> STOP {
             0 => None,
@@ -149,6 +151,7 @@ impl Base {
     }
 
     /// Those who listen to a cell that is done, if there are any.
+    #[inline]
     pub(super) fn listeners(&self, listened: bool) -> Listeners {
         if listened { std::mem::take(&mut *self.rest.waiters.lock()) } else { Listeners::default() }
     }
@@ -163,8 +166,12 @@ impl Base {
 
 /// Tells all who wait for a cell that it is done. The handle that completed it goes before, so that whoever
 /// waits may be the last to hold the value, and take it without a copy.
+#[inline]
 pub(super) fn announce<E, T, J>(told: Told<Rest, Task, E, Result<T>, J>) {
     let Told { waiters, listened, cell } = told;
+    if waiters.is_empty() && !listened {
+        return;
+    }
     let error = cell.outcome().and_then(|outcome| outcome.as_ref().err()).cloned();
     let listeners = cell.head.listeners(listened);
     drop(cell);
@@ -275,7 +282,7 @@ pub(crate) enum Started<T> {
 pub(crate) trait Job<T>: Send + 'static {
     fn run(self) -> Started<T>;
     /// Whether `subscribe` may have anything to show.
-    fn reads_refs(&self) -> bool {
+    fn reads_refs(&mut self) -> bool {
         true
     }
     /// Shows the subscriber every ref this job reads.

@@ -58,6 +58,7 @@ fn innermost<R>(look: impl FnOnce(&(dyn Frame + 'static)) -> R) -> Option<R> {
 }
 
 /// Runs a part of a task.
+#[inline]
 pub(super) fn run_as<R>(frame: &(dyn Frame + 'static), work: impl FnOnce() -> R) -> R {
     let _below = Lowered::enter();
     INNERMOST.set(frame, work)
@@ -67,7 +68,13 @@ pub(super) fn run_as<R>(frame: &(dyn Frame + 'static), work: impl FnOnce() -> R)
 struct Lowered;
 
 impl Lowered {
+    #[inline]
     fn enter() -> Option<Self> {
+        if INNERMOST.is_set() { Self::lower() } else { None }
+    }
+
+    #[cold]
+    fn lower() -> Option<Self> {
         innermost(|frame| {
             let (task, name, state) = (frame.task(), frame.info().name.clone(), frame.state().take());
             BELOW.with_borrow_mut(|below| below.push(Below { task, name, state }));
@@ -131,7 +138,12 @@ impl<T> Future for WithCurrent<T> {
 }
 
 /// The scope of the tasks that the task running on this thread spawns.
+#[inline]
 pub(crate) fn current_scope() -> Option<Arc<Scope>> {
+    if INNERMOST.is_set() { scope_of_innermost() } else { None }
+}
+
+fn scope_of_innermost() -> Option<Arc<Scope>> {
     innermost(|frame| {
         let known = frame.state().borrow().scope.clone();
         known.unwrap_or_else(|| {

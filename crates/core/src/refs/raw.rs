@@ -2,8 +2,9 @@
 //! who waits, in one allocation and without locks. All `unsafe` code of the executor is here.
 //!
 //! ```text
-//!   phase   BUILDING ─> WAITING ─> QUEUED ─> CLAIMED          who may touch the job
-//!              └───────────┴──────────┴─────────^
+//!   phase   UNSTARTED ─> BUILDING ─> WAITING ─> QUEUED ─> CLAIMED          who may touch the job
+//!               │           └───────────┴──────────┴─────────^
+//!               └─────────────────────────────────^
 //!   edges   list of waiters ─────────────> DONE ─> TAKEN      who may touch the outcome
 //! ```
 //!
@@ -13,6 +14,7 @@
 //!    `CLAIMED`, because that is a compare-exchange and no transition leaves it; that thread takes the job
 //!    and gets the [`Claim`]. Before that, whoever holds the phase at `INSPECTED` has the job to itself,
 //!    because every other transition waits for the phase to come back. The job's place is empty from then on.
+//!    While it is `UNSTARTED` all may look at the job; what leads out of that takes `&mut`.
 //! 2. *The outcome*: only the `Claim` writes it, into the place that the job has left, `complete` consumes the `Claim`,
 //!    and the write comes before the swap of `edges` to `DONE` (release). Whoever has read `DONE` (acquire) may read it for as long as
 //!    it borrows the cell. `TAKEN` is set with `&mut`, when no one else has a borrow.
@@ -28,16 +30,18 @@ use std::ptr;
 
 use crate::sync::{Arc, AtomicPtr, AtomicU32, Ordering, UnsafeCell, yield_now};
 
+/// Work that nobody has asked for yet.
+const UNSTARTED: u32 = 0;
 /// Dependencies are being registered: nobody but the builder touches the job.
-const BUILDING: u32 = 0;
+const BUILDING: u32 = 1;
 /// Waits for dependencies.
-const WAITING: u32 = 1;
+const WAITING: u32 = 2;
 /// As `WAITING`, while one thread looks at the job.
-const INSPECTED: u32 = 2;
+const INSPECTED: u32 = 3;
 /// May be claimed to run.
-const QUEUED: u32 = 3;
+const QUEUED: u32 = 4;
 /// The job is taken.
-const CLAIMED: u32 = 4;
+const CLAIMED: u32 = 5;
 
 /// Marks in the low bits of `edges`.
 const DONE: usize = 1;
@@ -142,11 +146,14 @@ impl<X, W> Head<X, W> {
         self.phase.store(WAITING, Ordering::Release);
     }
 
-    /// Moves the phase as `step` says, which is not asked while someone builds or inspects; returns the
-    /// phase before.
+    /// Moves the phase as `step` says, which is not asked while someone builds or inspects, nor of what is not
+    /// started; returns the phase before.
     fn advance(&self, step: impl Fn(u32) -> Option<u32>) -> Option<u32> {
         let mut phase = self.phase.load(Ordering::Acquire);
         loop {
+            if phase == UNSTARTED {
+                return None;
+            }
             if phase == BUILDING || phase == INSPECTED {
                 // Both are short: nothing of a user's runs meanwhile.
                 yield_now();
@@ -257,6 +264,16 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
         job: J,
         wire: impl FnOnce(&Arc<Self>, &J) -> R,
     ) -> (Arc<Self>, R) {
+        let cell = Arc::new(Self::new(rest, extra, job, BUILDING));
+        // SAFETY: the cell has just been made, BUILDING.
+        let result = unsafe { Self::wire(&cell, wire) };
+        (cell, result)
+    }
+
+    /// # Safety
+    ///
+    /// The phase is `BUILDING`, and the caller is who has moved it there.
+    unsafe fn wire<R>(cell: &Arc<Self>, wire: impl FnOnce(&Arc<Self>, &J) -> R) -> R {
         /// Also if `wire` unwinds, as others may wait for the phase.
         struct Built<'a, X, W>(&'a Head<X, W>);
         impl<X, W> Drop for Built<'_, X, W> {
@@ -264,13 +281,62 @@ impl<X, W, E, T, J> Core<X, W, E, T, J> {
                 self.0.built();
             }
         }
-        let cell = Arc::new(Self::new(rest, extra, job, BUILDING));
-        let result = {
-            let _built = Built(&cell.head);
-            // SAFETY: nobody else touches the job while the phase is BUILDING (1), which lasts until `_built`.
-            cell.slot.with(|slot| wire(&cell, unsafe { &(*slot).job }))
-        };
-        (cell, result)
+        let _built = Built(&cell.head);
+        // SAFETY: nobody else touches the job while the phase is BUILDING (1), which lasts until `_built`.
+        cell.slot.with(|slot| wire(cell, unsafe { &(*slot).job }))
+    }
+
+    /// A cell whose work nobody has asked for yet.
+    pub(crate) fn unstarted(rest: X, extra: E, job: J) -> Self {
+        Self::new(rest, extra, job, UNSTARTED)
+    }
+
+    /// The job of a cell that is not started.
+    pub(crate) fn unstarted_job(&self) -> Option<&J>
+    where
+        J: Sync,
+    {
+        let unstarted = self.head.phase.load(Ordering::Acquire) == UNSTARTED;
+        // SAFETY: the job is there, and stays untouched for as long as `&self` lasts (1).
+        unstarted.then(|| self.slot.with(|slot| unsafe { &*(*slot).job }))
+    }
+
+    /// As [`Core::unstarted_job`], to change it.
+    pub(crate) fn unstarted_job_mut(&mut self) -> Option<&mut J> {
+        let unstarted = self.head.phase.load(Ordering::Acquire) == UNSTARTED;
+        // SAFETY: the job is there, and `&mut self` keeps everyone away (1).
+        unstarted.then(|| self.slot.with_mut(|slot| unsafe { &mut *(*slot).job }))
+    }
+
+    /// Makes a cell that is not started one that waits for nothing; whether it was one.
+    pub(crate) fn start_queued(&mut self) -> bool {
+        let unstarted = self.head.phase.load(Ordering::Acquire) == UNSTARTED;
+        if unstarted {
+            self.head.phase.store(QUEUED, Ordering::Release);
+        }
+        unstarted
+    }
+
+    /// Starts a cell that nobody else has, and that is not started: `wire` registers its dependencies as those of
+    /// [`Core::wired`].
+    ///
+    /// # Errors
+    ///
+    /// The cell, if others have it, too, or it is started.
+    pub(crate) fn start_wired<R>(
+        mut cell: Arc<Self>,
+        wire: impl FnOnce(&Arc<Self>, &J) -> R,
+    ) -> Result<(Arc<Self>, R), Arc<Self>> {
+        match Arc::get_mut(&mut cell) {
+            Some(own) if own.head.phase.load(Ordering::Acquire) == UNSTARTED => {
+                own.head.word.store(1, Ordering::Relaxed);
+                own.head.phase.store(BUILDING, Ordering::Release);
+            }
+            _ => return Err(cell),
+        }
+        // SAFETY: this thread has just moved the phase to BUILDING, and only it had the cell.
+        let result = unsafe { Self::wire(&cell, wire) };
+        Ok((cell, result))
     }
 
     /// Claims a queued cell in order to run its job.

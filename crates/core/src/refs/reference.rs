@@ -10,7 +10,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::cell::{Outcome, Task, Waiter};
-use super::errand::WaitMark;
 use super::promise::{Promise, completed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RefId;
@@ -114,8 +113,7 @@ impl<T> Ref<T> {
     ///
     /// The error of the work; [`ErrorKind::Deadlock`] in a task that what it waits for waits for.
     pub fn get_value(&self) -> Result<Value<T>> {
-        let _mark = self.before_blocking()?;
-        runtime::wait_blocking(self, None)?;
+        self.wait(None)?;
         self.try_value().unwrap_or_else(|| Err(never_set()))
     }
 
@@ -126,17 +124,20 @@ impl<T> Ref<T> {
     ///
     /// [`ErrorKind::TimedOut`], or the error of the work.
     pub fn get_value_timeout(&self, timeout: Duration) -> Result<Value<T>> {
-        let _mark = self.before_blocking()?;
-        runtime::wait_blocking(self, Instant::now().checked_add(timeout))?;
-        self.try_value().unwrap_or_else(|| {
-            Err(Error::new(ErrorKind::TimedOut, "get", format!("no value within {timeout:?}"))
-                .with_help("the work goes on: wait again, or stop it with `cancel`"))
-        })
+        self.wait(Some(timeout))?;
+        self.try_value().unwrap_or_else(|| Err(timed_out(timeout)))
     }
 
-    /// An error instead of a wait that could never end.
-    fn before_blocking(&self) -> Result<WaitMark> {
-        if self.is_done() { Ok(None) } else { self.0.before_wait(true) }
+    /// Blocks until the outcome is there, or the time is over. An error instead of a wait that could never end.
+    #[inline]
+    fn wait(&self, timeout: Option<Duration>) -> Result<()> {
+        if self.is_done() { Ok(()) } else { self.wait_long(timeout) }
+    }
+
+    fn wait_long(&self, timeout: Option<Duration>) -> Result<()> {
+        let _mark = self.0.before_wait(true)?;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        runtime::wait_blocking(self, deadline)
     }
 
     pub(crate) fn poll_done(&self, context: &mut Context<'_>) -> Poll<()> {
@@ -171,13 +172,14 @@ impl<T: Send + Sync + 'static> Ref<T> {
 }
 
 impl<T: Clone> Ref<T> {
-    /// Blocks until the value is there; the last handle gives it away, otherwise it is cloned.
+    /// Blocks until the value is there, and clones it; [`Ref::get_value`] borrows it, awaiting the last handle takes it.
     ///
     /// # Errors
     ///
     /// The error of the work.
     pub fn get(&self) -> Result<T> {
-        self.get_value().map(|value| T::clone(&value))
+        self.wait(None)?;
+        self.0.peek().cloned().unwrap_or_else(|| Err(never_set()))
     }
 
     /// Blocks until the value is there, at most for `timeout`. The work goes on after a time-out.
@@ -186,8 +188,14 @@ impl<T: Clone> Ref<T> {
     ///
     /// [`ErrorKind::TimedOut`], or the error of the work.
     pub fn get_timeout(&self, timeout: Duration) -> Result<T> {
-        self.get_value_timeout(timeout).map(|value| T::clone(&value))
+        self.wait(Some(timeout))?;
+        self.0.peek().cloned().unwrap_or_else(|| Err(timed_out(timeout)))
     }
+}
+
+fn timed_out(timeout: Duration) -> Error {
+    Error::new(ErrorKind::TimedOut, "get", format!("no value within {timeout:?}"))
+        .with_help("the work goes on: wait again, or stop it with `cancel`")
 }
 
 fn never_set() -> Error {

@@ -61,6 +61,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// Of a task without options that is spawned here.
+    #[inline]
     pub(crate) fn here() -> Self {
         Self { parent: current_scope(), managed: None }
     }
@@ -86,21 +87,31 @@ struct Later {
 
 /// What a task's cell has besides.
 pub(crate) struct TaskExtra {
-    pool: Arc<PoolShared>,
+    /// None before it is started.
+    pool: Option<Arc<PoolShared>>,
     parent: Option<Arc<Scope>>,
     side: OnceBox<Side>,
 }
 
 impl TaskExtra {
+    #[inline]
     fn new(pool: &Arc<PoolShared>, origin: Origin) -> Self {
         let Origin { parent, managed } = origin;
         let side = match managed {
             None => OnceBox::new(),
             managed => OnceBox::with_value(Box::new(Side { managed, ..Side::default() })),
         };
-        Self { pool: Arc::clone(pool), parent, side }
+        Self { pool: Some(Arc::clone(pool)), parent, side }
     }
 
+    fn pool(&self) -> &Arc<PoolShared> {
+        match &self.pool {
+            Some(pool) => pool,
+            None => unreachable!("nobody has a task before it is started in a pool"),
+        }
+    }
+
+    #[inline]
     fn managed(&self) -> Option<&Managed> {
         self.side.get()?.managed.as_deref()
     }
@@ -119,7 +130,7 @@ type TaskClaim<T, J> = Claim<Rest, Task, TaskExtra, Result<T>, J>;
 impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
     /// Makes a task and registers it with what it depends on. Gives it back as the second part if it can be
     /// queued at once: then the caller has to do that.
-    pub(crate) fn make(pool: &Arc<PoolShared>, origin: Origin, job: J) -> (Arc<Self>, Option<Task>) {
+    pub(crate) fn make(pool: &Arc<PoolShared>, origin: Origin, mut job: J) -> (Arc<Self>, Option<Task>) {
         let rest = Rest::new();
         pool.events().submitted(rest.number(), || job.info());
         let managed = origin.managed.is_some();
@@ -129,12 +140,50 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
             let task = Arc::clone(&cell) as Task;
             return (cell, Some(task));
         }
-        let (cell, failure) = Self::wired(rest, extra, job, |cell, job| {
-            let task = Arc::clone(cell) as Task;
-            let mut failure = None;
-            job.subscribe(&mut Subscriber(SubscriberKind::Task(&task, &mut failure)));
-            failure
-        });
+        let (cell, failure) = Self::wired(rest, extra, job, Self::wire_up);
+        Self::set_off(cell, failure)
+    }
+
+    /// The work of a call, not started. What it is to be started in is not known yet.
+    pub(crate) fn of_call(job: J) -> Self {
+        Self::unstarted(Rest::new(), TaskExtra { pool: None, parent: None, side: OnceBox::new() }, job)
+    }
+
+    /// Starts a cell of [`TaskCell::of_call`] that nobody else has, as [`TaskCell::make`] does.
+    ///
+    /// # Errors
+    ///
+    /// The cell, if others have it, too.
+    pub(crate) fn start(
+        mut cell: Arc<Self>,
+        pool: &Arc<PoolShared>,
+        origin: Origin,
+    ) -> Result<(Arc<Self>, Option<Task>), Arc<Self>> {
+        let Some(own) = Arc::get_mut(&mut cell) else { return Err(cell) };
+        let (number, managed) = (own.head.rest.number(), origin.managed.is_some());
+        own.extra = TaskExtra::new(pool, origin);
+        let Some(job) = own.unstarted_job_mut() else { return Err(cell) };
+        pool.events().submitted(number, || job.info());
+        if !managed && !job.reads_refs() {
+            own.start_queued();
+            let task = Arc::clone(&cell) as Task;
+            return Ok((cell, Some(task)));
+        }
+        let (cell, failure) = Self::start_wired(cell, Self::wire_up)?;
+        Ok(Self::set_off(cell, failure))
+    }
+
+    /// Registers a task with what it depends on; the error of what has failed already.
+    fn wire_up(cell: &Arc<Self>, job: &J) -> Option<Error> {
+        let task = Arc::clone(cell) as Task;
+        let mut failure = None;
+        job.subscribe(&mut Subscriber(SubscriberKind::Task(&task, &mut failure)));
+        failure
+    }
+
+    /// The rest of the making of a task that is registered with what it depends on.
+    fn set_off(cell: Arc<Self>, failure: Option<Error>) -> (Arc<Self>, Option<Task>) {
+        let (pool, managed) = (cell.extra.pool(), cell.options().is_some());
         let task = Arc::clone(&cell) as Task;
         if let Some(error) = failure {
             task.fail_unstarted(error);
@@ -169,7 +218,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
     }
 
     fn events(&self) -> &Arc<Hub> {
-        self.extra.pool.events()
+        self.extra.pool().events()
     }
 
     fn options(&self) -> Option<&Managed> {
@@ -220,7 +269,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
     /// Tells the scheduler that the task holds nothing any more.
     fn settle(&self) {
         if self.extra.managed().is_some() {
-            self.extra.pool.ended(self.head.rest.number());
+            self.extra.pool().ended(self.head.rest.number());
         }
         self.unlist();
     }
@@ -243,11 +292,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         info.attempt = number;
         let cell = claim.cell();
         if let Some(stop) = cell.stopped() {
-            cell.settle();
-            discard(job);
-            let error = cell.stop_error(stop, info.clone(), false);
-            cell.events().never_ran(cell.head.rest.number(), Some(info), &error);
-            return announce(claim.complete(Err(error)));
+            return Self::not_begun(claim, job, info, stop);
         }
         let retries = cell.options().map_or(0, |managed| managed.ask.retries);
         let next = if number <= retries { job.again() } else { None };
@@ -256,7 +301,31 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         // Nothing of ours is left half-changed by a panic here: the job is consumed.
         let started = run_as(&here, || catch_unwind(AssertUnwindSafe(|| job.run())));
         let Here { claim, info, .. } = here;
-        let run = Run { info, begun, next, number };
+        match started {
+            // The way of a tiny task: it has nothing that the scheduler or a scope is to be told of.
+            Ok(Started::Done(result @ Ok(_))) if claim.cell().extra.side.get().is_none() => {
+                let cell = claim.cell();
+                cell.events().end(begun, cell.head.rest.number(), &info, &result);
+                announce(claim.complete(result));
+            }
+            started => Self::leave(claim, Run { info, begun, next, number }, started),
+        }
+    }
+
+    /// Ends a task that was told to stop before it began.
+    #[cold]
+    fn not_begun<K: Job<T>>(claim: TaskClaim<T, J>, job: K, info: TaskInfo, stop: Stop) {
+        let cell = claim.cell();
+        cell.settle();
+        discard(job);
+        let error = cell.stop_error(stop, info.clone(), false);
+        cell.events().never_ran(cell.head.rest.number(), Some(info), &error);
+        announce(claim.complete(Err(error)));
+    }
+
+    /// Goes on after the part of a job that runs at once.
+    #[inline(never)]
+    fn leave(claim: TaskClaim<T, J>, run: Run<T, Mark>, started: std::thread::Result<Started<T>>) {
         match started {
             Ok(Started::Future(future)) => Self::go_on(claim, run, future),
             Ok(Started::NotRun(error)) => Self::end(claim, run, Err(error)),
@@ -290,7 +359,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
             && cell.worth_another(error)
         {
             let id = cell.head.rest.number();
-            if cell.extra.pool.failed(id) {
+            if cell.extra.pool().failed(id) {
                 let Run { info, begun, number, .. } = run;
                 drop(begun.detach(cell.events(), id));
                 cell.events().emit(|| EventKind::TaskRetried {
@@ -299,7 +368,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
                     attempt: info.attempt,
                     error: error.clone(),
                 });
-                let (pool, cell) = (Arc::clone(&cell.extra.pool), Arc::clone(cell));
+                let (pool, cell) = (Arc::clone(cell.extra.pool()), Arc::clone(cell));
                 let left = Mutex::new(Some((job, claim)));
                 let again = Arc::new(Attempt { cell, left, number: number + 1 });
                 return pool.tell(Event::Again { id, who: again });
@@ -335,7 +404,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         // The guard completes the cell if the runtime drops the future, on abort or shutdown.
         let run = Run { info, begun, next, number: attempt };
         let guard = CompletionGuard { left: Some((claim, run)) };
-        let abort = cell.extra.pool.spawn_future(async move {
+        let abort = cell.extra.pool().spawn_future(async move {
             let outcome = AssertUnwindSafe(future).catch_unwind().await;
             guard.complete(outcome);
         });
@@ -371,7 +440,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> TaskCell<T, J> {
         let own = Arc::clone(&self);
         if !Arc::clone(&self).end_unstarted(|info| own.stop_error(stop, info, false)) {
             if self.extra.managed().is_some() {
-                self.extra.pool.tell(Event::Cancelled { id: self.head.rest.number() });
+                self.extra.pool().tell(Event::Cancelled { id: self.head.rest.number() });
             }
             if let Some(abort) = &self.extra.side().later.lock().abort {
                 abort.abort();
@@ -493,7 +562,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
     }
 
     fn ready(self: Arc<Self>) {
-        let pool = Arc::clone(&self.extra.pool);
+        let pool = Arc::clone(self.extra.pool());
         if self.extra.managed().is_some() {
             let number = self.head.rest.number();
             pool.admit(number, self);
@@ -540,7 +609,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for TaskCell<T, J> {
     }
 
     fn pool(&self) -> &Arc<PoolShared> {
-        &self.extra.pool
+        self.extra.pool()
     }
 
     fn scope(&self) -> Arc<Scope> {
@@ -581,7 +650,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for Attempt<T, J> {
     }
 
     fn ready(self: Arc<Self>) {
-        let pool = Arc::clone(&self.cell.extra.pool);
+        let pool = Arc::clone(self.cell.extra.pool());
         pool.push_if_waiting(self);
     }
 
@@ -626,7 +695,7 @@ impl<T: Send + Sync + 'static, J: Job<T>> Runnable for Attempt<T, J> {
     }
 
     fn pool(&self) -> &Arc<PoolShared> {
-        &self.cell.extra.pool
+        self.cell.extra.pool()
     }
 
     fn scope(&self) -> Arc<Scope> {

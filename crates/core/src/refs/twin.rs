@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Phase {
+    Unstarted,
     Waiting,
     Queued,
     Claimed,
@@ -86,7 +87,23 @@ impl<W, T: Clone, J> Core<W, T, J> {
     }
 
     fn claim_unstarted(cell: Arc<Self>) -> Option<(J, Claim<W, T, J>)> {
-        Self::claim_if(cell, |phase| phase < Phase::Claimed)
+        Self::claim_if(cell, |phase| phase == Phase::Waiting || phase == Phase::Queued)
+    }
+
+    fn start(mut cell: Arc<Self>, phase: Phase) -> Result<Arc<Self>, Arc<Self>> {
+        let own = Arc::get_mut(&mut cell).and_then(|cell| cell.0.get_mut().ok());
+        match own.filter(|state| state.phase == Phase::Unstarted) {
+            Some(state) => {
+                state.phase = phase;
+                Ok(cell)
+            }
+            None => Err(cell),
+        }
+    }
+
+    fn unstarted_job<R>(&self, look: impl FnOnce(&J) -> R) -> Option<R> {
+        let state = self.0.lock().unwrap();
+        if state.phase == Phase::Unstarted { state.job.as_ref().map(look) } else { None }
     }
 
     fn inspect<R>(&self, look: impl FnOnce(&J) -> R) -> Option<R> {
@@ -128,6 +145,9 @@ type Token = Arc<u32>;
 trait Subject: Sized {
     type Claim;
     fn new(job: Token, waits: bool) -> Arc<Self>;
+    fn unstarted(job: Token) -> Arc<Self>;
+    fn start(cell: Arc<Self>, waits: bool) -> Result<Arc<Self>, Arc<Self>>;
+    fn unstarted_job(&self) -> Option<u32>;
     fn done(job: Token, outcome: Token) -> Arc<Self>;
     fn push(&self, waiter: Token) -> Result<(), Token>;
     fn listen(&self) -> bool;
@@ -152,6 +172,25 @@ impl Subject for Raw {
         } else {
             Arc::new(Raw::queued((), (), job))
         }
+    }
+    fn unstarted(job: Token) -> Arc<Self> {
+        Arc::new(Raw::unstarted((), (), job))
+    }
+    fn start(mut cell: Arc<Self>, waits: bool) -> Result<Arc<Self>, Arc<Self>> {
+        if waits {
+            return Raw::start_wired(cell, |_, job| assert!(**job < 1000)).map(|(cell, ())| cell);
+        }
+        match Arc::get_mut(&mut cell) {
+            Some(own) => {
+                let job = own.unstarted_job_mut().is_some();
+                assert_eq!(own.start_queued(), job);
+                if job { Ok(cell) } else { Err(cell) }
+            }
+            None => Err(cell),
+        }
+    }
+    fn unstarted_job(&self) -> Option<u32> {
+        Raw::unstarted_job(self).map(|job| **job)
     }
     fn done(job: Token, outcome: Token) -> Arc<Self> {
         Raw::done((), (), job, outcome)
@@ -192,6 +231,15 @@ impl Subject for Twin {
     fn new(job: Token, waits: bool) -> Arc<Self> {
         Core::new(job, if waits { Phase::Waiting } else { Phase::Queued })
     }
+    fn unstarted(job: Token) -> Arc<Self> {
+        Core::new(job, Phase::Unstarted)
+    }
+    fn start(cell: Arc<Self>, waits: bool) -> Result<Arc<Self>, Arc<Self>> {
+        Core::start(cell, if waits { Phase::Waiting } else { Phase::Queued })
+    }
+    fn unstarted_job(&self) -> Option<u32> {
+        Core::unstarted_job(self, |job| **job)
+    }
     fn done(job: Token, outcome: Token) -> Arc<Self> {
         let cell = Core::new(job, Phase::Queued);
         let (_, claim) = Core::claim(Arc::clone(&cell)).unwrap();
@@ -231,6 +279,9 @@ impl Subject for Twin {
 #[derive(Clone, Debug)]
 enum Step {
     New { waits: bool },
+    Unstarted,
+    Start(usize, bool),
+    Look(usize),
     Done,
     Clone(usize),
     Drop(usize),
@@ -249,6 +300,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let at = 0usize..8;
     let step = prop_oneof![
         2 => any::<bool>().prop_map(|waits| Step::New { waits }),
+        2 => Just(Step::Unstarted),
+        3 => (at.clone(), any::<bool>()).prop_map(|(at, waits)| Step::Start(at, waits)),
+        1 => at.clone().prop_map(Step::Look),
         1 => Just(Step::Done),
         1 => at.clone().prop_map(Step::Clone),
         2 => at.clone().prop_map(Step::Drop),
@@ -282,6 +336,19 @@ fn drive<S: Subject>(steps: &[Step]) -> Vec<String> {
                 cells.push(S::new(token(), waits));
                 String::new()
             }
+            Step::Unstarted => {
+                cells.push(S::unstarted(token()));
+                String::new()
+            }
+            Step::Start(index, waits) if !cells.is_empty() => {
+                let index = index % cells.len();
+                let started = S::start(cells.remove(index), waits);
+                let saw = started.is_ok().to_string();
+                cells.insert(index, started.unwrap_or_else(|cell| cell));
+                saw
+            }
+            Step::Start(..) => String::new(),
+            Step::Look(index) => format!("{:?}", at(index).map(|cell| cell.unstarted_job())),
             Step::Done => {
                 cells.push(S::done(token(), token()));
                 String::new()
