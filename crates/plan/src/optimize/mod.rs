@@ -38,6 +38,7 @@ mod filters;
 mod graph;
 mod grouped;
 mod groups;
+mod instead;
 mod join_order;
 mod joined;
 mod kernels;
@@ -57,7 +58,7 @@ mod sideways;
 mod twice;
 
 pub(crate) use options::OptimizeOptions;
-pub(crate) use replace::replaced;
+pub(crate) use replace::{only, replaced};
 
 use alike::AlikePlans;
 use clustered::ClusteredGroups;
