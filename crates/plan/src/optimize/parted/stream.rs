@@ -31,7 +31,9 @@ use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use datafusion::physical_plan::aggregates::{
     AggregateExec, AggregateMode, PhysicalGroupBy, aggregate_expressions, evaluate_group_by, evaluate_many,
 };
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, SpillMetrics};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, Gauge, MetricBuilder, SpillMetrics,
+};
 use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use futures::{StreamExt, stream};
@@ -92,6 +94,7 @@ pub(super) fn run(
         slice: config.batch_size().max(1),
         out: None,
         metrics: BaselineMetrics::new(metrics, index),
+        most: MetricBuilder::new(metrics).peak_memory_usage("peak_mem_used", index),
     };
     let batches =
         stream::try_unfold(
@@ -155,6 +158,8 @@ struct State {
     /// Groups that are being handed out, and how many of them have been.
     out: Option<(RecordBatch, usize)>,
     metrics: BaselineMetrics,
+    /// The most that the groups took.
+    most: Gauge,
 }
 
 impl State {
@@ -218,6 +223,7 @@ impl State {
         }
         let accumulators: usize = self.accumulators.iter().map(|accumulator| accumulator.size()).sum();
         let size = self.table.size() + accumulators + self.groups.capacity() * size_of::<usize>();
+        self.most.set_max(size);
         match self.reservation.try_resize(size) {
             Ok(()) => Ok(false),
             Err(DataFusionError::ResourcesExhausted(_)) if size <= self.least => {
