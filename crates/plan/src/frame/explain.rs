@@ -31,9 +31,9 @@ impl DataFrame {
     ///
     /// ```text
     /// == 5 rows in 48.2 ms, planned in 3.1 ms ==
-    /// operator              rows  compute  share    memory  detail
-    /// SortExec                 5   0.1 ms    0 %   1.2 KiB  expr=[cut@0 ASC], preserve_partitioning=[false]
-    /// └─ AggregateExec         5   2.5 ms    8 %  12.0 KiB  mode=Final, gby=[cut@0 as cut], aggr=[...]
+    /// operator                  rows  compute  share    memory  detail
+    /// SortExec                     5   0.1 ms    0 %   1.2 KiB  expr=[cut@0 ASC], preserve_partitioning=[false]
+    /// └─ PartedAggregateExec       5   2.5 ms    8 %  12.0 KiB  mode=Final, gby=[cut@0 as cut], aggr=[...]
     /// ```
     ///
     /// # Errors

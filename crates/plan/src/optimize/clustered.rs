@@ -5,7 +5,7 @@
 //! workers, and no table of all groups:
 //!
 //! ```text
-//!   scan ─ Partial ─ exchange ─ Final      becomes      scan by clusters ─ ClusteredExec
+//!   scan ─ Partial ─ exchange ─ Final      becomes      scan by clusters ─ InClusters
 //! ```
 //!
 //! The rows of a cluster are aggregated by DataFusion's operator, whole, with all that it can do (it spills a cluster that
@@ -14,7 +14,8 @@
 
 use super::OptimizeOptions;
 use super::estimate::{estimate, of_expr};
-use super::groups::{RestExec, aggregate_of, needs_order};
+use super::groups::{RestExec, aggregate_of};
+use super::instead::{Grouping, InsteadExec, is_whole};
 use super::replace::with_children;
 use super::shared::SharedExec;
 use crate::source::{Clustered, FilteredParquet, damaged};
@@ -22,26 +23,24 @@ use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch};
 use datafusion::arrow::compute::kernels::cmp::lt;
 use datafusion::arrow::compute::{cast, filter_record_batch, max, min, not};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::{Distribution, EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{Distribution, EquivalenceProperties};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, ChildrenPropertiesMode, EmissionType};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMergeExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
-    ReplaceChildrenOptions,
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::{StreamExt, ready, stream};
 use parking_lot::Mutex;
@@ -107,11 +106,8 @@ fn clustered(plan: &Plan, least: f64) -> Result<Option<Plan>> {
     let fits = partial.mode() == &AggregateMode::Partial
         && partial.group_expr().is_single()
         && partial.aggr_expr().iter().all(|function| function.order_bys().is_empty())
-        && [whole, partial].iter().all(|one| {
-            one.limit_options().is_none()
-                && one.dynamic_expressions_produced().is_empty()
-                && !needs_order(one)
-        });
+        && is_whole(whole)
+        && is_whole(partial);
     if !fits {
         return Ok(None);
     }
@@ -138,8 +134,8 @@ fn clustered(plan: &Plan, least: f64) -> Result<Option<Plan>> {
         if aggregate.schema() != plan.schema() {
             return Ok(None);
         }
-        let ours = ClusteredExec::new(Arc::new(aggregate), column.index(), Arc::new(cuts));
-        return Ok(Some(Arc::new(ours)));
+        let groups = InClusters { key: column.index(), cuts: Arc::new(cuts) };
+        return Ok(Some(Arc::new(InsteadExec::new(aggregate, groups))));
     }
     Ok(None)
 }
@@ -165,93 +161,27 @@ fn over(plan: &Plan, scan: Plan) -> Result<Plan> {
     }
 }
 
-/// Groups of clusters.
-#[derive(Debug)]
-struct ClusteredExec {
-    /// Over the input of all partitions; those of one cluster are run by a copy.
-    aggregate: Arc<AggregateExec>,
+/// Groups of clusters, over the input of all partitions; those of one cluster are made by a copy of the aggregate.
+#[derive(Clone, Debug)]
+struct InClusters {
     /// The column of the input that has clusters.
     key: usize,
     /// The least numbers of all clusters but the first, a list for each partition.
     cuts: Arc<Vec<Vec<i64>>>,
-    metrics: ExecutionPlanMetricsSet,
-    properties: Arc<PlanProperties>,
 }
 
-impl ClusteredExec {
-    fn new(aggregate: Arc<AggregateExec>, key: usize, cuts: Arc<Vec<Vec<i64>>>) -> Self {
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(aggregate.schema()),
-            Partitioning::UnknownPartitioning(aggregate.input().output_partitioning().partition_count()),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
-        let (metrics, properties) = (ExecutionPlanMetricsSet::new(), Arc::new(properties));
-        Self { aggregate, key, cuts, metrics, properties }
-    }
-}
+impl Grouping for InClusters {
+    const NAME: &'static str = "ClusteredAggregateExec";
 
-impl DisplayAs for ClusteredExec {
-    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let clusters: usize = self.cuts.iter().map(|cuts| cuts.len() + 1).sum();
-        if !matches!(t, DisplayFormatType::TreeRender) {
-            write!(f, "Clustered")?;
-        }
-        self.aggregate.fmt_as(t, f)?;
-        match t {
-            DisplayFormatType::TreeRender => Ok(()),
-            _ => {
-                write!(f, ", clusters={clusters} of {}", self.aggregate.input_schema().field(self.key).name())
-            }
-        }
-    }
-}
-
-impl ExecutionPlan for ClusteredExec {
-    fn name(&self) -> &str {
-        "ClusteredAggregateExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn children(&self) -> Vec<&Plan> {
-        self.aggregate.children()
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn apply_expressions(
+    fn run(
         &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.aggregate.apply_expressions(f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Plan>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Plan> {
-        let aggregate = Arc::clone(&self.aggregate) as Plan;
-        match aggregate.replace_children(children, options)?.downcast_ref::<AggregateExec>() {
-            Some(aggregate) => {
-                Ok(Arc::new(Self::new(Arc::new(aggregate.clone()), self.key, Arc::clone(&self.cuts))))
-            }
-            None => internal_err!("an aggregate became another operator"),
-        }
-    }
-
-    fn with_new_children(self: Arc<Self>, children: Vec<Plan>) -> Result<Plan> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, index: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        aggregate: &Arc<AggregateExec>,
+        metrics: &ExecutionPlanMetricsSet,
+        index: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
         let rows = Rows {
-            input: self.aggregate.input().execute(index, Arc::clone(&context))?,
+            input: aggregate.input().execute(index, Arc::clone(&context))?,
             key: self.key,
             cuts: Arc::clone(&self.cuts),
             index,
@@ -262,20 +192,34 @@ impl ExecutionPlan for ClusteredExec {
         };
         let state = State {
             rows: Arc::new(Mutex::new(rows)),
-            aggregate: Arc::clone(&self.aggregate),
+            aggregate: Arc::clone(aggregate),
             cluster: None,
-            metrics: BaselineMetrics::new(&self.metrics, index),
-            all_metrics: self.metrics.clone(),
+            metrics: BaselineMetrics::new(metrics, index),
+            all_metrics: metrics.clone(),
             context,
         };
         let batches = stream::try_unfold(state, |mut state| async move {
             Ok(state.next().await?.map(|batch| (batch, state)))
         });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+        Ok(Box::pin(RecordBatchStreamAdapter::new(aggregate.schema(), batches)))
     }
 
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+    fn properties(&self, aggregate: &AggregateExec) -> Arc<PlanProperties> {
+        Arc::new(PlanProperties::new(
+            EquivalenceProperties::new(aggregate.schema()),
+            Partitioning::UnknownPartitioning(aggregate.input().output_partitioning().partition_count()),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        ))
+    }
+
+    fn benefits_from_input_partitioning(&self, _aggregate: &AggregateExec) -> Vec<bool> {
+        vec![false]
+    }
+
+    fn describe(&self, aggregate: &AggregateExec, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clusters: usize = self.cuts.iter().map(|cuts| cuts.len() + 1).sum();
+        write!(f, ", clusters={clusters} of {}", aggregate.input_schema().field(self.key).name())
     }
 }
 

@@ -17,7 +17,7 @@
 use super::OptimizeOptions;
 use super::conditions::Early;
 use super::estimate::{estimate, of_expr};
-use super::groups::needs_order;
+use super::instead::needs_order;
 use super::sets;
 use crate::infallible::is_infallible_within;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};

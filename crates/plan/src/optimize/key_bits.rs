@@ -16,7 +16,7 @@
 
 use super::OptimizeOptions;
 use super::estimate::{estimate, of_expr};
-use super::replace::replaced;
+use super::replace::{only, replaced};
 use crate::source::FilteredParquet;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch};
 use datafusion::arrow::buffer::BooleanBuffer;
@@ -236,12 +236,10 @@ impl ExecutionPlan for KeyBitsExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Plan>,
+        children: Vec<Plan>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Plan> {
-        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
-            return internal_err!("KeyBitsExec has one input");
-        };
+        let input = only(children, &*self)?;
         Ok(Arc::new(Self { input, keys: self.keys.clone() }))
     }
 

@@ -20,8 +20,8 @@
 //! several sets of those of all columns, [`Kernels`] puts faster expressions in and [`Groups`] finds the groups of
 //! aggregates by packed keys.
 //!
-//! [`ClusteredGroups`] makes groups where the rows are in their order, one piece of it after another. [`PartedGroups`],
-//! if it is turned on, takes what is left of DataFusion's last aggregates, and spills their groups without sorting them.
+//! [`ClusteredGroups`] makes groups where the rows are in their order, one piece of it after another. [`PartedGroups`]
+//! takes what is left of DataFusion's last aggregates, and spills their groups without sorting them.
 //!
 //! `SET trefoil.join_order = false` and the like turn them off ([`OptimizeOptions`]); the answers are the same
 //! either way.
@@ -38,6 +38,7 @@ mod filters;
 mod graph;
 mod grouped;
 mod groups;
+mod instead;
 mod join_order;
 mod joined;
 mod kernels;
@@ -57,7 +58,7 @@ mod sideways;
 mod twice;
 
 pub(crate) use options::OptimizeOptions;
-pub(crate) use replace::replaced;
+pub(crate) use replace::{only, replaced};
 
 use alike::AlikePlans;
 use clustered::ClusteredGroups;

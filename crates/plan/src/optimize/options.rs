@@ -20,9 +20,8 @@ extensions_options! {
         pub packed_groups: bool, default = true
         /// Those that are merged from partial ones, too.
         pub packed_final_groups: bool, default = false
-        /// Spills the groups that give values in parts, instead of in order. Not by itself: where many queries want the same
-        /// memory at once, one more of them was refused now and then.
-        pub parted_groups: bool, default = false
+        /// Spills the groups that give values in parts, instead of in order.
+        pub parted_groups: bool, default = true
         /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
         pub filtered_scans: bool, default = true
         /// Least rows of a piece of a large file that a worker takes from it at a time; 0 leaves row groups whole.

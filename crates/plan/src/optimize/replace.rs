@@ -1,6 +1,6 @@
 //! Putting operators in the place of others, from the leaves up, so that what a join has handed down stays there.
 
-use datafusion::common::Result;
+use datafusion::common::{Result, internal_err};
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::{ExecutionPlan, ReplaceChildrenOptions};
 use std::sync::Arc;
@@ -31,4 +31,12 @@ pub(crate) fn replaced(plan: &Plan, other: &impl Fn(&Plan) -> Result<Option<Plan
 pub(crate) fn with_children(plan: &Plan, children: Vec<Plan>) -> Result<Plan> {
     let anew = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
     Arc::clone(plan).replace_children(children, anew)
+}
+
+/// The one input that `node` gets.
+pub(crate) fn only(mut children: Vec<Plan>, node: &dyn ExecutionPlan) -> Result<Plan> {
+    match children.pop().filter(|_| children.is_empty()) {
+        Some(input) => Ok(input),
+        None => internal_err!("{} has one input", node.name()),
+    }
 }

@@ -15,13 +15,14 @@
 //! has kept more than [`MOST`] of some batches is left out for the next [`PAUSE`].
 
 use super::OptimizeOptions;
+use super::replace::only;
 use crate::stored::pushed_filters;
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::compute::{BatchCoalescer, filter_record_batch, prep_null_mask_filter};
 use datafusion::common::cast::as_boolean_array;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::common::{Result, ScalarValue};
 use datafusion::datasource::physical_plan::{FileScanConfig, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -206,12 +207,10 @@ impl ExecutionPlan for RunningFilterExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
-            return internal_err!("RunningFilterExec has one input");
-        };
+        let input = only(children, &*self)?;
         Ok(Arc::new(Self::new(input, self.filters.clone())))
     }
 

@@ -1,7 +1,8 @@
 //! Scans of Parquet that filter while they decode, in the place of DataFusion's and of the filters above them.
 
 use super::OptimizeOptions;
-use super::groups::{aggregate_of, needs_order};
+use super::groups::aggregate_of;
+use super::instead::needs_order;
 use super::replace::replaced;
 use super::running::RunningFilterExec;
 use crate::known::{self, Trait};

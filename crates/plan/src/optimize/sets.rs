@@ -12,11 +12,11 @@
 //! only where one of the sets holds all columns, whose groups are needed in any case.
 
 use super::OptimizeOptions;
-use super::replace::replaced;
+use super::replace::{only, replaced};
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -220,12 +220,10 @@ impl ExecutionPlan for SetsExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Plan>,
+        children: Vec<Plan>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Plan> {
-        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
-            return internal_err!("SetsExec has one input");
-        };
+        let input = only(children, &*self)?;
         Ok(Arc::new(Self::new(input, self.sets.clone(), Arc::clone(&self.none))))
     }
 

@@ -4,6 +4,7 @@ use super::gather::{self, Limit, Part};
 use super::keys::{Long, Prefix, Short};
 use super::ranges::{Block, Cuts, Entry, Keys};
 use super::table::{self, Table};
+use crate::optimize::only;
 use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
@@ -106,12 +107,10 @@ impl ExecutionPlan for ParallelSortExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
-            return internal_err!("ParallelSortExec has one input");
-        };
+        let input = only(children, &*self)?;
         Ok(Arc::new(Self::new(input, self.expr.clone(), Arc::clone(&self.properties))))
     }
 

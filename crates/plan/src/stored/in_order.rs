@@ -5,6 +5,7 @@
 //! the plan says so itself, by its range partitioning. A rule puts an operator there that gives the rows of the
 //! first partition, then those of the second, and so on.
 
+use crate::optimize::only;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, internal_err};
@@ -134,12 +135,10 @@ impl ExecutionPlan for InOrderExec {
 
     fn replace_children(
         self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let Some(input) = children.pop().filter(|_| children.is_empty()) else {
-            return internal_err!("InOrderExec has one input");
-        };
+        let input = only(children, &*self)?;
         Ok(Arc::new(Self { input, properties: Arc::clone(&self.properties) }))
     }
 

@@ -150,7 +150,7 @@ fn a_traced_query_has_its_operators() {
             assert!(from <= to && from + slack >= started && to <= ended + slack, "{from:?} {to:?}");
         }
         let json = trace.to_json();
-        assert!(json.contains("\"AggregateExec\"") && json.contains("\"queries\""), "{json}");
+        assert!(json.contains("\"PartedAggregateExec\"") && json.contains("\"queries\""), "{json}");
         let words: Vec<_> = trace.events().iter().map(|event| event.kind.word()).collect();
         let find = |word| words.iter().rposition(|other| *other == word).unwrap();
         assert!(find("query started") < find("query planned"));

@@ -169,8 +169,7 @@ const OFF: [(&str, &str); 14] = [
     ("trefoil.like_pieces", "false"),
     ("trefoil.packed_groups", "false"),
     ("trefoil.grouping_sets", "false"),
-    // Not on by itself.
-    ("trefoil.parted_groups", "true"),
+    ("trefoil.parted_groups", "false"),
 ];
 
 fn check(tables: &[Vec<Row>; 4]) {

@@ -9,7 +9,7 @@
 //! ```text
 //!   rows ─ Partial ─ exchange ─ FinalPartitioned ─ groups
 //!             │                        │
-//!             └────── GroupsExec ──────┘            each stays an AggregateExec within, which does the rest
+//!             └──────── Packed ────────┘            each stays an AggregateExec within, which does the rest
 //! ```
 //!
 //! [`stream`] hands what is left to DataFusion's operator as soon as something comes that this one is not made for: a
@@ -22,23 +22,17 @@ mod texts;
 
 use super::OptimizeOptions;
 use super::estimate::{estimate, of_expr};
+use super::instead::{Grouping, InsteadExec, hashes};
 use super::replace::replaced;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
-use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
-use datafusion::physical_plan::metrics::{ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputOrderMode, PlanProperties,
-    ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use keys::Layout;
-use std::fmt;
 use std::sync::Arc;
 pub(super) use stream::RestExec;
 
@@ -47,7 +41,7 @@ const AGAIN: f64 = 2.0;
 /// Numbers that have a place: 64 MiB of them.
 const MOST: f64 = 16_777_216.0;
 
-/// Puts [`GroupsExec`] in the place of aggregates.
+/// Makes [`Packed`] groups where aggregates are.
 #[derive(Debug)]
 pub(crate) struct Groups;
 
@@ -79,7 +73,7 @@ fn ours(plan: &Arc<dyn ExecutionPlan>, finals: bool) -> Option<Arc<dyn Execution
     let aggregate = plan.downcast_ref::<AggregateExec>()?;
     let layout = layout_of(aggregate, finals)?;
     let dense = dense(aggregate);
-    Some(Arc::new(GroupsExec::new(Arc::new(aggregate.clone()), layout, dense)))
+    Some(Arc::new(InsteadExec::new(aggregate.clone(), Packed { layout, dense })))
 }
 
 /// Keys that are whole numbers close together, by what files tell. The first rows do not show that: of a million customers
@@ -114,120 +108,36 @@ fn layout_of(aggregate: &AggregateExec, finals: bool) -> Option<Layout> {
         AggregateMode::Final | AggregateMode::FinalPartitioned => finals,
         _ => false,
     };
-    let functions = aggregate
-        .aggr_expr()
-        .iter()
-        .all(|function| function.groups_accumulator_supported() && function.order_bys().is_empty());
-    let group = aggregate.group_expr();
-    let plain = mode
-        && functions
-        && group.is_single()
-        && !group.expr().is_empty()
-        && !needs_order(aggregate)
-        && aggregate.limit_options().is_none()
-        && aggregate.dynamic_expressions_produced().is_empty();
-    let schema = group.group_schema(&aggregate.input().schema()).ok().filter(|_| plain)?;
-    Layout::of(&schema)
-}
-
-/// Whether the aggregate hands groups out as their keys pass in order. A column that is one value throughout is in order,
-/// but none of its groups ends before the input does.
-pub(super) fn needs_order(aggregate: &AggregateExec) -> bool {
-    let properties = aggregate.input().equivalence_properties();
-    let group = aggregate.group_expr().expr();
-    let is_constant = |at: &usize| match group.get(*at) {
-        Some((expr, _)) => properties.is_expr_constant(expr).is_some(),
-        None => false,
-    };
-    match aggregate.input_order_mode() {
-        InputOrderMode::Linear => false,
-        InputOrderMode::PartiallySorted(places) => !places.iter().all(is_constant),
-        InputOrderMode::Sorted => true,
+    if !mode || !hashes(aggregate) {
+        return None;
     }
+    let schema = aggregate.group_expr().group_schema(&aggregate.input().schema()).ok()?;
+    Layout::of(&schema)
 }
 
 /// The aggregate that an operator is, whoever runs it.
 pub(super) fn aggregate_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&AggregateExec> {
-    let ours = plan.downcast_ref::<GroupsExec>().map(|groups| &*groups.aggregate);
+    let ours = plan.downcast_ref::<InsteadExec<Packed>>().map(InsteadExec::aggregate);
     ours.or_else(|| plan.downcast_ref())
 }
 
-/// An aggregate by keys of fixed width.
-#[derive(Debug)]
-struct GroupsExec {
-    aggregate: Arc<AggregateExec>,
+/// Groups by keys of fixed width.
+#[derive(Clone, Debug)]
+struct Packed {
     layout: Layout,
     dense: Option<Dense>,
-    metrics: ExecutionPlanMetricsSet,
 }
 
-impl GroupsExec {
-    fn new(aggregate: Arc<AggregateExec>, layout: Layout, dense: Option<Dense>) -> Self {
-        Self { aggregate, layout, dense, metrics: ExecutionPlanMetricsSet::new() }
-    }
-}
+impl Grouping for Packed {
+    const NAME: &'static str = "PackedAggregateExec";
 
-impl DisplayAs for GroupsExec {
-    fn fmt_as(&self, t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // `AggregateExec: mode=..` as people know it, with a word before.
-        if !matches!(t, DisplayFormatType::TreeRender) {
-            write!(f, "Packed")?;
-        }
-        self.aggregate.fmt_as(t, f)
-    }
-}
-
-impl ExecutionPlan for GroupsExec {
-    fn name(&self) -> &str {
-        "PackedAggregateExec"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.aggregate.properties()
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        self.aggregate.children()
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        self.aggregate.benefits_from_input_partitioning()
-    }
-
-    fn apply_expressions(
+    fn run(
         &self,
-        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        self.aggregate.apply_expressions(f)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-        options: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let aggregate = Arc::clone(&self.aggregate) as Arc<dyn ExecutionPlan>;
-        let aggregate = aggregate.replace_children(children, options)?;
-        match aggregate.downcast_ref::<AggregateExec>() {
-            Some(aggregate) => {
-                Ok(Arc::new(Self::new(Arc::new(aggregate.clone()), self.layout.clone(), self.dense)))
-            }
-            None => internal_err!("an aggregate became another operator"),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
-
-    fn execute(&self, index: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        stream::run(&self.aggregate, &self.layout, self.dense, &self.metrics, index, context)
-    }
-
-    fn metrics(&self) -> Option<MetricsSet> {
-        Some(self.metrics.clone_inner())
+        aggregate: &Arc<AggregateExec>,
+        metrics: &ExecutionPlanMetricsSet,
+        index: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        stream::run(aggregate, &self.layout, self.dense, metrics, index, context)
     }
 }

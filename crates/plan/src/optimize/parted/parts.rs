@@ -4,6 +4,9 @@
 //! written in pieces of memory as long as the write, up to some hundred KiB, and gives them back one by one when the files are
 //! removed: 240 MB in writes of 8 KiB took 38 ms to be removed, in writes of 256 KiB 16 ms (and 170 ms to write, 50 ms). That
 //! is what someone who cancels a query waits for.
+//!
+//! Turns are as long as that allows and no shorter: a table keeps its memory until all of it is written, and who waits for a turn
+//! behind a dozen other queries after each of 32 files keeps theirs from them meanwhile.
 
 use datafusion::arrow::array::{RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
@@ -17,9 +20,11 @@ use tokio::task::yield_now;
 
 /// Files that groups are spread over.
 const PARTS: usize = 32;
-/// Rows that are looked at or written in one turn, and bytes that are written, about.
-pub(super) const TURN_ROWS: usize = 32 * 1024;
-const TURN_BYTES: usize = 4 << 20;
+/// What is written in one turn, about.
+pub(super) const TURN_BYTES: usize = 1 << 20;
+/// Rows whose parts are found at a time, and what finding one counts as.
+const LOOK_ROWS: usize = 8 * 1024;
+const LOOK_BYTES: usize = 16;
 
 /// Writes a batch behind those before it, or, without one, ends the file. The type of an open file has no name outside
 /// DataFusion.
@@ -47,13 +52,14 @@ impl Parts {
     /// Spreads groups over the parts. A cancelled query stops between two turns.
     pub(super) async fn add(&mut self, groups: &RecordBatch, busy: &Time) -> Result<()> {
         let rows = groups.num_rows();
+        let mut turn = Turn::default();
         let (mut parts, mut counts) = (Vec::with_capacity(rows), [0; PARTS]);
-        for from in (0..rows).step_by(TURN_ROWS) {
-            yield_now().await;
+        for from in (0..rows).step_by(LOOK_ROWS) {
+            turn.spend(LOOK_ROWS * LOOK_BYTES).await;
             let _timer = busy.timer();
-            let turn = groups.slice(from, TURN_ROWS.min(rows - from));
-            let mut hashes = vec![0; turn.num_rows()];
-            create_hashes(&turn.columns()[..self.keys], &self.state, &mut hashes)?;
+            let look = groups.slice(from, LOOK_ROWS.min(rows - from));
+            let mut hashes = vec![0; look.num_rows()];
+            create_hashes(&look.columns()[..self.keys], &self.state, &mut hashes)?;
             for hash in hashes {
                 let part = (hash >> 32) as usize % PARTS;
                 counts[part] += 1;
@@ -66,21 +72,21 @@ impl Parts {
         }
         let mut next = starts;
         let mut order = vec![0_u32; rows];
-        for (turn, parts) in parts.chunks(TURN_ROWS).enumerate() {
-            yield_now().await;
+        for (look, parts) in parts.chunks(LOOK_ROWS).enumerate() {
+            turn.spend(LOOK_ROWS * LOOK_BYTES).await;
             let _timer = busy.timer();
             for (at, part) in parts.iter().enumerate() {
                 let place = &mut next[usize::from(*part)];
-                order[*place] = (turn * TURN_ROWS + at) as u32;
+                order[*place] = (look * LOOK_ROWS + at) as u32;
                 *place += 1;
             }
         }
         drop(parts);
         let bytes = (groups.get_array_memory_size() / rows.max(1)).max(1);
-        let most = (TURN_BYTES / bytes).clamp(1, TURN_ROWS);
+        let most = (TURN_BYTES / bytes).max(1);
         for (at, file) in self.files.iter_mut().enumerate() {
             for rows in order[starts[at]..next[at]].chunks(most) {
-                yield_now().await;
+                turn.spend(rows.len() * bytes).await;
                 let _timer = busy.timer();
                 let rows = take_record_batch(groups, &UInt32Array::from(rows.to_vec()))?;
                 let file = match file {
@@ -100,6 +106,21 @@ impl Parts {
             files.extend(file(None)?);
         }
         Ok(files)
+    }
+}
+
+/// Bytes that have been handled since others had their turn.
+#[derive(Default)]
+struct Turn(usize);
+
+impl Turn {
+    /// Lets others have their turn, if this one would become too long.
+    async fn spend(&mut self, bytes: usize) {
+        if self.0 + bytes > TURN_BYTES {
+            self.0 = 0;
+            yield_now().await;
+        }
+        self.0 += bytes;
     }
 }
 

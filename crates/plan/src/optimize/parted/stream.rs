@@ -10,15 +10,17 @@
 //!                                                         32 files, by another hash
 //! ```
 //!
-//! What is written is cut into turns of at most [`TURN_ROWS`](super::parts::TURN_ROWS) rows, between which a cancelled query
-//! stops.
+//! What is written is cut into turns of about [`TURN_BYTES`](super::parts::TURN_BYTES), between which a cancelled query stops.
+//!
+//! Memory may be short because others hold it, and stay so. A table of at most [`LEAST`] is kept whatever they hold, past the budget if
+//! need be: to cut it again would end nowhere. So parts end whose groups fit into that, and whoever has begun ends.
 
 use super::parts::Parts;
 use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use datafusion::execution::spill_file::SpillFile;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
@@ -29,7 +31,9 @@ use datafusion::physical_plan::aggregates::order::GroupOrdering;
 use datafusion::physical_plan::aggregates::{
     AggregateExec, AggregateMode, PhysicalGroupBy, aggregate_expressions, evaluate_group_by, evaluate_many,
 };
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, SpillMetrics};
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, Gauge, MetricBuilder, SpillMetrics,
+};
 use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use futures::{StreamExt, stream};
@@ -37,6 +41,9 @@ use std::sync::Arc;
 
 /// How often a part is cut into parts again: more groups than a million times what fits fail.
 const DEPTH: usize = 4;
+
+/// A table of groups that is kept whatever others hold; at most a 64th of the budget.
+const LEAST: usize = 256 << 10;
 
 /// The groups of a partition.
 pub(super) fn run(
@@ -75,6 +82,10 @@ pub(super) fn run(
         reservation: MemoryConsumer::new(format!("PartedAggregate[{index}]"))
             .with_can_spill(true)
             .register(context.memory_pool()),
+        least: match context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(limit) => LEAST.min(limit / 64),
+            _ => LEAST,
+        },
         keys,
         depth: 0,
         parts: None,
@@ -83,6 +94,7 @@ pub(super) fn run(
         slice: config.batch_size().max(1),
         out: None,
         metrics: BaselineMetrics::new(metrics, index),
+        most: MetricBuilder::new(metrics).peak_memory_usage("peak_mem_used", index),
     };
     let batches =
         stream::try_unfold(
@@ -131,6 +143,8 @@ struct State {
     groups: Vec<usize>,
     accumulators: Vec<Box<dyn GroupsAccumulator>>,
     reservation: MemoryReservation,
+    /// What is not refused.
+    least: usize,
     keys: usize,
     /// How often the groups that are read have been cut into parts.
     depth: usize,
@@ -144,6 +158,8 @@ struct State {
     /// Groups that are being handed out, and how many of them have been.
     out: Option<(RecordBatch, usize)>,
     metrics: BaselineMetrics,
+    /// The most that the groups took.
+    most: Gauge,
 }
 
 impl State {
@@ -207,8 +223,13 @@ impl State {
         }
         let accumulators: usize = self.accumulators.iter().map(|accumulator| accumulator.size()).sum();
         let size = self.table.size() + accumulators + self.groups.capacity() * size_of::<usize>();
+        self.most.set_max(size);
         match self.reservation.try_resize(size) {
             Ok(()) => Ok(false),
+            Err(DataFusionError::ResourcesExhausted(_)) if size <= self.least => {
+                self.reservation.resize(size);
+                Ok(false)
+            }
             Err(DataFusionError::ResourcesExhausted(_)) if count > 0 && self.depth < DEPTH => Ok(true),
             Err(error) => Err(error),
         }
@@ -278,6 +299,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::super::PartedGroups;
+    use super::super::parts::TURN_BYTES;
     use super::*;
     use crate::optimize::OptimizeOptions;
     use datafusion::arrow::util::pretty::pretty_format_batches;
@@ -333,37 +355,78 @@ mod tests {
         lines
     }
 
-    /// Rows of the answer, what was spilled, and the most of it from one poll to the next.
-    async fn polled(context: &SessionContext, query: &str) -> (Vec<RecordBatch>, usize, usize) {
+    /// What became of a query, watched from one poll to the next.
+    #[derive(Default)]
+    struct Polled {
+        batches: Vec<RecordBatch>,
+        rows_spilled: usize,
+        bytes_spilled: usize,
+        /// The most that was spilled in a turn, and the most that was held after one.
+        most_bytes: usize,
+        most_held: usize,
+    }
+
+    async fn polled(context: &SessionContext, query: &str) -> Polled {
         let plan = plan(context, query).await;
         let parted = find(&plan).unwrap();
-        let spilled = || parted.metrics().and_then(|metrics| metrics.spilled_rows()).unwrap_or(0);
+        let bytes = || parted.metrics().and_then(|metrics| metrics.spilled_bytes()).unwrap_or(0);
+        let others = context.task_ctx().memory_pool().reserved();
         let mut stream = plan.execute(0, context.task_ctx()).unwrap();
-        let (mut batches, mut most) = (Vec::new(), 0);
+        let mut polled = Polled::default();
         loop {
-            let before = spilled();
-            let polled = futures::poll!(stream.next());
-            most = most.max(spilled() - before);
-            match polled {
-                Poll::Ready(None) => return (batches, spilled(), most),
-                Poll::Ready(Some(batch)) => batches.push(batch.unwrap()),
+            let before = bytes();
+            let next = futures::poll!(stream.next());
+            polled.most_bytes = polled.most_bytes.max(bytes() - before);
+            polled.most_held = polled.most_held.max(context.task_ctx().memory_pool().reserved() - others);
+            match next {
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(batch)) => polled.batches.push(batch.unwrap()),
                 Poll::Pending => yield_now().await,
+            }
+        }
+        polled.rows_spilled = parted.metrics().and_then(|metrics| metrics.spilled_rows()).unwrap_or(0);
+        polled.bytes_spilled = bytes();
+        polled
+    }
+
+    async fn whole(query: &str) -> Vec<String> {
+        sorted(&context(1, None).sql(query).await.unwrap().collect().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn groups_that_do_not_fit_are_spilled() {
+        for query in QUERIES {
+            let expect = whole(query).await;
+            // Rows and states; parts that fit into memory, and parts that do not.
+            for (workers, memory) in [(1, 2 << 20), (2, 2 << 20), (1, 512 << 10)] {
+                let polled = polled(&context(workers, Some(memory)), query).await;
+                assert!(sorted(&polled.batches) == expect, "{query} within {memory}");
+                let spilled = polled.rows_spilled;
+                assert!(spilled >= 50_000, "{query} within {memory} spilled {spilled}");
             }
         }
     }
 
     #[tokio::test]
     async fn groups_are_spilled_in_short_turns() {
-        for query in QUERIES {
-            let expect = context(1, None).sql(query).await.unwrap().collect().await.unwrap();
-            let expect = sorted(&expect);
-            // Rows and states; parts that fit into memory, and parts that do not.
-            for (workers, memory) in [(1, 2 << 20), (2, 2 << 20), (1, 512 << 10)] {
-                let (batches, spilled, most) = polled(&context(workers, Some(memory)), query).await;
-                assert!(sorted(&batches) == expect, "{query} within {memory}");
-                assert!(spilled >= 50_000, "{query} within {memory} spilled {spilled}");
-                assert!(most * 16 < spilled, "{query} within {memory} spilled {most} of {spilled} in a turn");
-            }
-        }
+        let query =
+            "SELECT value % 300000, count(*), avg(value), min(value) FROM range(0, 450000) GROUP BY 1";
+        let polled = polled(&context(1, Some(16 << 20)), query).await;
+        assert_eq!(polled.batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 300_000);
+        let (all, most) = (polled.bytes_spilled, polled.most_bytes);
+        assert!(all > 8 * TURN_BYTES && most < 2 * TURN_BYTES, "{most} of {all} in a turn");
+    }
+
+    #[tokio::test]
+    async fn what_others_hold_cuts_no_small_table() {
+        let query = QUERIES[0];
+        let context = context(1, Some(64 << 20));
+        let other = MemoryConsumer::new("other").register(context.task_ctx().memory_pool());
+        other.grow(64 << 20);
+        let polled = polled(&context, query).await;
+        assert!(sorted(&polled.batches) == whole(query).await);
+        // Batches of the input are cut, parts are not; what is held besides is small.
+        assert!((50_000..=150_000).contains(&polled.rows_spilled), "{}", polled.rows_spilled);
+        assert!(polled.most_held < 2 << 20, "{}", polled.most_held);
     }
 }
