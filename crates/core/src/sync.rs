@@ -14,6 +14,11 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize
 pub(crate) use std::thread::{Builder as ThreadBuilder, sleep, yield_now};
 pub(crate) use std::thread_local;
 
+/// What the clock says.
+pub(crate) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
 /// The cell of the standard library with the model checker's interface, which sees when it is accessed.
 #[repr(transparent)]
 pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);

@@ -17,6 +17,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use core_affinity::CoreId;
 use tokio::runtime::Handle;
@@ -28,10 +29,10 @@ use super::outside;
 use super::prioritised::Prioritised;
 use super::replay::Replay;
 use super::sync::{
-    AtomicBool, AtomicUsize, Ordering, RwLock, ThreadBuilder, sleep, spin_loop, thread_local, yield_now,
+    AtomicBool, AtomicUsize, Ordering, RwLock, ThreadBuilder, now, sleep, spin_loop, thread_local, yield_now,
 };
 use super::sync::{Injector, Steal, Stealer, Worker};
-use super::tuning::{BUSY_ROUNDS, FAIR, FEW, MAX_SPARES, NAP, OFTEN, PAUSES, ROUNDS};
+use super::tuning::{BUSY_ROUNDS, FAIR, FEW, MAX_SPARES, NAP, OFTEN, PAUSES, ROUNDS, TINY};
 use super::{Budget, Capacity, Error, ErrorKind, Hub, Managed, Result, Task, lend_cpus, take_cpus_back};
 
 /// Tasks may nest: a waiting task runs the awaited one on its stack.
@@ -120,9 +121,10 @@ struct Local {
     injected: bool,
     /// How long to let tasks gather before the next search, in turns of a loop that does nothing.
     pause: u32,
-    /// How often in a row few tasks at once came from outside, while there were always some more, and how long to let
-    /// them gather for it.
+    /// How often in a row few tasks at once were to be had elsewhere, though there were always some; when that was so
+    /// too often, and how many; how long to let them gather for it.
     few: u32,
+    taken: Option<(Instant, u32)>,
     gathering: u32,
     /// Whether a task that is pushed now may become `next`: only while waiters are told, so that nothing is
     /// held back by code that runs long.
@@ -433,6 +435,7 @@ impl PoolShared {
             injected: false,
             pause: 0,
             few: 0,
+            taken: None,
             gathering: 0,
             keeping: false,
         };
@@ -518,7 +521,7 @@ impl PoolShared {
             let injected = |local: &mut Local| {
                 local.gather();
                 let task = self.batch(local, || self.injector.steal_batch_and_pop(&local.deque))?;
-                local.came_from_outside();
+                local.took(true);
                 Some(task)
             };
             local.tick = local.tick.wrapping_add(1);
@@ -560,9 +563,7 @@ impl PoolShared {
                     Some((first, other.outside))
                 });
                 let stolen = stolen.map(|(first, outside)| {
-                    if outside {
-                        local.came_from_outside();
-                    }
+                    local.took(outside);
                     first
                 });
                 // At a turn of the others, the urgent ones were not looked at.
@@ -599,7 +600,7 @@ impl PoolShared {
         });
         WORKER.with_borrow_mut(|worker| {
             if let Some(local) = worker {
-                (local.few, local.gathering) = (0, 0);
+                (local.few, local.taken, local.gathering) = (0, None, 0);
                 let several = found.is_some() && local.injected && !local.deque.is_empty();
                 local.pause = if several { (2 * pause).clamp(PAUSES.0, PAUSES.1) } else { 0 };
             }
@@ -675,22 +676,29 @@ impl Local {
         behind.iter().chain(before).filter(|other| other.number != self.number)
     }
 
-    /// A task came from outside, and perhaps others with it, which are in the deque.
-    fn came_from_outside(&mut self) {
-        self.injected = true;
-        if self.deque.len() < FEW {
-            self.few += 1;
-        } else {
+    /// A task was taken from elsewhere, and perhaps others with it, which are in the deque.
+    fn took(&mut self, from_outside: bool) {
+        self.injected = from_outside;
+        let more = self.deque.len();
+        if more >= FEW {
             (self.few, self.gathering) = (0, self.gathering - self.gathering / 8);
+            return;
+        }
+        self.few += 1;
+        if self.few >= OFTEN {
+            self.taken = Some((now(), more as u32 + 1));
         }
     }
 
-    /// Lets tasks gather outside if few at once came for a while, see [`PAUSES`].
+    /// Lets tasks gather elsewhere if there were few at once for a while, and tiny ones, see [`FEW`].
     fn gather(&mut self) {
-        if self.few >= OFTEN {
-            self.few = 0;
+        let Some((at, count)) = self.taken.take() else { return };
+        self.few = 0;
+        if now().saturating_duration_since(at) < TINY * count {
             self.gathering = (2 * self.gathering).clamp(PAUSES.0, PAUSES.1);
             (0..self.gathering).for_each(|_| spin_loop());
+        } else {
+            self.gathering = 0;
         }
     }
 

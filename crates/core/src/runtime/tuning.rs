@@ -24,9 +24,11 @@ pub(super) const NAP: Duration = Duration::from_micros(500);
 pub(super) const PAUSES: (u32, u32) = (8, 512);
 
 /// A worker that is about as fast as who pushes never finds nothing, but ever fewer: a thief takes half. So if it could
-/// not take so many more than one, so often in a row, it lets tasks gather in the same way.
+/// not take so many more than one, so often in a row, and they took less than so long each, it lets tasks gather in the
+/// same way. Slower ones must not wait for one another.
 pub(super) const FEW: usize = 31;
 pub(super) const OFTEN: u32 = 2;
+pub(super) const TINY: Duration = Duration::from_nanos(500);
 
 /// A thread outside gets a deque of its own with so many pushes: to list one costs as much as dozens of pushes.
 pub(super) const SOON: u32 = 64;

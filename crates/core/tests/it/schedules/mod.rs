@@ -71,6 +71,7 @@ mod tuning {
     pub(super) const PAUSES: (u32, u32) = (1, 2);
     pub(super) const FEW: usize = 1;
     pub(super) const OFTEN: u32 = 2;
+    pub(super) const TINY: std::time::Duration = std::time::Duration::from_nanos(500);
     pub(super) const SOON: u32 = 2;
     pub(super) const MOST: usize = 3;
 }

@@ -13,6 +13,12 @@ pub(crate) use shuttle::hint::spin_loop;
 pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 pub(crate) use shuttle::thread::yield_now;
 
+/// Models have no clock: it stands still.
+pub(crate) fn now() -> Instant {
+    static BEGIN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    *BEGIN
+}
+
 /// Models have no clock.
 pub(crate) fn sleep(_: Duration) {
     yield_now();
