@@ -9,7 +9,7 @@ use futures::StreamExt;
 use proptest::prelude::*;
 use trefoil_core::{Dag, Error, ErrorKind, Ref};
 
-use crate::engine;
+use crate::{busy, engine};
 
 #[test]
 fn closures_in_batches_give_their_values_in_order() {
@@ -21,25 +21,13 @@ fn closures_in_batches_give_their_values_in_order() {
     }
 }
 
-/// A worker that does nothing until the sender goes.
-fn blocked(engine: &trefoil_core::Engine) -> (mpsc::Sender<()>, Ref<()>) {
-    let (release, gate) = mpsc::channel::<()>();
-    let (began, begun) = mpsc::channel();
-    let blocker = engine.spawn_fn(move || {
-        began.send(()).unwrap();
-        let _ = gate.recv();
-    });
-    begun.recv().unwrap();
-    (release, blocker)
-}
-
 /// A thread outside that spawns much has a deque of its own: what is in there must not depend on the thread.
 #[test]
 fn what_a_thread_left_behind_is_run() {
     let engine = engine(1);
     // None, one that is told from the thread's first tasks, and more than its deque takes.
     for count in [10u64, 1000, 40_000] {
-        let (release, blocker) = blocked(&engine);
+        let (release, blocker) = busy(&engine);
         let refs = std::thread::scope(|scope| {
             scope.spawn(|| (0..count).map(|i| engine.spawn_fn(move || i)).collect::<Vec<_>>()).join().unwrap()
         });
@@ -60,7 +48,7 @@ fn one_thread_serves_many_engines_and_outlives_them() {
         let sum: u64 = refs.iter().map(|reference| reference.get().unwrap()).sum();
         assert_eq!(sum, (0..1500).map(|i| i + round).sum::<u64>());
         // The deques hold tasks when the engines go.
-        let blockers: Vec<_> = engines.iter().map(blocked).collect();
+        let blockers: Vec<_> = engines.iter().map(busy).collect();
         left.extend((0..1500).map(|i| engines[i % 3].spawn_fn(|| ())));
         engines.iter().for_each(trefoil_core::Engine::shutdown);
         drop(blockers);

@@ -26,14 +26,26 @@ mod sync;
 mod tasks;
 mod trace;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
-use trefoil_core::Engine;
+use trefoil_core::{Engine, Ref};
 
 /// An engine of `workers` threads with room for tests.
 fn engine(workers: usize) -> Engine {
     Engine::builder().workers(workers).memory("64MiB").build().unwrap()
+}
+
+/// Occupies the only worker until it is told to end.
+fn busy(engine: &Engine) -> (mpsc::Sender<()>, Ref<()>) {
+    let (release, gate) = mpsc::channel::<()>();
+    let (started, begun) = mpsc::channel();
+    let blocker = engine.spawn_fn(move || {
+        started.send(()).unwrap();
+        let _ = gate.recv();
+    });
+    begun.recv().unwrap();
+    (release, blocker)
 }
 
 /// Counts how often a closure ran.

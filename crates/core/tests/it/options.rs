@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use trefoil_core::{Arg, Backoff, Call, Engine, Error, ErrorKind, Ref, TaskSpec, task_is_cancelled};
 
-use crate::{Counter, engine};
+use crate::{Counter, busy, engine};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -39,18 +39,6 @@ impl Gauge {
     fn most(&self) -> usize {
         self.0.1.load(Ordering::SeqCst)
     }
-}
-
-/// Occupies the only worker until it is told to end.
-fn busy(engine: &Engine) -> (mpsc::Sender<()>, Ref<()>) {
-    let (release, gate) = mpsc::channel::<()>();
-    let (started, begun) = mpsc::channel();
-    let blocker = engine.spawn_fn(move || {
-        started.send(()).unwrap();
-        let _ = gate.recv();
-    });
-    begun.recv().unwrap();
-    (release, blocker)
 }
 
 proptest! {
