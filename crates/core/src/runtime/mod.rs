@@ -45,6 +45,21 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn who_spawns_much_is_listed_until_the_end_of_the_thread() {
+        let engine = crate::Engine::builder().workers(2).build().unwrap();
+        let pool = Arc::clone(engine.pool());
+        for (count, listed) in [(tuning::SOON - 1, 2), (tuning::SOON, 3), (1000, 3)] {
+            let (engine, pool) = (engine.clone(), Arc::clone(&pool));
+            let seen = std::thread::spawn(move || {
+                (0..count).for_each(|_| drop(engine.spawn_fn(|| ())));
+                pool.listed()
+            });
+            assert_eq!(seen.join().unwrap(), listed, "after {count} tasks");
+        }
+        assert_eq!(pool.listed(), 2);
+    }
+
     /// Clock-free: a worker on the condition variable uses no processor time until it is woken.
     #[test]
     fn idle_workers_end_up_asleep() {

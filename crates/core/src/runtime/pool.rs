@@ -4,8 +4,8 @@
 //! much, to a deque it gets (`outside`); `idle` tells when a
 //! push has to wake someone. A worker looks in its own deque, the injector and the others' deques, searches
 //! for a bounded time when all are empty, and then sleeps. Its own deque is last in, first out, which keeps
-//! what was just made in the cache; every `FAIR` tasks it takes the oldest instead, from the injector, its
-//! own deque and the tasks of low priority by turns, so that neither a flood nor a chain starves the rest.
+//! what was just made in the cache; every `FAIR` tasks it takes the oldest instead, from the injector, the deques of
+//! threads outside, its own and the tasks of low priority by turns, so that neither a flood nor a chain starves the rest.
 //! Tasks of high priority (`prioritised`) come before all of that, except at those turns.
 //!
 //! A worker that blocks (a task waiting for something no one here can run inline) is counted; while fewer
@@ -316,6 +316,12 @@ impl PoolShared {
     fn change_stealers(&self, change: impl FnOnce(&mut Vec<Other>)) {
         change(Arc::make_mut(&mut *self.stealers.write()));
         self.stealers_version.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many deques are listed.
+    #[cfg(test)]
+    pub(super) fn listed(&self) -> usize {
+        self.stealers.read().len()
     }
 
     /// Lists the deque of a thread outside; the number it goes by.
