@@ -5,8 +5,10 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::call::{Call, Launch, Node};
+use super::call::Call;
 use super::fuse::Fused;
+use super::launch::Launch;
+use super::node::Node;
 use crate::error::{Error, Result};
 use crate::refs::{Ref, Task as Dependent, Value, Waiter};
 

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::args::{Input, Subscriber};
-use super::call::{Call, Launch, Node, below_first, exclusive_nodes};
+use super::call::Call;
+use super::launch::{Launch, below_first, exclusive_nodes};
+use super::node::Node;
 use super::then::Work;
 use crate::error::{Error, ErrorKind, Result};
 use crate::refs::{DynJob, Started};

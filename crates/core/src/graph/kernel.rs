@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
-use super::call::start_all;
 use super::jobs::{FnJob, Named};
+use super::launch::start_all;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind, Result, TaskInfo};
 use crate::refs::{Origin, Promise, Ref};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use super::args::{Input, Subscriber};
-use super::call::{Call, Launch, Node, TypedNode, start_with_spec};
+use super::call::Call;
+use super::launch::{Launch, start_with_spec};
+use super::node::{Node, TypedNode};
 use super::options::TaskSpec;
 use crate::error::{Result, TaskInfo};
 use crate::id::next_ref_number;

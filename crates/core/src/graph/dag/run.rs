@@ -41,8 +41,8 @@ use super::marks::{GROUP, Marks, bit};
 use super::pace::{Pace, SLICE};
 use super::shape::Shape;
 use crate::error::{Error, Result, TaskInfo};
-use crate::graph::call::prepare;
 use crate::graph::jobs::{FnJob, Named};
+use crate::graph::launch::prepare;
 use crate::refs::{Promise, Ref, Scope};
 use crate::runtime::{PoolShared, shut_down};
 
