@@ -27,6 +27,7 @@ mod created;
 #[cfg(feature = "delta")]
 mod delta;
 mod error;
+mod floor;
 mod frame;
 mod infallible;
 mod known;

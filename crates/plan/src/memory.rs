@@ -72,6 +72,8 @@ impl BudgetPool {
         let spillers = self.counts.spillers.load(Ordering::Relaxed).max(1);
         let share = if let Some(run) = self.run.filter(|_| consumer.name().starts_with("ExternalSorter[")) {
             run / spillers
+        } else if self.run.is_some() && consumer.name().starts_with("RunSort[") {
+            limit / 8 / spillers
         } else if self.budget.reserved().saturating_add(additional) <= limit / 2 {
             return false;
         } else if is_spiller(consumer) {

@@ -22,6 +22,8 @@ extensions_options! {
         pub packed_final_groups: bool, default = false
         /// Spills the groups that give values in parts, instead of in order.
         pub parted_groups: bool, default = true
+        /// Sorts what does not fit into memory in runs of ours, which a cancelled query leaves at once.
+        pub run_sorts: bool, default = true
         /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.
         pub filtered_scans: bool, default = true
         /// Least rows of a piece of a large file that a worker takes from it at a time; 0 leaves row groups whole.

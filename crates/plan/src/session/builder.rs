@@ -8,7 +8,7 @@ use crate::memory::BudgetPool;
 use crate::observe;
 use crate::optimize::{self, OptimizeOptions};
 use crate::recursion;
-use crate::sorting::ParallelSorts;
+use crate::sorting::{ParallelSorts, RunSorts};
 use crate::source;
 use crate::stored::InOrder;
 use crate::totals;
@@ -190,12 +190,13 @@ impl SessionBuilder {
 /// Batches of fewer rows cost more than they save; the other is DataFusion's default.
 const BATCH_ROWS: (usize, usize) = (256, 8192);
 
+/// Runs of a sort that are merged at once, if there is memory for it: each has an open file.
+const MERGED_RUNS: usize = 128;
+
 /// DataFusion on the engine's budget, spill directory and number of workers.
 fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
-    // A merge of spilled runs holds about a megabyte of each and cannot spill by itself.
-    let fan_in = (engine.budget().limit() >> 20) / (engine.workers() * 4);
-    let disk = DiskManagerBuilder::default().with_mode(dirs).with_max_spill_merge_fan_in(fan_in.max(2));
+    let disk = DiskManagerBuilder::default().with_mode(dirs).with_max_spill_merge_fan_in(MERGED_RUNS);
     let pool = Arc::new(BudgetPool::new(engine.budget().clone()));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(pool.clone())
@@ -237,6 +238,7 @@ fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
         &mut rules,
         [Arc::new(InOrder), Arc::new(ParallelSorts), Arc::new(RunningWindows), Arc::new(source::PlainFiles)],
     );
+    rules.push(Arc::new(RunSorts));
     totals::add_to(&mut rules);
     recursion::add_to(&mut rules);
     let mut logical = Optimizer::new().rules;

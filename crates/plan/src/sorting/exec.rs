@@ -1,11 +1,13 @@
 //! The operator: gathers, cuts, sorts range by range on all workers, and hands the ranges out in their order.
 
+use super::deal::{blocks, deal};
 use super::gather::{self, Limit, Part};
 use super::keys::{Long, Prefix, Short};
-use super::ranges::{Block, Cuts, Entry, Keys};
-use super::table::{self, Table};
-use crate::optimize::only;
-use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use super::ranges::{Entry, Keys};
+use super::runs::RunSortExec;
+use super::table::Table;
+use crate::optimize::{OptimizeOptions, only};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -29,16 +31,12 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use parking_lot::Mutex;
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
-use tokio::task::yield_now;
 
 /// Rows that a range should have: its entries, and its values of one column, fit into a core's cache.
 const RANGE_ROWS: usize = 32 * 1024;
 /// Rows that a block should have at least: the rows of a range are some hundred of them, in a run.
 const BLOCK_ROWS: usize = 64 * 1024;
-/// Bytes of text in a block, of all columns: one array cannot hold more than twice that.
-const MOST_TEXT: usize = 1 << 30;
 /// Rows are handed out in so many batches' size at once: about a range.
 const BATCHES: usize = 4;
 /// More ranges than this cost more than smaller ones save.
@@ -47,6 +45,7 @@ const MOST_RANGES: usize = 1024;
 const MOST_BYTES: usize = 32 << 20;
 
 type Stream = BoxStream<'static, Result<RecordBatch>>;
+type Spilling = Arc<Mutex<Option<Arc<dyn ExecutionPlan>>>>;
 
 /// Sorts all rows of all partitions into one.
 #[derive(Debug)]
@@ -55,8 +54,8 @@ pub(super) struct ParallelSortExec {
     expr: LexOrdering,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
-    /// DataFusion's sort, once it had to go on.
-    spilling: Arc<Mutex<Option<Arc<SortExec>>>>,
+    /// The sort that spills, once it had to go on.
+    spilling: Spilling,
 }
 
 impl ParallelSortExec {
@@ -143,7 +142,7 @@ impl ExecutionPlan for ParallelSortExec {
                 MemoryLimit::Finite(bytes) => bytes / 2,
                 _ => usize::MAX,
             };
-            let parts = gather::read(inputs, &sort.expr, &fields, &Limit::new(most), &account).await?;
+            let parts = gather::read(inputs, &sort.expr, &fields, &Limit::of_all(most), &account).await?;
             sort.sorted(parts, account).await
         };
         let rows = stream::once(rows).try_flatten().map(move |batch| batch.record_output(&metrics));
@@ -167,7 +166,7 @@ impl ExecutionPlan for ParallelSortExec {
 struct Sort {
     schema: SchemaRef,
     expr: LexOrdering,
-    spilling: Arc<Mutex<Option<Arc<SortExec>>>>,
+    spilling: Spilling,
     context: Arc<TaskContext>,
 }
 
@@ -201,7 +200,7 @@ impl Sort {
         }
     }
 
-    /// DataFusion's sort goes on with what there is.
+    /// A sort that spills goes on with what there is.
     fn spill(self, parts: Vec<Part>) -> Result<Stream> {
         let several = parts.len() > 1;
         let replays = parts.into_iter().map(|part| {
@@ -218,7 +217,11 @@ impl Sort {
             None,
         )?;
         let sort = SortExec::new(self.expr.clone(), Arc::new(input)).with_preserve_partitioning(several);
-        let sort = Arc::new(sort);
+        let sort: Arc<dyn ExecutionPlan> =
+            match OptimizeOptions::of(self.context.session_config().options()).run_sorts {
+                true => Arc::new(RunSortExec::new(sort)),
+                false => Arc::new(sort),
+            };
         *self.spilling.lock() = Some(Arc::clone(&sort));
         let plan: Arc<dyn ExecutionPlan> = match several {
             true => Arc::new(SortPreservingMergeExec::new(self.expr.clone(), sort)),
@@ -238,48 +241,12 @@ struct Work {
     held: (Vec<MemoryReservation>, MemoryReservation),
 }
 
-/// What a worker has made of its blocks.
-struct Dealt<P> {
-    /// The rows of each range.
-    ranges: Vec<Vec<Entry<P>>>,
-    blocks: Vec<Block>,
-    /// The columns of each block.
-    columns: Vec<Vec<ArrayRef>>,
-}
-
-/// Puts the rows of blocks, the first of which has this number, together by their ranges.
-async fn deal<P: Prefix>(
-    keys: &Keys,
-    cuts: &Cuts<P>,
-    blocks: &[Range<usize>],
-    first: usize,
-    mut batches: Vec<RecordBatch>,
-) -> Result<Dealt<P>> {
-    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
-    let expected = rows / cuts.ranges() * 9 / 8 + 8;
-    let mut dealt = Dealt {
-        ranges: (0..cuts.ranges()).map(|_| Vec::with_capacity(expected)).collect(),
-        blocks: Vec::with_capacity(blocks.len()),
-        columns: Vec::with_capacity(blocks.len()),
-    };
-    for (at, block) in blocks.iter().enumerate() {
-        let rest = batches.split_off(block.len());
-        let these = std::mem::replace(&mut batches, rest);
-        let block = keys.deal(block.clone(), first + at, cuts, &mut dealt.ranges);
-        dealt.columns.push(table::regrouped(&these, &block)?);
-        dealt.blocks.push(block.moved());
-        // a cancelled query stops here
-        yield_now().await;
-    }
-    Ok(dealt)
-}
-
 impl Work {
     async fn run<P: Prefix>(self, keys: Keys) -> Result<Stream> {
         let cuts = Arc::new(keys.cuts::<P>(ranges(self.rows)));
         let mut keys = Arc::new(keys);
         let Work { schema, mut batches, workers, batch_rows, held, .. } = self;
-        let blocks = blocks(&batches);
+        let blocks = blocks(&batches, BLOCK_ROWS);
         let mut dealing = Vec::new();
         for worker in (0..workers).rev() {
             let first = blocks.len() * worker / workers;
@@ -319,25 +286,6 @@ impl Work {
         let given_back = stream::once(async move { drop(held) }).filter_map(|()| async { None });
         Ok(batches.try_flatten().chain(given_back).boxed())
     }
-}
-
-/// Neighbours that become a block each.
-fn blocks(batches: &[RecordBatch]) -> Vec<Range<usize>> {
-    let (mut blocks, mut start, mut rows, mut text) = (Vec::new(), 0, 0, 0);
-    for (at, batch) in batches.iter().enumerate() {
-        let of_batch = table::text_bytes(batch);
-        if at > start && text + of_batch > MOST_TEXT {
-            blocks.push(start..at);
-            (start, rows, text) = (at, 0, 0);
-        }
-        rows += batch.num_rows();
-        text += of_batch;
-        if rows >= BLOCK_ROWS || at + 1 == batches.len() {
-            blocks.push(start..at + 1);
-            (start, rows, text) = (at + 1, 0, 0);
-        }
-    }
-    blocks
 }
 
 fn ranges(rows: usize) -> usize {

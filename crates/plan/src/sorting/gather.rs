@@ -1,7 +1,7 @@
 //! Reading the input of a sort into memory, up to a limit.
 //!
 //! Every partition is read by a task of its own, which writes down the keys as well. The first that may not take
-//! more makes all of them stop; then what they have and what they have not read yet is handed back.
+//! more makes all of them stop; then what they have and what they have not read yet is handed back. A run is read in the same way, by one task.
 
 use super::keys::{BatchKeys, Common, Encoder};
 use super::ranges::Keys;
@@ -28,13 +28,25 @@ const ENOUGH: usize = 8192;
 #[derive(Debug)]
 pub(super) struct Limit {
     most: usize,
+    /// Charged for each row besides.
+    row: usize,
+    /// Keys of rows that are there are not refused.
+    is_run: bool,
     held: AtomicUsize,
     short: AtomicBool,
 }
 
 impl Limit {
-    pub(super) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, held: AtomicUsize::new(0), short: AtomicBool::new(false) })
+    /// Of rows that are sorted all at once.
+    pub(super) fn of_all(most: usize) -> Arc<Self> {
+        let (held, short) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Arc::new(Self { most, row: 0, is_run: false, held, short })
+    }
+
+    /// Of a run: so much is charged for each row.
+    pub(super) fn of_run(row: usize) -> Self {
+        let (held, short) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { most: usize::MAX, row, is_run: true, held, short }
     }
 
     /// Takes memory, or has everybody stop.
@@ -46,22 +58,33 @@ impl Limit {
         }
         taken
     }
+
+    /// Takes memory for keys, and for where the rows are, or has everybody stop. Rows of a run are sorted next, with keys.
+    fn take_keys(&self, reservation: &MemoryReservation, keys: &BatchKeys) -> Option<usize> {
+        let bytes = keys.size() + keys.len() * self.row;
+        let mut taken = self.take(reservation, bytes);
+        if !taken && self.is_run {
+            reservation.grow(bytes);
+            taken = true;
+        }
+        taken.then_some(bytes)
+    }
 }
 
 /// A partition that was read, or a part of it.
 pub(super) struct Part {
-    batches: Vec<RecordBatch>,
+    pub(super) batches: Vec<RecordBatch>,
     keys: Vec<BatchKeys>,
     common: Common,
     /// What is charged for the batches, together with the keys.
-    held: MemoryReservation,
+    pub(super) held: MemoryReservation,
     key_bytes: usize,
     /// Small batches, and their rows.
     few: (Vec<RecordBatch>, usize),
     /// A batch that there was no memory for.
-    refused: Option<RecordBatch>,
+    pub(super) refused: Option<RecordBatch>,
     /// What was not read.
-    rest: Option<SendableRecordBatchStream>,
+    pub(super) rest: Option<SendableRecordBatchStream>,
 }
 
 /// Reads partitions; those that could not be read whole have a rest.
@@ -76,7 +99,7 @@ pub(super) async fn read(
     for (index, input) in inputs.into_iter().enumerate() {
         let encoder = Encoder::new(fields)?;
         let (expr, limit, held) = (expr.clone(), Arc::clone(limit), account.new_empty());
-        readers.spawn(async move { (index, read_one(input, &expr, &encoder, &limit, held).await) });
+        readers.spawn(async move { (index, read_one(input, None, &expr, &encoder, &limit, held).await) });
     }
     let mut parts = Vec::new();
     while let Some(done) = readers.join_next().await {
@@ -87,8 +110,10 @@ pub(super) async fn read(
     Ok(parts.into_iter().map(|(_, part)| part).collect())
 }
 
-async fn read_one(
+/// Reads what comes `first`, and then `input`, as far as there is memory. A run is to have its keys: those of small batches that wait, too.
+pub(super) async fn read_one(
     mut input: SendableRecordBatchStream,
+    mut first: Option<RecordBatch>,
     expr: &LexOrdering,
     encoder: &Encoder,
     limit: &Limit,
@@ -106,7 +131,11 @@ async fn read_one(
     };
     let mut seen = HashSet::new();
     while !limit.short.load(Ordering::Relaxed) {
-        let Some(batch) = input.next().await else {
+        let batch = match first.take() {
+            Some(batch) => Some(Ok(batch)),
+            None => input.next().await,
+        };
+        let Some(batch) = batch else {
             part.flush(expr, encoder, limit)?;
             return Ok(part);
         };
@@ -132,6 +161,9 @@ async fn read_one(
             // what comes next may lie where these did
             seen.clear();
         }
+    }
+    if limit.is_run {
+        part.flush(expr, encoder, limit)?;
     }
     part.rest = Some(input);
     Ok(part)
@@ -160,9 +192,8 @@ impl Part {
             expr.iter().map(|key| Ok(key.evaluate_to_sort_column(&batch)?.values)).collect::<Result<_>>()?;
         let keys = encoder.keys(&columns)?;
         self.batches.push(batch);
-        let bytes = keys.size();
         // without memory for the keys the batch is kept, and is the last one
-        if limit.take(&self.held, bytes) {
+        if let Some(bytes) = limit.take_keys(&self.held, &keys) {
             self.key_bytes += bytes;
             self.common.look(&keys);
             self.keys.push(keys);
@@ -178,6 +209,18 @@ impl Part {
     /// What is charged for it.
     pub(super) fn bytes(&self) -> usize {
         self.held.size()
+    }
+
+    /// What is charged for a row without its key.
+    pub(super) fn row_bytes(&self) -> usize {
+        let rows: usize = self.batches.iter().map(RecordBatch::num_rows).sum();
+        (self.held.size() - self.key_bytes) / rows.max(1)
+    }
+
+    /// The rows with their keys, and what is charged for them.
+    pub(super) fn into_run(self) -> (Vec<RecordBatch>, Keys, MemoryReservation) {
+        let (skip, longest) = self.common.lengths();
+        (self.batches, Keys { batches: self.keys, skip, longest }, self.held)
     }
 
     /// The rows as they came; memory is given back batch by batch.

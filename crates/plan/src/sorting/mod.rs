@@ -7,19 +7,23 @@
 //! in order already, so nothing is merged. Equal rows keep the order of the input.
 //!
 //! It needs the rows, their keys and two to four words for each of them in memory. As soon as this is more than half of
-//! the budget, or is refused, DataFusion's operators, which spill, go on with what was gathered. The second plan
-//! of a query that ran out of memory does not use it.
+//! the budget, or is refused, a sort goes on with what was gathered that writes sorted runs and merges them. It also sorts what is sorted
+//! partition by partition, and everything in the second plan of a query that ran out of memory.
 //!
 //! - `keys`: keys as bytes or words; `words`: those of one column of numbers.
 //! - `ranges`: ranges of keys, and the sorting of one.
 //! - `table`: the moving of rows.
 //! - `gather`: reading the input, up to a limit.
-//! - `exec`: the operator.
+//! - `deal`: putting rows together by their ranges.
+//! - `exec`: the operator for all partitions and workers.
+//! - `runs`: the operator for a partition, which spills.
 
+mod deal;
 mod exec;
 mod gather;
 mod keys;
 mod ranges;
+mod runs;
 mod table;
 mod words;
 
@@ -36,7 +40,9 @@ use datafusion::physical_plan::sorts::sort_preserving_merge::SortPreservingMerge
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use std::sync::Arc;
 
+use crate::optimize::{OptimizeOptions, replaced};
 use exec::ParallelSortExec;
+use runs::RunSortExec;
 
 /// Puts [`ParallelSortExec`] in the place of sorts that give one partition.
 #[derive(Debug)]
@@ -69,6 +75,38 @@ impl PhysicalOptimizerRule for ParallelSorts {
 
     fn name(&self) -> &str {
         "parallel_sorts"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Puts [`RunSortExec`] in the place of the sorts that are left.
+#[derive(Debug)]
+pub(crate) struct RunSorts;
+
+impl PhysicalOptimizerRule for RunSorts {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        if !OptimizeOptions::of(config).run_sorts {
+            return Ok(plan);
+        }
+        let ours = |node: &Arc<dyn ExecutionPlan>| {
+            let Some(sort) = node.downcast_ref::<SortExec>().filter(|sort| sort.fetch().is_none()) else {
+                return Ok(None);
+            };
+            let ours = || Arc::new(RunSortExec::new(sort.clone())) as Arc<dyn ExecutionPlan>;
+            Ok(encodes(sort.expr(), sort.input())?.then(ours))
+        };
+        Ok(replaced(&plan, &ours)?.unwrap_or(plan))
+    }
+
+    fn name(&self) -> &str {
+        "run_sorts"
     }
 
     fn schema_check(&self) -> bool {

@@ -127,10 +127,17 @@ impl Table {
             }
         }
         let mut out = Vec::with_capacity(pieces);
-        let places: Vec<(usize, usize)> = entries.iter().map(Entry::at).collect();
-        for places in places.chunks(piece) {
-            self.push(places, &mut out)?;
+        for entries in entries.chunks(piece) {
+            out.extend(self.some(entries)?);
         }
+        Ok(out)
+    }
+
+    /// Rows from anywhere as a batch, or several.
+    pub(super) fn some<P: Prefix>(&self, entries: &[Entry<P>]) -> Result<Vec<RecordBatch>> {
+        let places: Vec<(usize, usize)> = entries.iter().map(Entry::at).collect();
+        let mut out = Vec::with_capacity(1);
+        self.push(&places, &mut out)?;
         Ok(out)
     }
 

@@ -4,10 +4,11 @@
 //! memory is large. Then it merges what it has sorted, row by row. Here the groups are spread over files by a hash of their keys
 //! ([`parts`]), some thousands in a turn, and each file is made into groups by itself: nothing is sorted, nothing merged
 //! (hybrid hashing: D. J. DeWitt et al., 1984, without its part that stays). As long as memory is enough, the groups are found and summed by
-//! what DataFusion finds and sums them by ([`stream`]).
+//! what DataFusion finds and sums them by ([`stream`]), in small tables ([`table`]).
 
 mod parts;
 mod stream;
+mod table;
 
 use super::OptimizeOptions;
 use super::instead::{Grouping, InsteadExec, hashes};

@@ -8,7 +8,7 @@
 //! Turns are as long as that allows and no shorter: a table keeps its memory until all of it is written, and who waits for a turn
 //! behind a dozen other queries after each of 32 files keeps theirs from them meanwhile.
 
-use datafusion::arrow::array::{RecordBatch, UInt32Array};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, UInt32Array};
 use datafusion::arrow::compute::take_record_batch;
 use datafusion::common::Result;
 use datafusion::common::hash_utils::{QualityRandomState, create_hashes};
@@ -19,12 +19,28 @@ use std::sync::Arc;
 use tokio::task::yield_now;
 
 /// Files that groups are spread over.
-const PARTS: usize = 32;
+pub(super) const PARTS: usize = 32;
 /// What is written in one turn, about.
 pub(super) const TURN_BYTES: usize = 1 << 20;
 /// Rows whose parts are found at a time, and what finding one counts as.
 const LOOK_ROWS: usize = 8 * 1024;
 const LOOK_BYTES: usize = 16;
+
+/// How keys are hashed of groups that have been cut into parts so often; the exchange has used zero.
+pub(super) fn hash(depth: usize) -> QualityRandomState {
+    QualityRandomState::with_seed(1 + depth as u64)
+}
+
+/// The part of each row.
+pub(super) fn dealt(
+    keys: &[ArrayRef],
+    state: &QualityRandomState,
+    rows: usize,
+) -> Result<impl Iterator<Item = usize> + use<>> {
+    let mut hashes = vec![0; rows];
+    create_hashes(keys, state, &mut hashes)?;
+    Ok(hashes.into_iter().map(|hash| (hash >> 32) as usize % PARTS))
+}
 
 /// Writes a batch behind those before it, or, without one, ends the file. The type of an open file has no name outside
 /// DataFusion.
@@ -35,9 +51,9 @@ pub(super) struct Parts {
     manager: SpillManager,
     /// Columns of the key, which come first.
     keys: usize,
-    /// Another one each time a part is cut into parts again; the exchange has used zero.
     state: QualityRandomState,
     files: Vec<Option<Append>>,
+    turn: Turn,
 }
 
 impl Parts {
@@ -45,23 +61,25 @@ impl Parts {
     pub(super) const ROW_BYTES: usize = size_of::<u8>() + size_of::<u32>();
 
     pub(super) fn new(manager: SpillManager, keys: usize, depth: usize) -> Self {
-        let state = QualityRandomState::with_seed(1 + depth as u64);
-        Self { manager, keys, state, files: (0..PARTS).map(|_| None).collect() }
+        Self {
+            manager,
+            keys,
+            state: hash(depth),
+            files: (0..PARTS).map(|_| None).collect(),
+            turn: Turn::default(),
+        }
     }
 
     /// Spreads groups over the parts. A cancelled query stops between two turns.
     pub(super) async fn add(&mut self, groups: &RecordBatch, busy: &Time) -> Result<()> {
         let rows = groups.num_rows();
-        let mut turn = Turn::default();
+        let turn = &mut self.turn;
         let (mut parts, mut counts) = (Vec::with_capacity(rows), [0; PARTS]);
         for from in (0..rows).step_by(LOOK_ROWS) {
             turn.spend(LOOK_ROWS * LOOK_BYTES).await;
             let _timer = busy.timer();
             let look = groups.slice(from, LOOK_ROWS.min(rows - from));
-            let mut hashes = vec![0; look.num_rows()];
-            create_hashes(&look.columns()[..self.keys], &self.state, &mut hashes)?;
-            for hash in hashes {
-                let part = (hash >> 32) as usize % PARTS;
+            for part in dealt(&look.columns()[..self.keys], &self.state, look.num_rows())? {
                 counts[part] += 1;
                 parts.push(part as u8);
             }
@@ -111,11 +129,11 @@ impl Parts {
 
 /// Bytes that have been handled since others had their turn.
 #[derive(Default)]
-struct Turn(usize);
+pub(super) struct Turn(usize);
 
 impl Turn {
     /// Lets others have their turn, if this one would become too long.
-    async fn spend(&mut self, bytes: usize) {
+    pub(super) async fn spend(&mut self, bytes: usize) {
         if self.0 + bytes > TURN_BYTES {
             self.0 = 0;
             yield_now().await;

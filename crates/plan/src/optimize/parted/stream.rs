@@ -1,10 +1,10 @@
 //! States in, values out.
 //!
 //! ```text
-//!   input ─> groups ───────────────────────────────────────────────> values      all fit into memory
+//!   input ─> tables ───────────────────────────────────────────────> values      all fit into memory
 //!              │ memory is short, or the input has ended
 //!              v
-//!   32 files, by a hash of the key ── one after another ─> groups ─> values
+//!   32 files, by a hash of the key ── one after another ─> tables ─> values
 //!                                                            │ memory is short again
 //!                                                            v
 //!                                                         32 files, by another hash
@@ -12,25 +12,21 @@
 //!
 //! What is written is cut into turns of about [`TURN_BYTES`](super::parts::TURN_BYTES), between which a cancelled query stops.
 //!
-//! Memory may be short because others hold it, and stay so. A table of at most [`LEAST`] is kept whatever they hold, past the budget if
-//! need be: to cut it again would end nowhere. So parts end whose groups fit into that, and whoever has begun ends.
+//! Memory may be short because others hold it, and stay so. A small table is kept whatever they hold ([`Floor`]): to cut it again would
+//! end nowhere. So parts end whose groups fit into that, and whoever has begun ends.
 
 use super::parts::Parts;
-use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use super::table::{CUT, Rows, Tables};
+use crate::floor::Floor;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::Result;
 use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryReservation};
 use datafusion::execution::spill_file::SpillFile;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
-use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::aggregates::group_values::{GroupValues, new_group_values};
-use datafusion::physical_plan::aggregates::order::GroupOrdering;
-use datafusion::physical_plan::aggregates::{
-    AggregateExec, AggregateMode, PhysicalGroupBy, aggregate_expressions, evaluate_group_by, evaluate_many,
-};
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, aggregate_expressions};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, Gauge, MetricBuilder, SpillMetrics,
 };
@@ -41,9 +37,6 @@ use std::sync::Arc;
 
 /// How often a part is cut into parts again: more groups than a million times what fits fail.
 const DEPTH: usize = 4;
-
-/// A table of groups that is kept whatever others hold; at most a 64th of the budget.
-const LEAST: usize = 256 << 10;
 
 /// The groups of a partition.
 pub(super) fn run(
@@ -61,31 +54,32 @@ pub(super) fn run(
     let manager =
         SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, index), Arc::clone(&states))
             .with_compression_type(config.spill_compression());
-    let accumulators = aggregate.aggr_expr().iter().map(|function| function.create_groups_accumulator());
+    let metrics_of = BaselineMetrics::new(metrics, index);
+    let cut = match context.memory_pool().memory_limit() {
+        MemoryLimit::Finite(limit) => CUT.min(limit / 8),
+        _ => CUT,
+    };
+    let merged = Rows {
+        group_by: group_by.as_final(),
+        arguments: aggregate_expressions(aggregate.aggr_expr(), &AggregateMode::Final, keys)?,
+        filters: None,
+    };
     let state = State {
         input: input.execute(index, Arc::clone(context))?,
-        rows: Rows {
+        rows: Some(Rows {
             group_by: group_by.clone(),
             arguments: aggregate_expressions(aggregate.aggr_expr(), aggregate.mode(), keys)?,
             filters: raw.then(|| aggregate.filter_expr().to_vec()),
-        },
-        states: Arc::clone(&states),
-        values: aggregate.schema(),
-        merged: Rows {
-            group_by: group_by.as_final(),
-            arguments: aggregate_expressions(aggregate.aggr_expr(), &AggregateMode::Final, keys)?,
-            filters: None,
-        },
-        table: new_group_values(group_by.group_schema(&input.schema())?, &GroupOrdering::None)?,
-        groups: Vec::new(),
-        accumulators: accumulators.collect::<Result<_>>()?,
+        }),
+        tables: Tables::new(
+            aggregate,
+            (Arc::clone(&states), merged),
+            cut,
+            metrics_of.elapsed_compute().clone(),
+        )?,
         reservation: MemoryConsumer::new(format!("PartedAggregate[{index}]"))
             .with_can_spill(true)
-            .register(context.memory_pool()),
-        least: match context.memory_pool().memory_limit() {
-            MemoryLimit::Finite(limit) => LEAST.min(limit / 64),
-            _ => LEAST,
-        },
+            .register(&Floor::under(context.memory_pool())),
         keys,
         depth: 0,
         parts: None,
@@ -93,7 +87,7 @@ pub(super) fn run(
         manager,
         slice: config.batch_size().max(1),
         out: None,
-        metrics: BaselineMetrics::new(metrics, index),
+        metrics: metrics_of,
         most: MetricBuilder::new(metrics).peak_memory_usage("peak_mem_used", index),
     };
     let batches =
@@ -123,28 +117,12 @@ fn states_of(aggregate: &AggregateExec) -> Result<SchemaRef> {
     Ok(Arc::new(Schema::new_with_metadata(fields, input.metadata().clone())))
 }
 
-/// How batches are read: those of the input, or of states.
-struct Rows {
-    group_by: PhysicalGroupBy,
-    arguments: Vec<Vec<Arc<dyn PhysicalExpr>>>,
-    /// Of rows that are no states.
-    filters: Option<Vec<Option<Arc<dyn PhysicalExpr>>>>,
-}
-
 struct State {
     input: SendableRecordBatchStream,
-    /// Of the input, and, from the first part on, of parts.
-    rows: Rows,
-    merged: Rows,
-    states: SchemaRef,
-    values: SchemaRef,
-    table: Box<dyn GroupValues>,
-    /// Of the rows of a batch.
-    groups: Vec<usize>,
-    accumulators: Vec<Box<dyn GroupsAccumulator>>,
+    /// How the input is read, until the first part.
+    rows: Option<Rows>,
+    tables: Tables,
     reservation: MemoryReservation,
-    /// What is not refused.
-    least: usize,
     keys: usize,
     /// How often the groups that are read have been cut into parts.
     depth: usize,
@@ -165,13 +143,14 @@ struct State {
 impl State {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(batch) = self.slice() {
+            if let Some(batch) = self.slice()? {
                 self.metrics.record_output(batch.num_rows());
                 return Ok(Some(batch));
             }
             match self.input.next().await {
                 Some(batch) => {
-                    if self.merge(&batch?)? {
+                    self.tables.merge(self.rows.as_ref(), batch?).await?;
+                    if self.is_too_much()? {
                         self.spill().await?;
                     }
                 }
@@ -187,84 +166,50 @@ impl State {
     }
 
     /// The next of the groups that are handed out.
-    fn slice(&mut self) -> Option<RecordBatch> {
-        let (batch, at) = self.out.as_mut()?;
-        let rows = self.slice.min(batch.num_rows() - *at);
-        if rows == 0 {
-            self.out = None;
-            self.reservation.free();
-            return None;
+    fn slice(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            let Some((batch, at)) = self.out.as_mut() else { return Ok(None) };
+            let rows = self.slice.min(batch.num_rows() - *at);
+            if rows > 0 {
+                let slice = batch.slice(*at, rows);
+                *at += rows;
+                return Ok(Some(slice));
+            }
+            self.out = self.emit(true)?;
         }
-        let slice = batch.slice(*at, rows);
-        *at += rows;
-        Some(slice)
     }
 
-    /// Puts a batch into the groups; whether they have become too many.
-    fn merge(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let _timer = self.metrics.elapsed_compute().timer();
-        let columns = evaluate_group_by(&self.rows.group_by, batch)?;
-        for columns in &columns {
-            self.table.intern(columns, &mut self.groups)?;
-        }
-        let count = self.table.len();
-        let arguments = evaluate_many(&self.rows.arguments, batch)?;
-        for (at, (accumulator, arguments)) in self.accumulators.iter_mut().zip(arguments).enumerate() {
-            let Some(filters) = &self.rows.filters else {
-                accumulator.merge_batch(&arguments, &self.groups, count)?;
-                continue;
-            };
-            let filter = match filters.get(at).and_then(Option::as_ref) {
-                Some(filter) => Some(filter.evaluate(batch)?.into_array(batch.num_rows())?),
-                None => None,
-            };
-            let filter = filter.as_ref().map(|filter| filter.as_boolean());
-            accumulator.update_batch(&arguments, &self.groups, filter, count)?;
-        }
-        let accumulators: usize = self.accumulators.iter().map(|accumulator| accumulator.size()).sum();
-        let size = self.table.size() + accumulators + self.groups.capacity() * size_of::<usize>();
+    /// Charges the groups; whether they have become too many.
+    fn is_too_much(&mut self) -> Result<bool> {
+        let size = self.tables.size();
         self.most.set_max(size);
         match self.reservation.try_resize(size) {
             Ok(()) => Ok(false),
-            Err(DataFusionError::ResourcesExhausted(_)) if size <= self.least => {
-                self.reservation.resize(size);
-                Ok(false)
+            Err(DataFusionError::ResourcesExhausted(_)) if !self.tables.is_empty() && self.depth < DEPTH => {
+                Ok(true)
             }
-            Err(DataFusionError::ResourcesExhausted(_)) if count > 0 && self.depth < DEPTH => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    /// All groups, with their values or their states; the table is empty then.
-    fn emit(&mut self, values: bool) -> Result<Option<RecordBatch>> {
-        if self.table.is_empty() {
-            return Ok(None);
-        }
-        let _timer = self.metrics.elapsed_compute().timer();
-        let mut columns: Vec<ArrayRef> = self.table.emit(EmitTo::All)?;
-        self.table.clear_shrink(0);
-        self.groups = Vec::new();
-        for accumulator in &mut self.accumulators {
-            match values {
-                true => columns.push(accumulator.evaluate(EmitTo::All)?),
-                false => columns.extend(accumulator.state(EmitTo::All)?),
-            }
-        }
-        let schema = if values { &self.values } else { &self.states };
-        let groups = RecordBatch::try_new(Arc::clone(schema), columns)?;
+    /// The groups of a table, with their values or their states, none of which is out.
+    fn emit(&mut self, values: bool) -> Result<Option<(RecordBatch, usize)>> {
+        let groups = self.tables.emit(values)?;
         // Less than the table had, as a rule; it is there in any case.
-        self.reservation.resize(groups.get_array_memory_size());
-        Ok(Some(groups))
+        let bytes = groups.as_ref().map_or(0, RecordBatch::get_array_memory_size);
+        self.reservation.resize(bytes + self.tables.size());
+        Ok(groups.map(|groups| (groups, 0)))
     }
 
     /// Writes all groups.
     async fn spill(&mut self) -> Result<()> {
-        let Some(groups) = self.emit(false)? else { return Ok(()) };
-        let open = || Parts::new(self.manager.clone(), self.keys, self.depth);
-        let parts = self.parts.get_or_insert_with(open);
-        self.reservation.resize(self.reservation.size() + groups.num_rows() * Parts::ROW_BYTES);
-        parts.add(&groups, self.metrics.elapsed_compute()).await?;
-        drop(groups);
+        self.tables.flush(self.rows.as_ref()).await?;
+        while let Some((groups, _)) = self.emit(false)? {
+            let open = || Parts::new(self.manager.clone(), self.keys, self.depth);
+            let parts = self.parts.get_or_insert_with(open);
+            self.reservation.resize(self.reservation.size() + groups.num_rows() * Parts::ROW_BYTES);
+            parts.add(&groups, self.metrics.elapsed_compute()).await?;
+        }
         self.reservation.free();
         Ok(())
     }
@@ -279,7 +224,10 @@ impl State {
                 let depth = self.depth + 1;
                 self.pending.extend(parts.finish()?.into_iter().map(|part| (depth, part)));
             }
-            None => self.out = self.emit(true)?.map(|groups| (groups, 0)),
+            None => {
+                self.tables.flush(self.rows.as_ref()).await?;
+                self.out = self.emit(true)?;
+            }
         }
         Ok(())
     }
@@ -287,10 +235,9 @@ impl State {
     /// Begins with the next part, if there is one.
     fn next_part(&mut self) -> Result<bool> {
         let Some((depth, part)) = self.pending.pop() else { return Ok(false) };
-        if self.depth == 0 {
-            std::mem::swap(&mut self.rows, &mut self.merged);
-        }
+        self.rows = None;
         self.depth = depth;
+        self.tables.restart(depth);
         self.input = self.manager.read_spill_as_stream(part, None)?;
         Ok(true)
     }
