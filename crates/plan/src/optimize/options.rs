@@ -22,6 +22,8 @@ extensions_options! {
         pub packed_final_groups: bool, default = false
         /// Spills the groups that give values in parts, instead of in order.
         pub parted_groups: bool, default = true
+        /// Bytes from which a table of such groups is cut into small ones; not within a budget of less than eight times as much.
+        pub parted_cut: usize, default = 16 << 20
         /// Sorts what does not fit into memory in runs of ours, which a cancelled query leaves at once.
         pub run_sorts: bool, default = true
         /// Reads Parquet files of this machine with a reader of ours, which filters while it decodes.

@@ -155,7 +155,7 @@ pub(crate) fn answer(session: &Session, query: &str) -> Vec<String> {
     lines
 }
 
-const OFF: [(&str, &str); 14] = [
+const OFF: [(&str, &str); 15] = [
     ("trefoil.piece_rows", "0"),
     ("trefoil.key_bits", "false"),
     ("trefoil.wanted_groups", "false"),
@@ -170,6 +170,7 @@ const OFF: [(&str, &str); 14] = [
     ("trefoil.packed_groups", "false"),
     ("trefoil.grouping_sets", "false"),
     ("trefoil.parted_groups", "false"),
+    ("trefoil.run_sorts", "false"),
 ];
 
 fn check(tables: &[Vec<Row>; 4]) {

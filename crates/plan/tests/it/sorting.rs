@@ -40,7 +40,10 @@ fn one(schema: &SchemaRef, batches: &[RecordBatch]) -> RecordBatch {
 /// The same session, but with DataFusion's sort.
 fn without(session: &Session) {
     let state = session.context().state_ref();
-    state.write().config_mut().options_mut().execution.sort_in_place_threshold_bytes = usize::MAX;
+    let mut state = state.write();
+    let options = state.config_mut().options_mut();
+    options.execution.sort_in_place_threshold_bytes = usize::MAX;
+    options.set("trefoil.run_sorts", "false").unwrap();
 }
 
 #[derive(Clone, Debug)]
@@ -117,7 +120,7 @@ proptest! {
             // what is equal by the keys comes in the order of the rows
             let wanted = sorted(&theirs, &partitions, &format!("{order}, id")).await;
             let shown = plan(&wanted).await;
-            assert!(!shown.contains("ParallelSortExec"), "{shown}");
+            assert!(!shown.contains("ParallelSortExec") && !shown.contains("RunSortExec"), "{shown}");
             (found.collect().await.unwrap(), wanted.collect().await.unwrap())
         });
         let schema = partitions[0][0].schema();
@@ -181,6 +184,31 @@ fn what_does_not_fit_is_spilled() {
     });
     assert!(session.budget().peak() <= memory, "{}", session.budget().peak());
     given_back(&session);
+}
+
+/// The rows of each partition in order, for a window; whether they fit or not.
+#[test]
+fn what_is_sorted_partition_by_partition() {
+    let text = "SELECT k, v, row_number() OVER (PARTITION BY k ORDER BY v DESC) AS n
+                FROM (SELECT value * 7919 % 1009 AS k, value AS v FROM range(0, 300000)) ORDER BY k, n";
+    let found = |memory: usize, ours: bool| {
+        let session = session(2, memory);
+        if !ours {
+            without(&session);
+        }
+        let found = session.block_on(async {
+            let frame = DataFrame::new(session.clone(), session.context().sql(text).await.unwrap());
+            assert_eq!(plan(&frame).await.contains("RunSortExec"), ours);
+            let schema = frame.inner().schema().inner().clone();
+            one(&schema, &frame.collect().await.unwrap())
+        });
+        given_back(&session);
+        found
+    };
+    let wanted = found(256 << 20, false);
+    assert_eq!(wanted.num_rows(), 300_000);
+    assert!(found(256 << 20, true) == wanted);
+    assert!(found(24 << 20, true) == wanted);
 }
 
 #[test]

@@ -15,8 +15,9 @@
 //! Memory may be short because others hold it, and stay so. A small table is kept whatever they hold ([`Floor`]): to cut it again would
 //! end nowhere. So parts end whose groups fit into that, and whoever has begun ends.
 
+use super::super::OptimizeOptions;
 use super::parts::Parts;
-use super::table::{CUT, Rows, Tables};
+use super::table::{Rows, Tables};
 use crate::floor::Floor;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -28,7 +29,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, aggregate_expressions};
 use datafusion::physical_plan::metrics::{
-    BaselineMetrics, ExecutionPlanMetricsSet, Gauge, MetricBuilder, SpillMetrics,
+    BaselineMetrics, ExecutionPlanMetricsSet, Gauge, MetricBuilder, SpillMetrics, Time,
 };
 use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
@@ -46,41 +47,27 @@ pub(super) fn run(
     context: &Arc<TaskContext>,
 ) -> Result<SendableRecordBatchStream> {
     let input = aggregate.input();
-    let group_by = aggregate.group_expr();
-    let keys = group_by.num_group_exprs();
-    let raw = is_raw(aggregate.mode());
     let states = states_of(aggregate)?;
     let config = context.session_config();
     let manager =
         SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, index), Arc::clone(&states))
             .with_compression_type(config.spill_compression());
     let metrics_of = BaselineMetrics::new(metrics, index);
+    let cut = OptimizeOptions::of(config.options()).parted_cut;
+    // Within less memory a table is small when it is written.
     let cut = match context.memory_pool().memory_limit() {
-        MemoryLimit::Finite(limit) => CUT.min(limit / 8),
-        _ => CUT,
+        MemoryLimit::Finite(limit) if limit / 8 < cut => usize::MAX,
+        _ => cut,
     };
-    let merged = Rows {
-        group_by: group_by.as_final(),
-        arguments: aggregate_expressions(aggregate.aggr_expr(), &AggregateMode::Final, keys)?,
-        filters: None,
-    };
+    let (rows, tables) = tables(aggregate, states, cut, metrics_of.elapsed_compute().clone())?;
     let state = State {
         input: input.execute(index, Arc::clone(context))?,
-        rows: Some(Rows {
-            group_by: group_by.clone(),
-            arguments: aggregate_expressions(aggregate.aggr_expr(), aggregate.mode(), keys)?,
-            filters: raw.then(|| aggregate.filter_expr().to_vec()),
-        }),
-        tables: Tables::new(
-            aggregate,
-            (Arc::clone(&states), merged),
-            cut,
-            metrics_of.elapsed_compute().clone(),
-        )?,
+        rows: Some(rows),
+        tables,
         reservation: MemoryConsumer::new(format!("PartedAggregate[{index}]"))
             .with_can_spill(true)
             .register(&Floor::under(context.memory_pool())),
-        keys,
+        keys: aggregate.group_expr().num_group_exprs(),
         depth: 0,
         parts: None,
         pending: Vec::new(),
@@ -96,6 +83,23 @@ pub(super) fn run(
             |mut state| async move { Ok(state.next().await?.map(|batch| (batch, state))) },
         );
     Ok(Box::pin(RecordBatchStreamAdapter::new(aggregate.schema(), batches)))
+}
+
+/// How the input is read, and where its groups go.
+fn tables(aggregate: &AggregateExec, states: SchemaRef, cut: usize, busy: Time) -> Result<(Rows, Tables)> {
+    let (group_by, mode) = (aggregate.group_expr(), aggregate.mode());
+    let keys = group_by.num_group_exprs();
+    let rows = Rows {
+        group_by: group_by.clone(),
+        arguments: aggregate_expressions(aggregate.aggr_expr(), mode, keys)?,
+        filters: is_raw(mode).then(|| aggregate.filter_expr().to_vec()),
+    };
+    let merged = Rows {
+        group_by: group_by.as_final(),
+        arguments: aggregate_expressions(aggregate.aggr_expr(), &AggregateMode::Final, keys)?,
+        filters: None,
+    };
+    Ok((rows, Tables::new(aggregate, (states, merged), cut, busy)?))
 }
 
 /// Whether rows come in, not states.
@@ -269,9 +273,14 @@ mod tests {
     ];
 
     fn context(workers: usize, memory: Option<usize>) -> SessionContext {
+        let default = OptimizeOptions::default();
+        context_with(workers, memory, default.parted_cut)
+    }
+
+    fn context_with(workers: usize, memory: Option<usize>, parted_cut: usize) -> SessionContext {
         let mut config =
             SessionConfig::new().with_target_partitions(workers).with_repartition_aggregations(false);
-        let options = OptimizeOptions { parted_groups: true, ..OptimizeOptions::default() };
+        let options = OptimizeOptions { parted_groups: true, parted_cut, ..OptimizeOptions::default() };
         config.options_mut().extensions.insert(options);
         let mut runtime = RuntimeEnvBuilder::new();
         if let Some(memory) = memory {
@@ -285,10 +294,10 @@ mod tests {
         PartedGroups.optimize(plan, context.state().config_options()).unwrap()
     }
 
-    fn find(plan: &Arc<dyn ExecutionPlan>) -> Option<Arc<dyn ExecutionPlan>> {
-        match plan.name() {
-            "PartedAggregateExec" => Some(Arc::clone(plan)),
-            _ => plan.children().into_iter().find_map(find),
+    fn find(plan: &Arc<dyn ExecutionPlan>, name: &str) -> Option<Arc<dyn ExecutionPlan>> {
+        match plan.name() == name {
+            true => Some(Arc::clone(plan)),
+            false => plan.children().into_iter().find_map(|child| find(child, name)),
         }
     }
 
@@ -315,7 +324,7 @@ mod tests {
 
     async fn polled(context: &SessionContext, query: &str) -> Polled {
         let plan = plan(context, query).await;
-        let parted = find(&plan).unwrap();
+        let parted = find(&plan, "PartedAggregateExec").unwrap();
         let bytes = || parted.metrics().and_then(|metrics| metrics.spilled_bytes()).unwrap_or(0);
         let others = context.task_ctx().memory_pool().reserved();
         let mut stream = plan.execute(0, context.task_ctx()).unwrap();
@@ -352,6 +361,42 @@ mod tests {
                 assert!(spilled >= 50_000, "{query} within {memory} spilled {spilled}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn large_tables_are_cut() {
+        for query in QUERIES {
+            let expect = whole(query).await;
+            // In memory, spilled, and spilled again.
+            for memory in [None, Some(2 << 20), Some(512 << 10)] {
+                let polled = polled(&context_with(1, memory, 32 << 10), query).await;
+                assert!(sorted(&polled.batches) == expect, "{query} within {memory:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn tables_are_small() {
+        let query = "SELECT value % 300000, count(*), avg(value) FROM range(0, 450000) GROUP BY 1";
+        let context = context(1, None);
+        let plan = context.sql(query).await.unwrap().create_physical_plan().await.unwrap();
+        let aggregate = find(&plan, "AggregateExec").unwrap();
+        let aggregate = aggregate.downcast_ref::<AggregateExec>().unwrap();
+        let states = states_of(aggregate).unwrap();
+        let (rows, mut tables) = tables(aggregate, states, 4 << 20, Time::new()).unwrap();
+        let mut input = aggregate.input().execute(0, context.task_ctx()).unwrap();
+        while let Some(batch) = input.next().await {
+            tables.merge(Some(&rows), batch.unwrap()).await.unwrap();
+        }
+        tables.flush(Some(&rows)).await.unwrap();
+        assert!(tables.size() > 8 << 20, "{}", tables.size());
+        let (mut groups, mut most) = (0, 0);
+        while let Some(some) = tables.emit(true).unwrap() {
+            groups += some.num_rows();
+            most = most.max(some.num_rows());
+        }
+        assert_eq!(groups, 300_000);
+        assert!(most < 300_000 / 10, "{most} groups in a table");
     }
 
     #[tokio::test]

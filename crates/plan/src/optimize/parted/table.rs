@@ -22,10 +22,10 @@ use datafusion::physical_plan::metrics::Time;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-/// Bytes from which a table is cut into parts; at most an eighth of the budget.
-pub(super) const CUT: usize = 8 << 20;
+/// Tables that one is cut into.
+const TABLES: usize = 16;
 /// Rows that wait before they go to the tables of parts, and the part of a table's bytes that they may take.
-const WAITING: (usize, usize) = (64 * 1024, 4);
+const WAITING: (usize, usize) = (32 * 1024, 4);
 
 /// How batches are read: those of the input, or of states.
 pub(super) struct Rows {
@@ -116,6 +116,7 @@ pub(super) struct Tables {
     /// Of keys; another one for parts of parts.
     state: QualityRandomState,
     cut: usize,
+    turn: Turn,
     busy: Time,
 }
 
@@ -134,6 +135,7 @@ impl Tables {
             waiting: Waiting::default(),
             state: hash(0),
             cut,
+            turn: Turn::default(),
             busy,
         })
     }
@@ -184,7 +186,7 @@ impl Tables {
     async fn cut(&mut self) -> Result<()> {
         let Some(groups) = self.emit(false)? else { return Ok(()) };
         self.tables.clear();
-        for _ in 0..PARTS {
+        for _ in 0..TABLES {
             self.tables.push(Table::new(&self.aggregate)?);
         }
         for from in (0..groups.num_rows()).step_by(WAITING.0) {
@@ -196,12 +198,15 @@ impl Tables {
 
     async fn spread(&mut self, rows: Option<&Rows>, batches: &[RecordBatch]) -> Result<()> {
         let rows = rows.unwrap_or(&self.states.1);
-        let (mut turn, mut places) = (Turn::default(), vec![Vec::new(); PARTS]);
+        let all: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        let tables = self.tables.len();
+        let mut places: Vec<Vec<(usize, usize)>> =
+            (0..tables).map(|_| Vec::with_capacity(all / tables * 5 / 4)).collect();
         for (at, batch) in batches.iter().enumerate() {
             let _timer = self.busy.timer();
             for keys in &evaluate_group_by(&rows.group_by, batch)? {
                 for (row, part) in dealt(keys, &self.state, batch.num_rows())?.enumerate() {
-                    places[part].push((at, row));
+                    places[part * tables / PARTS].push((at, row));
                 }
             }
         }
@@ -214,7 +219,7 @@ impl Tables {
             let batch = interleave_record_batch(&batches, &places)?;
             table.merge(rows, &batch)?;
             drop(busy);
-            turn.spend(batch.get_array_memory_size() * 2).await;
+            self.turn.spend(batch.get_array_memory_size() * 2).await;
         }
         Ok(())
     }
