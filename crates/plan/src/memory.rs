@@ -14,9 +14,9 @@
 //! being decoded are in nobody's account. So nothing is granted unless a quarter of what all operators hold
 //! is free beside it, and for a hash join as much again as it has gathered.
 //!
-//! A sort that has to spill merges the batches it holds, and for that copies the keys of all of them, which its
-//! account did not foresee. Where that fails the query is planned again with a [`BudgetPool::frugal`], in which
-//! sorts spill so early that a run can be sorted at once, without such a merge.
+//! What runs out of memory nevertheless is planned again with a [`BudgetPool::frugal`], in which sorts hold little. That is for what is beside them:
+//! sorts of ours foresee what a run takes. DataFusion's, which sort what ours cannot encode, merge the batches they hold, and copy
+//! the keys of all of them for that; so there they spill so early that a run can be sorted at once.
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation};
@@ -29,7 +29,7 @@ use trefoil_core::{Budget, format_bytes};
 pub(crate) struct BudgetPool {
     budget: Budget,
     counts: Arc<Counts>,
-    /// The most that a sort holds, if that is bounded besides.
+    /// The most that a sort of DataFusion's holds, if sorts are bounded besides.
     run: Option<usize>,
 }
 
@@ -42,8 +42,10 @@ struct Counts {
     held: AtomicUsize,
 }
 
-/// In a frugal pool a sort holds at most this much: it is sorted in one go, in which it cannot be cancelled.
+/// In a frugal pool a sort of DataFusion's holds at most this much: it is sorted in one go, in which it cannot be cancelled.
 const RUN: usize = 4 << 20;
+/// The part of the budget that all sorts of ours have there.
+const RUNS: usize = 8;
 
 impl BudgetPool {
     pub(crate) fn new(budget: Budget) -> Self {
@@ -73,7 +75,7 @@ impl BudgetPool {
         let share = if let Some(run) = self.run.filter(|_| consumer.name().starts_with("ExternalSorter[")) {
             run / spillers
         } else if self.run.is_some() && consumer.name().starts_with("RunSort[") {
-            limit / 8 / spillers
+            limit / RUNS / spillers
         } else if self.budget.reserved().saturating_add(additional) <= limit / 2 {
             return false;
         } else if is_spiller(consumer) {
@@ -201,6 +203,7 @@ mod tests {
         };
         check("ExternalSorter[0]", [48, 4]);
         check("ExternalSorterMerge[0]", [51, 51]);
+        check("RunSort[0]", [48, 8]);
         check("GroupedHashAggregateStream[0] (count(1))", [48, 48]);
         check("RepartitionExec[0]", [32, 32]);
         // Hash joins copy what they have gathered.
