@@ -190,13 +190,15 @@ impl SessionBuilder {
 /// Batches of fewer rows cost more than they save; the other is DataFusion's default.
 const BATCH_ROWS: (usize, usize) = (256, 8192);
 
-/// Runs of a sort that are merged at once, if there is memory for it: each has an open file.
-const MERGED_RUNS: usize = 128;
+/// Runs of sorts that all workers together merge at once, if there is memory for it, and that each may in any case: all have open files, of
+/// which a process often may have a thousand.
+const MERGED_RUNS: (usize, usize) = (256, 8);
 
 /// DataFusion on the engine's budget, spill directory and number of workers.
 fn context(engine: &Engine, stores: source::Stores) -> Result<SessionContext> {
     let dirs = DiskManagerMode::Directories(vec![engine.spill_dir().to_owned()]);
-    let disk = DiskManagerBuilder::default().with_mode(dirs).with_max_spill_merge_fan_in(MERGED_RUNS);
+    let fan_in = (MERGED_RUNS.0 / engine.workers()).max(MERGED_RUNS.1);
+    let disk = DiskManagerBuilder::default().with_mode(dirs).with_max_spill_merge_fan_in(fan_in);
     let pool = Arc::new(BudgetPool::new(engine.budget().clone()));
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(pool.clone())
